@@ -1,0 +1,49 @@
+# Two commands do everything: `make demo` and `make test`. Each makes the virtual environment if it is missing.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test fast lint types format docs clean
+
+help:            ## list the targets
+	@grep -E '^[a-z]+: .*##|^[a-z]+:  +##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/ —/' | sort
+
+install: $(STAMP)  ## make .venv with everything that demo and test need
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 13), f"Python 3.11 or 3.12 is needed; this is {sys.version}. Try: make PYTHON=python3.12"'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $(STAMP)
+
+demo: $(STAMP)   ## the whole road on phantom scenes, at most 8 minutes on 2 cores; opens nothing, writes demo/report.html
+	$(BIN)/rarescene demo --out demo
+
+test: $(STAMP)   ## everything that CI runs: style, types, layers, tests
+	$(MAKE) --no-print-directory lint types
+	$(BIN)/python -m pytest
+
+fast: $(STAMP)   ## the tests without the slow ones
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: $(STAMP)   ## ruff and import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(STAMP)  ## mypy
+	$(BIN)/mypy
+
+format: $(STAMP) ## let ruff put the code in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(STAMP)   ## build the documentation into site/
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	$(BIN)/mkdocs build --strict
+
+clean:           ## remove the environment and everything that was built
+	rm -rf $(VENV) build dist site demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,47 @@
+"""Strategies that are settled before the training starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rarescene.foundation.errors import CheckpointError
+from rarescene.foundation.protocols import Batch, Segmenter
+
+
+class FixedStrategy:
+    """A `Strategy` that only decides which scenes there are to draw from; a variant overrides `extend`.
+
+    Args:
+        settings: what the strategy was built from, as JSON values. A run resumed with other settings is refused,
+            since its list of scenes would be another one.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = settings
+
+    def extend(self, scenes: Sequence[int]) -> Sequence[int]:
+        """Return the real scenes as they are."""
+        return list(scenes)
+
+    def weights(self) -> Sequence[float] | None:
+        """Return None: every scene of the list is drawn alike."""
+        return None
+
+    def mix(self, batch: Batch) -> Batch:
+        """Return the batch untouched."""
+        return batch
+
+    def refresh(self, segmenter: Segmenter, validation: Sequence[Batch]) -> Mapping[str, Any]:
+        """Decide nothing."""
+        return {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the settings."""
+        return dict(self.settings)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Check that the state is of a strategy with these settings; raise `CheckpointError` if it is not."""
+        if dict(state) != self.settings:
+            what = f"the run was started with the strategy {dict(state)}, not with {self.settings}"
+            raise CheckpointError(what, "Resume it with the same strategy and options, or start a new run.")

@@ -1,0 +1,49 @@
+"""Offline augmentation: synthetic scenes made before the training join the real ones (CASDM, section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import numpy as np
+
+from rarescene.augmentation.config import OfflineConfig
+from rarescene.augmentation.fixed import FixedStrategy
+from rarescene.foundation.errors import ConfigError
+from rarescene.foundation.seeds import derive_seed
+
+
+class Offline(FixedStrategy):
+    """The union of real and synthetic scenes.
+
+    Args:
+        config: how many, and how often they are drawn.
+        synthetic: their indices in the pool in which they follow the real scenes: `range(real, real + made)`, or
+            those of them that a curation kept.
+    """
+
+    def __init__(self, config: OfflineConfig, synthetic: Sequence[int]) -> None:
+        super().__init__(strategy="offline", **asdict(config), synthetic=[int(scene) for scene in synthetic])
+        count = len(synthetic) if config.count is None else config.count
+        if count > len(synthetic):
+            remedy = "Synthesize more scenes, or lower the count."
+            raise ConfigError(f"{count} synthetic scenes are wanted, but the set has {len(synthetic)}", remedy)
+        order = np.random.default_rng(derive_seed(config.seed, "offline")).permutation(len(synthetic))
+        self.probability = config.probability
+        self.chosen = [int(synthetic[place]) for place in order[:count]]
+        self.real = 0
+
+    def extend(self, scenes: Sequence[int]) -> Sequence[int]:
+        """Return the real scenes, followed by the chosen synthetic ones."""
+        self.real = len(scenes)
+        return [*scenes, *self.chosen]
+
+    def weights(self) -> Sequence[float] | None:
+        """Return None for the plain union, else weights under which a draw is synthetic with the probability asked for.
+
+        They belong to the list that `extend` last returned.
+        """
+        if self.probability is None or not self.chosen or not self.real:
+            return None
+        real, synthetic = (1 - self.probability) / self.real, self.probability / len(self.chosen)
+        return [real] * self.real + [synthetic] * len(self.chosen)

@@ -1,0 +1,199 @@
+"""The command line: parse, call, show. Each command is one function of a workflow or a recipe.
+
+The arguments of a command are those of its function: what stands before the `*` is positional, the rest are options,
+and dataclasses become nested options and sections of a YAML file. Only the module of the chosen command is imported,
+so that `rarescene --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from rich.console import Console
+from rich.markup import escape
+
+from rarescene.foundation.errors import ConfigError, RareSceneError
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
+
+
+class Command(NamedTuple):
+    """One command: what it does, where its function is, and an example that works."""
+
+    summary: str
+    module: str
+    function: str
+    example: str
+
+
+COMMANDS: dict[str, Command] = {
+    "demo": Command(
+        "the whole road on phantom scenes, in minutes, with a report",
+        "recipes.demo", "demo", "rarescene demo --out demo",
+    ),
+    "phantom": Command(
+        "write phantom scenes to a folder",
+        "workflows.phantom", "phantom", "rarescene phantom scenes --videos 12 --frames 80 --size 128",
+    ),
+    "check": Command(
+        "list all faults of a data set at once",
+        "workflows.check", "check", "rarescene check cholecseg8k:CholecSeg8k",
+    ),
+    "stats": Command(
+        "per class: share of frames, area, recordings; which are rare, and why",
+        "workflows.stats", "stats", "rarescene stats phantom:videos=12,frames=80,size=64",
+    ),
+    "train casdm": Command(
+        "train an image generator that follows masks (CASDM)",
+        "workflows.train", "train_casdm", "rarescene train casdm --data folder:scenes --out runs/casdm --config tiny",
+    ),
+    "synthesize": Command(
+        "draw synthetic pairs that show the classes asked for",
+        "workflows.synthesize", "synthesize",
+        'rarescene synthesize runs/casdm --masks folder:scenes --classes "cystic duct,hepatic vein" --count 500 --out pairs',
+    ),
+    "segment unet": Command(
+        "train the compact U-Net, with or without synthetic pairs",
+        "workflows.segment", "segment_unet",
+        "rarescene segment unet --data folder:scenes --strategy offline --synthetic pairs --out runs/with",
+    ),
+    "segment segformer": Command(
+        "train SegFormer from scratch, with or without synthetic pairs",
+        "workflows.segment", "segment_segformer",
+        "rarescene segment segformer --data folder:scenes --strategy none --out runs/without",
+    ),
+    "predict": Command(
+        "masks and overlays for a user's own frames",
+        "workflows.predict", "predict", "rarescene predict runs/with frames --out predictions",
+    ),
+    "evaluate": Command(
+        "per-class IoU and Dice on held-out recordings, with intervals",
+        "workflows.evaluate", "evaluate", "rarescene evaluate runs/with --data folder:scenes",
+    ),
+    "compare": Command(
+        "the table of strategies: means, intervals, effect sizes",
+        "workflows.compare", "compare", "rarescene compare runs/without runs/with",
+    ),
+    "report": Command(
+        "one self-contained page about several runs",
+        "workflows.report", "report", "rarescene report runs/without runs/with --out report.html",
+    ),
+}  # fmt: skip
+
+SWITCHES = ("--resume", "--vary", "--write_classes", "--quick")
+
+_ERRORS = Console(stderr=True, highlight=False)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Returns 0, or 1 where a check found faults, or 2 where the user has something to mend."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help"):
+        _overview()
+        return 0
+    if words[0] == "--version":
+        from rarescene import __version__
+
+        print(f"rarescene {__version__}")
+        return 0
+    try:
+        name, rest = _choose(words)
+        function, values = parse(name, rest)
+        return int(function(**values) or 0)
+    except RareSceneError as error:
+        where = f"{error.path}: " if error.path is not None else ""
+        _ERRORS.print(f"[bold red]error[/] {escape(where + error.what)}\n[bold]remedy[/] {escape(error.remedy)}", soft_wrap=True)
+        return 2
+    except KeyboardInterrupt:
+        _ERRORS.print("\nstopped; what was written before is whole, and commands with --resume go on from there")
+        return 130
+
+
+def parse(name: str, words: Sequence[str]) -> tuple[Callable[..., int | None], dict[str, object]]:
+    """Return the function of a command and the values that the words on the command line give its parameters."""
+    command = COMMANDS[name]
+    function: Callable[..., int | None] = getattr(
+        importlib.import_module(f"rarescene.{command.module}"), command.function
+    )
+    parser = build_parser(name, function)
+    tidy = [_tidy(word) for word in words]
+    values = dict(vars(parser.instantiate(parser.parse_args(_shipped_configs(tidy)))))
+    values.pop("config")
+    return function, values
+
+
+def build_parser(name: str, function: Callable[..., int | None]) -> ArgumentParser:
+    """Return the parser of a command, made from its function's signature and docstring."""
+    from jsonargparse import ActionConfigFile, ArgumentParser
+
+    text = inspect.getdoc(function) or ""
+    parser = ArgumentParser(
+        prog=f"rarescene {name}",
+        description=text.split("\n\nArgs:")[0],
+        epilog=f"example: {COMMANDS[name].example}",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--config", action=ActionConfigFile, help="YAML file with any of these options, or the name of a shipped one.")
+    parser.add_function_arguments(function, as_group=False, as_positional=True)
+    return parser
+
+
+def _choose(words: list[str]) -> tuple[str, list[str]]:
+    """Split the words into the command's name, of one word or two, and its arguments."""
+    for length in (2, 1):
+        name = " ".join(words[:length])
+        if name in COMMANDS:
+            return name, words[length:]
+    families = [name for name in COMMANDS if name.split()[0] == words[0]]
+    if families:
+        if len(words) < 2 or words[1] in ("-h", "--help"):
+            _overview(families)
+            raise SystemExit(0)
+        known = ", ".join(name.split()[1] for name in families)
+        raise ConfigError(f"`rarescene {words[0]}` knows no {words[1]!r}", f"It knows: {known}.")
+    close = difflib.get_close_matches(words[0], COMMANDS, n=1)
+    hint = f"Did you mean `rarescene {close[0]}`?" if close else "`rarescene --help` lists the commands."
+    raise ConfigError(f"there is no command {words[0]!r}", hint)
+
+
+def _tidy(word: str) -> str:
+    """Let `--group-by` and `--group_by` be the same option, and let a switch stand without a value."""
+    if not word.startswith("--"):
+        return word
+    option, equals, value = word.partition("=")
+    option = "--" + option[2:].replace("-", "_")
+    return f"{option}=true" if option in SWITCHES and not equals else option + equals + value
+
+
+def _shipped_configs(words: list[str]) -> list[str]:
+    """Let `--config tiny` name a configuration that ships with the package."""
+    shipped = {path.stem: str(path) for path in sorted((Path(__file__).parent / "recipes" / "configs").glob("*.yaml"))}
+    found = list(words)
+    for place, word in enumerate(words[:-1]):
+        if word == "--config":
+            given = words[place + 1]
+            if not Path(given).is_file():
+                if given not in shipped:
+                    raise ConfigError(f"there is no configuration file {given!r}", f"Shipped ones are: {', '.join(shipped)}.")
+                found[place + 1] = shipped[given]
+    return found
+
+
+def _overview(names: Sequence[str] = tuple(COMMANDS)) -> None:
+    print("rarescene: make the surgical scenes that a data set lacks, and prove that they help.\n")
+    print("usage: rarescene COMMAND …    (rarescene COMMAND --help shows its options and an example)\n")
+    for name in names:
+        print(f"  {name:<18} {COMMANDS[name].summary}")
+    print("\nDATA is NAME:PATH (cholecseg8k:…, folder:…, set:…, phantom:…) or a YAML file.")
+    print("Start with:  rarescene demo")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,133 @@
+"""Settings of the diffusion process, its losses and its samplers. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from rarescene.foundation.errors import ConfigError
+
+Prediction = Literal["epsilon", "v"]
+WeightMode = Literal["balanced", "paper", "plain"]
+Pooling = Literal["max", "area"]
+Sampler = Literal["dpm-solver++", "ddpm", "ddim", "unipc"]
+
+
+@dataclass(frozen=True)
+class DiffusionConfig:
+    """The forward process q(x_t | x_0) and what the network predicts (CASDM section 2).
+
+    Attributes:
+        timesteps: length T of the Markov chain.
+        beta_start: β of the first timestep; β grows linearly.
+        beta_end: β of the last timestep.
+        prediction: `epsilon`, the noise, as in the paper; or `v` = √ᾱ ε − √(1−ᾱ) x_0, which short trainings
+            need: an error of ε̂ at the last timestep is multiplied by √(1−ᾱ)/√ᾱ ≈ 157 in x̂_0.
+    """
+
+    timesteps: int = 1000
+    beta_start: float = 1e-4
+    beta_end: float = 0.02
+    prediction: Prediction = "epsilon"
+
+    def __post_init__(self) -> None:
+        if self.timesteps < 1:
+            raise ConfigError(
+                f"diffusion.timesteps is {self.timesteps}", "Take at least 1; the paper takes 1000."
+            )
+        if not 0 < self.beta_start <= self.beta_end < 1:
+            raise ConfigError(
+                f"diffusion.beta_start {self.beta_start} and beta_end {self.beta_end} are no noise schedule",
+                "Keep 0 < beta_start <= beta_end < 1; the paper takes 1e-4 and 0.02.",
+            )
+        _one_of("diffusion.prediction", self.prediction, get_args(Prediction))
+
+
+@dataclass(frozen=True)
+class ClassAwareConfig:
+    """How much each class counts in the class-aware losses (CASDM Eq. 6, 7).
+
+    Attributes:
+        mode: `balanced`: Eq. 7 as a map of mean 1 per image, so that the loss is the mean of the classes'
+            MSEs; `paper`: the same map at the scale of Eq. 7, whose size falls with the rarest class;
+            `plain`: MSE.
+        exponent: e in w_c ∝ (HW/n_c)^e. 1 is the paper, 0 is plain, between them lies a softer balance.
+        cap: the greatest weight of a pixel, in units of its image's mean weight; None for no cap.
+        plain_share: share of plain MSE blended into the map, 0 to 1.
+        class_boost: extra factor on w_c for classes by name, for instance `{cystic duct: 2}`.
+    """
+
+    mode: WeightMode = "balanced"
+    exponent: float = 1.0
+    cap: float | None = None
+    plain_share: float = 0.0
+    class_boost: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _one_of("class_aware.mode", self.mode, get_args(WeightMode))
+        if self.exponent < 0:
+            raise ConfigError(f"class_aware.exponent is {self.exponent}", "Take 0 (plain) to 1 (the paper).")
+        if self.cap is not None and self.cap < 1:
+            raise ConfigError(
+                f"class_aware.cap is {self.cap}", "Take at least 1, the mean weight, or leave it out."
+            )
+        if not 0 <= self.plain_share <= 1:
+            raise ConfigError(f"class_aware.plain_share is {self.plain_share}", "Take a share from 0 to 1.")
+        for name, factor in self.class_boost.items():
+            if factor <= 0:
+                raise ConfigError(f"class_aware.class_boost of {name} is {factor}", "Take a positive factor.")
+
+
+@dataclass(frozen=True)
+class SelfPerceptualConfig:
+    """The class-aware self-perceptual loss (CASDM Eq. 8): its share and its frozen encoder Φ.
+
+    Attributes:
+        weight: λ in L_CAMSE + λ L_CASP; 0 switches the loss off.
+        warmup_steps: training steps before the first snapshot of Φ is taken and the loss sets in.
+        refresh_every: training steps between snapshots of Φ.
+        pool: how the weight map shrinks to a feature map: `max` keeps a one-pixel class, `area` averages.
+        squared: False: the pooled weight multiplies the squared difference, as in Eq. 6; True: it stands
+            inside the norm as Eq. 8 prints it, so that it counts squared and the rarest class takes nearly
+            all of the loss.
+    """
+
+    weight: float = 0.0
+    warmup_steps: int = 1000
+    refresh_every: int = 1000
+    pool: Pooling = "max"
+    squared: bool = False
+
+    def __post_init__(self) -> None:
+        _one_of("self_perceptual.pool", self.pool, get_args(Pooling))
+        if self.weight < 0:
+            raise ConfigError(f"self_perceptual.weight is {self.weight}", "Take 0 (off) or a positive λ.")
+        if self.warmup_steps < 0 or self.refresh_every < 1:
+            raise ConfigError(
+                f"self_perceptual.warmup_steps is {self.warmup_steps}, refresh_every {self.refresh_every}",
+                "Take warmup_steps of at least 0 and refresh_every of at least 1.",
+            )
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """How a trained model draws.
+
+    Attributes:
+        sampler: `dpm-solver++` (2M, the paper's), `unipc`, `ddim` (η = 0) or `ddpm` (ancestral).
+        steps: network evaluations, 1 to the number of timesteps. The paper takes 30; give `ddpm` all 1000.
+    """
+
+    sampler: Sampler = "dpm-solver++"
+    steps: int = 30
+
+    def __post_init__(self) -> None:
+        _one_of("sampling.sampler", self.sampler, get_args(Sampler))
+        if self.steps < 1:
+            raise ConfigError(f"sampling.steps is {self.steps}", "Take at least 1; the paper takes 30.")
+
+
+def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ConfigError(f"{option} is {value!r}", f"Choose one of: {', '.join(known)}.")

@@ -1,0 +1,54 @@
+"""What can be chosen when something is measured. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rarescene.foundation.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class BootstrapConfig:
+    """How intervals are found: percentiles over resampled recordings.
+
+    Attributes:
+        resamples: how often the recordings are drawn anew, with replacement.
+        confidence: share of the resamples inside an interval.
+        seed: seed of the drawing; the same seed gives the same interval.
+    """
+
+    resamples: int = 2000
+    confidence: float = 0.95
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.resamples < 1:
+            raise ConfigError(
+                f"{self.resamples} resamples give no interval", "Choose at least 1; 2000 is the default."
+            )
+        if not 0 < self.confidence < 1:
+            raise ConfigError(
+                f"confidence is {self.confidence}", "Choose a share between 0 and 1, such as 0.95."
+            )
+
+
+@dataclass(frozen=True)
+class RealismConfig:
+    """How synthetic images are compared with real ones.
+
+    Attributes:
+        feature_size: side in pixels at which the embedded EfficientNet-Lite0 looks at the images, a multiple
+            of 32.
+        inception_weights: a TorchScript file of Inception v3 (`inception-2015-12-05.pt`). With it, FID and
+            KID are measured; without it, only the embedded network's distances, which are never called FID.
+        kernel_subset: most images in one estimate of the kernel distance.
+        kernel_subsets: number of such estimates where there are more images than that.
+        bootstrap: how the intervals of PSNR and MS-SSIM are found.
+    """
+
+    feature_size: int = 128
+    inception_weights: Path | None = None
+    kernel_subset: int = 1000
+    kernel_subsets: int = 100
+    bootstrap: BootstrapConfig = field(default_factory=BootstrapConfig)

@@ -1,0 +1,88 @@
+"""The contracts between rooms. Any source of pairs × any segmenter × any strategy meets in these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Scenes of one training step.
+
+    Attributes:
+        images: float32 `(B, 3, H, W)` in [-1, 1].
+        masks: int64 `(B, H, W)` of class ids, the ignore index where unlabelled.
+        seeds: one seed a scene, from which its augmentation, timestep and noise are drawn.
+    """
+
+    images: Tensor
+    masks: Tensor
+    seeds: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@runtime_checkable
+class Segmenter(Protocol):
+    """Learns p(mask | image)."""
+
+    def loss(self, images: Tensor, masks: Tensor) -> Tensor:
+        """Return the scalar training loss; ignored pixels never enter it."""
+        ...
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Return class probabilities `(B, C, H, W)`."""
+        ...
+
+
+@runtime_checkable
+class BayesianSegmenter(Segmenter, Protocol):
+    """A segmenter that also knows what it does not know."""
+
+    def posterior(self, images: Tensor, samples: int) -> Tensor:
+        """Return the probabilities of posterior samples, `(M, B, C, H, W)`, members never folded into the batch."""
+        ...
+
+
+@runtime_checkable
+class ImageGenerator(Protocol):
+    """Learned p(image | mask)."""
+
+    def generate(self, masks: Tensor, *, seeds: Sequence[int], sampler: str, steps: int) -> Tensor:
+        """Return images `(B, 3, H, W)` in [-1, 1] for masks `(B, H, W)`; image i depends on mask i and seed i alone."""
+        ...
+
+
+@runtime_checkable
+class Strategy(Protocol):
+    """How synthetic pairs join the training of a segmenter. Knows no trainer, so it fits into anybody's loop."""
+
+    def extend(self, scenes: Sequence[int]) -> Sequence[int]:
+        """Return the longer list of scene indices to draw from, given those of the real training scenes."""
+        ...
+
+    def weights(self) -> Sequence[float] | None:
+        """Return sampling weights of the extended list, or None for uniform drawing."""
+        ...
+
+    def mix(self, batch: Batch) -> Batch:
+        """Return the batch of one step, with some of its scenes replaced where the strategy does so."""
+        ...
+
+    def refresh(self, segmenter: Segmenter, validation: Sequence[Batch]) -> Mapping[str, Any]:
+        """Look at the segmenter at a validation and return what was decided, and why."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that a resumed run needs to go on as if it had never stopped."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up a state that `state_dict` returned."""
+        ...

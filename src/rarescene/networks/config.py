@@ -1,0 +1,92 @@
+"""What a network is made of: frozen, checked when made, and free of torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rarescene.foundation.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class SpadeUNetConfig:
+    """The U-Net of Dhariwal and Nichol (2021) with the map in its decoder (Wang et al. 2022).
+
+    The defaults are the scale of CASDM (256² images). Strides count from the full resolution of the image,
+    whatever the patch of the stem.
+
+    Attributes:
+        classes: classes of the class table; the map has one channel more, for ignored pixels.
+        image_channels: channels of the noisy image.
+        out_channels: channels that are predicted; twice those of the image if the variance is learned too.
+        base_channels: channels of the first level, a multiple of 8.
+        multipliers: channels of each level, in units of `base_channels`; each level halves height and width.
+        blocks_per_level: residual blocks of a level in the encoder; the decoder has one more.
+        attention_strides: strides of the levels that attend; the middle block always does.
+        head_channels: channels of one attention head.
+        spade_hidden: hidden channels between the map and γ, β.
+        patch: 1, 2 or 4; the stem folds patch × patch pixels of image and one-hot map into channels.
+
+    Raises:
+        ConfigError: the values do not fit each other.
+    """
+
+    classes: int
+    image_channels: int = 3
+    out_channels: int = 3
+    base_channels: int = 256
+    multipliers: tuple[int, ...] = (1, 1, 2, 2, 4, 4)
+    blocks_per_level: int = 2
+    attention_strides: tuple[int, ...] = (8, 16, 32)
+    head_channels: int = 64
+    spade_hidden: int = 128
+    patch: int = 1
+
+    def __post_init__(self) -> None:
+        # JSON and YAML know lists only.
+        object.__setattr__(self, "multipliers", tuple(self.multipliers))
+        object.__setattr__(self, "attention_strides", tuple(self.attention_strides))
+        for name in (
+            "classes",
+            "image_channels",
+            "out_channels",
+            "blocks_per_level",
+            "head_channels",
+            "spade_hidden",
+        ):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}", f"Set {name} to 1 or more.")
+        if self.patch not in (1, 2, 4):
+            raise ConfigError(f"patch is {self.patch}", "Set patch to 1, 2 or 4.")
+        if self.base_channels < 8 or self.base_channels % 8:
+            raise ConfigError(
+                f"base_channels is {self.base_channels}", "Set base_channels to a multiple of 8."
+            )
+        if not self.multipliers or min(self.multipliers) < 1:
+            raise ConfigError(
+                f"multipliers are {self.multipliers}", "Give one whole number, 1 or more, for each level."
+            )
+        if stray := sorted(set(self.attention_strides) - set(self.strides)):
+            remedy = f"Set attention_strides to some of {self.strides}: the levels of this network."
+            raise ConfigError(f"no level of the network has the attention stride {stray[0]}", remedy)
+        for stride, channels in zip(self.strides, self.channels, strict=True):
+            attends = stride in self.attention_strides or stride == self.stride
+            if attends and channels % self.head_channels:
+                what = (
+                    f"{channels} channels at stride {stride} cannot be cut into heads of {self.head_channels}"
+                )
+                raise ConfigError(what, "Set head_channels to a number that divides them.")
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Channels of each level, from the finest to the coarsest."""
+        return tuple(self.base_channels * factor for factor in self.multipliers)
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Pixels of the image that one feature of each level spans, from the finest to the coarsest."""
+        return tuple(self.patch * 2**level for level in range(len(self.multipliers)))
+
+    @property
+    def stride(self) -> int:
+        """What height and width must divide by."""
+        return self.strides[-1]

@@ -1,0 +1,85 @@
+"""Scenes: what they are, where they come from, how they are split, resized, cached, asked for and stored."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rarescene.foundation.doors import open_door
+
+if TYPE_CHECKING:
+    from rarescene.scenes.augmenting import augment as augment
+    from rarescene.scenes.cache import SceneCache as SceneCache
+    from rarescene.scenes.cache import cache_root as cache_root
+    from rarescene.scenes.class_table import ClassTable as ClassTable
+    from rarescene.scenes.class_table import Colour as Colour
+    from rarescene.scenes.class_table import SceneClass as SceneClass
+    from rarescene.scenes.config import AugmentConfig as AugmentConfig
+    from rarescene.scenes.datasets.checking import Scan as Scan
+    from rarescene.scenes.datasets.checking import scan as scan
+    from rarescene.scenes.datasets.cholecseg8k_classes import CHOLECSEG8K as CHOLECSEG8K
+    from rarescene.scenes.datasets.opening import open_scenes as open_scenes
+    from rarescene.scenes.datasets.propose import propose_class_table as propose_class_table
+    from rarescene.scenes.faults import Fault as Fault
+    from rarescene.scenes.rasters import read_image as read_image
+    from rarescene.scenes.request import ClassRequest as ClassRequest
+    from rarescene.scenes.request import KeptReport as KeptReport
+    from rarescene.scenes.request import Request as Request
+    from rarescene.scenes.scene import Scene as Scene
+    from rarescene.scenes.scene import SceneRecord as SceneRecord
+    from rarescene.scenes.scene import SceneSet as SceneSet
+    from rarescene.scenes.split import Split as Split
+    from rarescene.scenes.split import split_scenes as split_scenes
+    from rarescene.scenes.statistics import ClassStatistics as ClassStatistics
+    from rarescene.scenes.statistics import SceneStatistics as SceneStatistics
+    from rarescene.scenes.statistics import class_statistics as class_statistics
+    from rarescene.scenes.store import SceneSetWriter as SceneSetWriter
+    from rarescene.scenes.store import merge as merge
+    from rarescene.scenes.store import open_set as open_set
+    from rarescene.scenes.tensors import cut_back as cut_back
+    from rarescene.scenes.tensors import pad_to_multiple as pad_to_multiple
+    from rarescene.scenes.tensors import to_arrays as to_arrays
+    from rarescene.scenes.tensors import to_tensors as to_tensors
+    from rarescene.scenes.transforms import as_image as as_image
+    from rarescene.scenes.transforms import resize_image as resize_image
+    from rarescene.scenes.transforms import resize_mask as resize_mask
+
+__all__, __getattr__, __dir__ = open_door(
+    __name__,
+    {
+        "CHOLECSEG8K": "datasets.cholecseg8k_classes",
+        "AugmentConfig": "config",
+        "ClassRequest": "request",
+        "ClassStatistics": "statistics",
+        "ClassTable": "class_table",
+        "Colour": "class_table",
+        "Fault": "faults",
+        "KeptReport": "request",
+        "Request": "request",
+        "Scan": "datasets.checking",
+        "Scene": "scene",
+        "SceneCache": "cache",
+        "SceneClass": "class_table",
+        "SceneRecord": "scene",
+        "SceneSet": "scene",
+        "SceneSetWriter": "store",
+        "SceneStatistics": "statistics",
+        "Split": "split",
+        "as_image": "transforms",
+        "augment": "augmenting",
+        "cache_root": "cache",
+        "class_statistics": "statistics",
+        "cut_back": "tensors",
+        "merge": "store",
+        "open_scenes": "datasets.opening",
+        "open_set": "store",
+        "pad_to_multiple": "tensors",
+        "propose_class_table": "datasets.propose",
+        "read_image": "rasters",
+        "resize_image": "transforms",
+        "resize_mask": "transforms",
+        "scan": "datasets.checking",
+        "split_scenes": "split",
+        "to_arrays": "tensors",
+        "to_tensors": "tensors",
+    },
+)

@@ -1,0 +1,295 @@
+"""A data set decoded once: memory-mapped arrays on disk, so that epochs decode no files and memory does not grow.
+
+A cache is found again by what it was made from: the scenes, the sizes and times of their files, and the target size.
+Its pages belong to the operating system's file cache, shared by all processes, and not to the process's own memory.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rarescene.foundation.errors import DataError
+from rarescene.foundation.files import read_json, write_json
+from rarescene.scenes.class_table import ClassTable
+from rarescene.scenes.scene import Scene, SceneRecord, SceneSet
+from rarescene.scenes.transforms import resize_image, resize_mask
+
+_FORMAT = 1
+_INDEX = "index.json"
+_DONE = "done.npy"
+_BLOCK = 256  # scenes between two flushes; what a killed build loses at most
+
+
+@dataclass(frozen=True)
+class SceneCache:
+    """Decoded scenes of one size.
+
+    Attributes:
+        folder: where the arrays lie.
+        name: the data set's name.
+        classes: its class table.
+        licence: its licence.
+        records: the scenes, in order; names, recordings and positions come from them.
+        images: uint8 `(N, H, W, 3)`, memory-mapped. Use `take`, which respects `subset`.
+        masks: uint8 `(N, H, W)`, memory-mapped, likewise.
+        class_pixels: int64 `(n, C)`, the pixels of each class in each scene.
+        rows: int64 `(n,)`, the row of each scene in the arrays.
+    """
+
+    folder: Path
+    name: str
+    classes: ClassTable
+    licence: str
+    records: tuple[SceneRecord, ...]
+    images: np.ndarray
+    masks: np.ndarray
+    class_pixels: np.ndarray
+    rows: np.ndarray
+
+    @classmethod
+    def build(
+        cls,
+        scenes: SceneSet,
+        height: int,
+        width: int,
+        folder: Path | None = None,
+        *,
+        keep_rare: bool = True,
+        workers: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> SceneCache:
+        """Decode and resize all scenes, or find the cache that an earlier call made of the very same files.
+
+        A killed build goes on where it stopped; of several processes one builds and the others wait for it.
+
+        Args:
+            scenes: the scenes.
+            height: of the cached images, in pixels.
+            width: likewise.
+            folder: the root under which caches lie; by default `$RARESCENE_CACHE`, else `~/.cache/rarescene`.
+            keep_rare: let classes survive that nearest neighbour would lose (see `resize_mask`).
+            workers: threads that decode; by default one a core, at most 16.
+            progress: called with the number of scenes done and the number of all.
+
+        Raises:
+            DataError: a file is unusable, there are no scenes, or the disk is full (said before anything is written).
+        """
+        if not len(scenes):
+            raise DataError("there are no scenes to cache", "Check the path and the split of the data.")
+        root = cache_root() if folder is None else Path(folder)
+        target = root / f"{_plain(scenes.name)}-{height}x{width}-{_key(scenes, height, width, keep_rare)}"
+        if not (target / _INDEX).is_file():
+            with _alone(target):
+                if not (target / _INDEX).is_file():
+                    _fill(scenes, height, width, target, keep_rare, workers, progress)
+        return cls.open(target)
+
+    @classmethod
+    def open(cls, folder: Path) -> SceneCache:
+        """Open a finished cache. Raises `DataError` when it is damaged."""
+        remedy = "Delete this folder; the cache is made again from the data."
+        try:
+            index = read_json(folder / _INDEX)
+            images = np.load(folder / "images.npy", mmap_mode="r")
+            masks = np.load(folder / "masks.npy", mmap_mode="r")
+        except Exception as error:
+            raise DataError(f"the cache cannot be read ({error})", remedy, folder) from error
+        records = tuple(
+            SceneRecord(name, group, order, details=details)
+            for name, group, order, details in index["scenes"]
+        )
+        if not len(records) == len(images) == len(masks):
+            raise DataError("the cache's arrays and its index differ in length", remedy, folder)
+        pixels = np.array(index["class_pixels"], np.int64).reshape(len(records), -1)
+        table = ClassTable.from_dict(index["classes"])
+        rows = np.arange(len(records))
+        return cls(folder, index["name"], table, index["licence"], records, images, masks, pixels, rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Scene:
+        row = self.rows[index]
+        return Scene(np.asarray(self.images[row]), np.asarray(self.masks[row]), self.records[index])
+
+    def __iter__(self) -> Iterator[Scene]:
+        return (self[index] for index in range(len(self)))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the cached scenes."""
+        return self.masks.shape[1], self.masks.shape[2]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name of each scene."""
+        return tuple(record.name for record in self.records)
+
+    @cached_property
+    def groups(self) -> tuple[str, ...]:
+        """The recordings, sorted, each once (as `SceneSet.groups`)."""
+        return tuple(sorted(set(self.recordings)))
+
+    @cached_property
+    def recordings(self) -> tuple[str, ...]:
+        """The recording of each scene, in the order of the scenes."""
+        return tuple(record.group for record in self.records)
+
+    def take(self, indices: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return images uint8 `(B, H, W, 3)` and masks uint8 `(B, H, W)` of these scenes, in this order.
+
+        Rows are read in ascending order, which is kind to a disk.
+        """
+        rows = self.rows[np.asarray(indices, np.int64)]
+        images = np.empty((len(rows), *self.images.shape[1:]), np.uint8)
+        masks = np.empty((len(rows), *self.masks.shape[1:]), np.uint8)
+        for place in np.argsort(rows, kind="stable"):
+            images[place] = self.images[rows[place]]
+            masks[place] = self.masks[rows[place]]
+        return images, masks
+
+    def subset(self, indices: Iterable[int]) -> SceneCache:
+        """Return a view of these scenes, in this order; nothing is copied."""
+        chosen = np.fromiter(indices, np.int64)
+        records = tuple(self.records[index] for index in chosen)
+        return replace(self, records=records, class_pixels=self.class_pixels[chosen], rows=self.rows[chosen])
+
+    def of_groups(self, groups: Iterable[str]) -> SceneCache:
+        """Return the scenes of these recordings."""
+        wanted = set(groups)
+        return self.subset(index for index, group in enumerate(self.recordings) if group in wanted)
+
+
+def cache_root() -> Path:
+    """Return the folder under which caches lie: `$RARESCENE_CACHE`, else `~/.cache/rarescene`."""
+    given = os.environ.get("RARESCENE_CACHE")
+    return Path(given) if given else Path.home() / ".cache" / "rarescene"
+
+
+def _fill(
+    scenes: SceneSet,
+    height: int,
+    width: int,
+    target: Path,
+    keep_rare: bool,
+    workers: int | None,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """Build in a folder beside `target` and rename it at the end; only a whole cache bears the name."""
+    partial = target.with_name(f"{target.name}.partial")
+    count, ignore = len(scenes), scenes.classes.ignore_index
+    try:
+        partial.mkdir(parents=True, exist_ok=True)
+        images = _array(partial / "images.npy", (count, height, width, 3))
+        masks = _array(partial / "masks.npy", (count, height, width))
+        done = _array(partial / _DONE, (count,))
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        remedy = f"Free {count * height * width * 4 / 1e9:.2f} GB, or set RARESCENE_CACHE to a folder on another disk."
+        raise DataError(f"the cache cannot be written ({error.strerror})", remedy, target) from error
+
+    def store(index: int) -> None:
+        scene = scenes[index]
+        images[index] = resize_image(scene.image, height, width)
+        masks[index] = resize_mask(scene.mask, height, width, keep_rare=keep_rare, ignore_index=ignore)
+
+    missing = np.flatnonzero(np.asarray(done) == 0)
+    with ThreadPoolExecutor(workers or min(16, os.cpu_count() or 1)) as pool:
+        for start in range(0, len(missing), _BLOCK):
+            block = missing[start : start + _BLOCK].tolist()
+            for place, _ in enumerate(pool.map(store, block)):
+                if progress:
+                    progress(count - len(missing) + start + place + 1, count)
+            # A row is marked only after its pixels are on disk, so that a crash of the machine leaves no false mark.
+            images.flush()
+            masks.flush()
+            done[block] = 1
+            done.flush()
+
+    length = len(scenes.classes)
+    index = {
+        "format": _FORMAT,
+        "name": scenes.name,
+        "licence": scenes.licence,
+        "classes": scenes.classes.to_dict(),
+        "scenes": [
+            [record.name, record.group, record.order, dict(record.details)] for record in scenes.records
+        ],
+        "class_pixels": [np.bincount(mask.ravel(), minlength=256)[:length].tolist() for mask in masks],
+    }
+    del images, masks, done
+    (partial / _DONE).unlink()
+    write_json(partial / _INDEX, index)
+    partial.replace(target)
+
+
+def _array(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:
+    """Open a byte array for writing, made with all its space reserved: a full disk is an error here, not a crash later."""
+    if path.exists():
+        try:
+            array = np.lib.format.open_memmap(path, "r+")
+            if array.shape == shape and array.dtype == np.uint8:
+                return array
+        except ValueError:
+            pass  # a build killed before the header was written; the array is made anew
+        path.unlink()
+    array = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
+    with path.open("r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
+
+
+@contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """Hold a lock beside `target`; it is released when the process ends, however it ends."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.with_name(f"{target.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+    except OSError as error:
+        remedy = "Set RARESCENE_CACHE to a folder that can be written to."
+        raise DataError(f"the cache cannot be written ({error.strerror})", remedy, target) from error
+
+
+def _key(scenes: SceneSet, height: int, width: int, keep_rare: bool) -> str:
+    """Return the content address: of the scenes, of their files' sizes and times, and of the target size."""
+    digest = hashlib.sha256()
+    head = [_FORMAT, scenes.name, scenes.licence, scenes.classes.to_dict(), height, width, keep_rare]
+    digest.update(json.dumps(head).encode())
+    for record in scenes.records:
+        files = [_state(path) for path in (record.image, record.mask)]
+        line = [record.name, record.group, record.order, dict(record.details), files]
+        digest.update(json.dumps(line, sort_keys=True).encode())
+    if scenes.records[0].image is None:
+        # Scenes drawn on demand have no files to tell by; three of them stand for the program that draws them.
+        for index in {0, len(scenes) // 2, len(scenes) - 1}:
+            digest.update(scenes[index].image.tobytes() + scenes[index].mask.tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _state(path: Path | None) -> list[Any] | None:
+    if path is None:
+        return None
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise DataError("is missing", "Restore the file, or remove its counterpart as well.", path) from error
+    return [str(path.resolve()), state.st_size, state.st_mtime_ns]
+
+
+def _plain(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "-" for letter in name)[:40]

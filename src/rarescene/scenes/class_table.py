@@ -1,0 +1,124 @@
+"""The classes of a data set: id, name and colour, and the id of what is not labelled."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rarescene.foundation.errors import ConfigError
+
+Colour = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class SceneClass:
+    """One class: its id in masks, its name in words, and its display colour (RGB, 0 to 255)."""
+
+    id: int
+    name: str
+    colour: Colour
+
+
+@dataclass(frozen=True)
+class ClassTable:
+    """The classes of a data set, with ids 0 to C-1 in order.
+
+    Raises:
+        ConfigError: the ids are not 0 to C-1 in order, two classes share a name, or the ignore index is taken.
+    """
+
+    name: str
+    classes: tuple[SceneClass, ...]
+    ignore_index: int = 255
+
+    def __post_init__(self) -> None:
+        ids = [entry.id for entry in self.classes]
+        if not ids or ids != list(range(len(ids))):
+            raise ConfigError(
+                f"class ids of {self.name!r} are {ids}", "Number the classes 0, 1, 2, … in order."
+            )
+        names = [entry.name.casefold() for entry in self.classes]
+        if len(set(names)) != len(names):
+            raise ConfigError(
+                f"two classes of {self.name!r} share a name", "Give every class a name of its own."
+            )
+        if not len(ids) <= self.ignore_index <= 255:
+            remedy = f"Choose an ignore index from {len(ids)} to 255."
+            raise ConfigError(
+                f"ignore index {self.ignore_index} of {self.name!r} is the id of a class or no byte", remedy
+            )
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Class names in the order of their ids."""
+        return tuple(entry.name for entry in self.classes)
+
+    def id_of(self, name: str) -> int:
+        """Return the id of the class called `name` (case and `_` or `-` for a space do not matter)."""
+        plain = [_plain(known) for known in self.names]
+        if _plain(name) in plain:
+            return plain.index(_plain(name))
+        close = difflib.get_close_matches(_plain(name), plain, n=1)
+        hint = f"Did you mean {self.names[plain.index(close[0])]!r}? " if close else ""
+        raise ConfigError(f"no class is called {name!r}", f"{hint}The classes are: {', '.join(self.names)}.")
+
+    def ids_of(self, names: Iterable[str]) -> tuple[int, ...]:
+        """Return the ids of several classes, each once, in the order given."""
+        return tuple(dict.fromkeys(self.id_of(name) for name in names))
+
+    def palette(self) -> np.ndarray:
+        """Return uint8 `(256, 3)`: the colour of every byte; unused ids are black, the ignore index is white."""
+        table = np.zeros((256, 3), np.uint8)
+        table[: len(self)] = [entry.colour for entry in self.classes]
+        table[self.ignore_index] = 255
+        return table
+
+    def colourise(self, mask: np.ndarray) -> np.ndarray:
+        """Return a mask `(..., H, W)` of ids as uint8 colours `(..., H, W, 3)`."""
+        return self.palette()[mask]
+
+    @property
+    def fingerprint(self) -> str:
+        """A short hash of ids, names and the ignore index; colours may change without changing what was learned."""
+        text = json.dumps([[entry.id, entry.name] for entry in self.classes] + [self.ignore_index])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the table as JSON values."""
+        classes = [
+            {"id": entry.id, "name": entry.name, "colour": list(entry.colour)} for entry in self.classes
+        ]
+        return {"name": self.name, "ignore_index": self.ignore_index, "classes": classes}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> ClassTable:
+        """Return the table that `to_dict` wrote. Raises `ConfigError` when a field is missing or of the wrong kind."""
+        try:
+            classes = tuple(
+                SceneClass(int(entry["id"]), str(entry["name"]), _colour(entry["colour"]))
+                for entry in value["classes"]
+            )
+            return cls(str(value.get("name", "classes")), classes, int(value.get("ignore_index", 255)))
+        except (KeyError, TypeError, ValueError) as error:
+            remedy = 'Each class needs {"id": 0, "name": "liver", "colour": [255, 114, 114]}; see the page on your own data.'
+            raise ConfigError(f"the class table is not understood ({error!r})", remedy) from error
+
+
+def _colour(value: Iterable[Any]) -> Colour:
+    red, green, blue = (int(channel) for channel in value)
+    if not all(0 <= channel <= 255 for channel in (red, green, blue)):
+        raise ValueError("a colour has three numbers from 0 to 255")
+    return red, green, blue
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.casefold().replace("_", " ").replace("-", " ").split())

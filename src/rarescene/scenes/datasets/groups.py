@@ -1,0 +1,48 @@
+"""Which recording a file belongs to. Adjacent frames are near-copies, so data are split by recording."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+
+from rarescene.foundation.errors import ConfigError, DataError
+
+_FRAME_NUMBER = re.compile(
+    r"(?P<before>.*?)[-_. ]*(?:(?<![a-z])(?:frame|frm|image|img|f))?[-_. ]*(?P<number>\d+)", re.IGNORECASE
+)
+
+
+def group_by_pattern(pattern: str, name: str) -> str:
+    r"""Return the recording of the scene `name`: the first group of the match of `pattern`, or the whole match.
+
+    `--group-by '(case\d+)'` takes `case07` from `hospital/case07_left_0012`. Raises `ConfigError` for a pattern that
+    is not a regular expression and `DataError` for a name in which it finds nothing.
+    """
+    try:
+        match = re.search(pattern, name)
+    except re.error as error:
+        remedy = r"Give a Python regular expression, for instance --group-by '(video\d+)'."
+        raise ConfigError(f"--group-by {pattern!r} is not a regular expression ({error})", remedy) from error
+    if match is None:
+        raise DataError(f"--group-by {pattern!r} finds no recording in this name", "Widen the pattern.", name)
+    return match[1] if match.re.groups and match[1] is not None else match[0]
+
+
+def default_group(name: str, alone: str) -> str:
+    """Return the recording of the scene `name` (a relative path without its ending) where no pattern was given.
+
+    In nested folders it is the leading folder. Otherwise it is what stands before the frame number and before the
+    word `frame`, `image` or `img`: `video01_frame_0001` belongs to `video01`. Where nothing stands there, all
+    scenes are one recording, called `alone`.
+    """
+    parts = PurePosixPath(name).parts
+    if len(parts) > 1:
+        return parts[0]
+    match = _FRAME_NUMBER.fullmatch(parts[0])
+    return match["before"] if match and match["before"] else alone
+
+
+def frame_number(name: str) -> int | None:
+    """Return the last number in the last part of `name`, the position of a frame within its recording."""
+    numbers = re.findall(r"\d+", PurePosixPath(name).name)
+    return int(numbers[-1]) if numbers else None

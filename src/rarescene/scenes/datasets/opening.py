@@ -1,0 +1,173 @@
+r"""One way to open any data set: `NAME:PATH`, or a YAML file.
+
+| written | opened |
+| --- | --- |
+| `cholecseg8k:/data/CholecSeg8k` | CholecSeg8k as it is distributed |
+| `folder:/data/mine` | `images/`, `masks/` and `classes.json` |
+| `set:/data/synthetic` | a scene set that `rarescene synthesize` wrote |
+| `phantom:videos=12,frames=80,size=64,seed=0` | phantom scenes, drawn on demand; numbers may be left out |
+| `phantom:/data/phantom` | phantom scenes that `rarescene phantom` wrote, whatever their layout |
+| `mine.yaml` | a YAML file with `name` (one of the above), `path` (relative to the file) and options |
+
+Options in YAML, all with a sensible default: `group_by` (a regular expression that tells recordings apart), and for
+`folder` also `images`, `masks`, `classes`, `licence` and `title`:
+
+```yaml
+name: folder
+path: data/hospital
+images: frames
+masks: labels
+group_by: '(case\d+)'
+```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rarescene.foundation.errors import ConfigError, DataError
+from rarescene.scenes.datasets.cholecseg8k import list_cholecseg8k
+from rarescene.scenes.datasets.folder import list_folder
+from rarescene.scenes.datasets.groups import group_by_pattern
+from rarescene.scenes.datasets.phantom import PhantomConfig, phantom_scenes
+from rarescene.scenes.faults import Fault, Listing
+from rarescene.scenes.scene import SceneSet
+from rarescene.scenes.store import MANIFEST, list_set
+
+_YAML = (".yaml", ".yml")
+_FOLDER_OPTIONS = ("images", "masks", "classes", "licence", "title")
+
+
+def open_scenes(spec: str | Path, *, group_by: str | None = None) -> SceneSet:
+    """Open a data set; its files are decoded only when scenes are asked for.
+
+    Args:
+        spec: `NAME:PATH` or a YAML file, as the head of this module lists them.
+        group_by: a regular expression over scene names that tells recordings apart; overrides the YAML file's.
+
+    Raises:
+        ConfigError: no such kind of data set or option.
+        DataError: the folder does not hold such a data set, or files are missing.
+    """
+    return list_scenes(spec, group_by=group_by).opened()
+
+
+def list_scenes(spec: str | Path, *, group_by: str | None = None) -> Listing:
+    """Return the scenes of a data set with the faults that show without decoding a file; see `open_scenes`."""
+    name, path, options = _understood(str(spec))
+    if group_by is not None:
+        options["group_by"] = group_by
+        group_by_pattern(group_by, group_by)  # a broken pattern is reported here, once
+    return _LISTERS[name](path, options)
+
+
+def _understood(spec: str) -> tuple[str, str, dict[str, Any]]:
+    if spec.lower().endswith(_YAML) and spec.partition(":")[0] not in _LISTERS:
+        return _from_yaml(Path(spec))
+    name, colon, path = spec.partition(":")
+    if not colon or name not in _LISTERS:
+        remedy = f"Write NAME:PATH with NAME one of {', '.join(_LISTERS)}, or give a YAML file."
+        raise ConfigError(f"{spec!r} is not a data set", remedy)
+    if not path and name != "phantom":
+        raise ConfigError(f"{spec!r} has no path", f"Write {name}:/path/to/the/data.")
+    return name, path, {}
+
+
+def _from_yaml(file: Path) -> tuple[str, str, dict[str, Any]]:
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"cannot be read ({error.strerror})", "Check the path of the YAML file.", file
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"is not valid YAML ({error})", "Correct the file.", file) from error
+    if not isinstance(content, dict) or content.get("name") not in _LISTERS:
+        raise ConfigError("names no data set", f"Write `name:` with one of {', '.join(_LISTERS)}.", file)
+    options = {str(key): value for key, value in content.items()}
+    name, path = str(options.pop("name")), options.pop("path", None)
+    if path is None and name != "phantom":
+        raise ConfigError("has no `path`", "Write `path:` and the folder, relative to this file.", file)
+    return name, "" if path is None else str(file.parent / str(path)), options
+
+
+def _cholecseg8k(path: str, options: Mapping[str, Any]) -> Listing:
+    _only(options, "group_by")
+    return _in_folder(path, lambda root: list_cholecseg8k(root, options.get("group_by")))
+
+
+def _folder(path: str, options: Mapping[str, Any]) -> Listing:
+    _only(options, "group_by", *_FOLDER_OPTIONS)
+    given = {key: str(value) for key, value in options.items()}
+    if "title" in given:
+        given["name"] = given.pop("title")
+    group_by = given.pop("group_by", None)
+    return _in_folder(path, lambda root: list_folder(root, group_by, **given))  # type: ignore[arg-type]
+
+
+def _set(path: str, options: Mapping[str, Any]) -> Listing:
+    _only(options, "group_by")
+    return _in_folder(path, lambda root: list_set(root, options.get("group_by")))
+
+
+def _phantom(path: str, options: Mapping[str, Any]) -> Listing:
+    if not path or "=" in path:
+        return Listing(_drawn({**options, **_numbers(path)}))
+    root = Path(path)
+    if (root / MANIFEST).is_file():
+        return _set(path, options)
+    if (root / "images").is_dir():
+        return _folder(path, options)
+    return _cholecseg8k(path, options)
+
+
+_LISTERS: dict[str, Callable[[str, Mapping[str, Any]], Listing]] = {
+    "cholecseg8k": _cholecseg8k,
+    "folder": _folder,
+    "phantom": _phantom,
+    "set": _set,
+}
+
+_PHANTOM = {"videos": 12, "frames": 80, "size": 64, "seed": 0}
+
+
+def _drawn(numbers: Mapping[str, Any]) -> SceneSet:
+    """Return phantom scenes that are drawn on demand; their name says all that they depend on."""
+    _only(numbers, *_PHANTOM, "height", "width")
+    chosen = {key: int(value) for key, value in {**_PHANTOM, **numbers}.items()}
+    size = chosen.pop("size")
+    config = PhantomConfig(**{"height": size, "width": size, **chosen})
+    made = f"{config.videos},frames={config.frames},height={config.height},width={config.width}"
+    return replace(phantom_scenes(config), name=f"phantom:videos={made},seed={config.seed}")
+
+
+def _numbers(text: str) -> dict[str, int]:
+    """Return the numbers of `videos=12,frames=80`."""
+    numbers = {}
+    for part in filter(None, text.split(",")):
+        key, _, value = part.partition("=")
+        if not value.strip().isdigit():
+            remedy = "Write for instance phantom:videos=12,frames=80,size=64,seed=0."
+            raise ConfigError(f"{part!r} is no number of a phantom data set", remedy)
+        numbers[key.strip()] = int(value)
+    return numbers
+
+
+def _in_folder(path: str, list_root: Callable[[Path], Listing]) -> Listing:
+    root = Path(path).expanduser()
+    if not root.is_dir():
+        return Listing(None, (Fault.of(DataError("is not a folder", "Check the path of the data.", root)),))
+    return list_root(root)
+
+
+def _only(options: Mapping[str, Any], *known: str) -> None:
+    for key in options:
+        if key not in known:
+            raise ConfigError(
+                f"unknown option {key!r} of a data set", f"Known here: name, path, {', '.join(known)}."
+            )

@@ -1,0 +1,62 @@
+"""Faults of a data set, gathered rather than raised, so that a user sees all of them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from rarescene.foundation.errors import DataError, RareSceneError
+from rarescene.scenes.scene import SceneSet
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that keeps a data set from being used: the file, what is wrong with it, and what to do."""
+
+    file: Path | None
+    what: str
+    remedy: str
+
+    @classmethod
+    def of(cls, error: RareSceneError) -> Fault:
+        """Return the fault that an error reports."""
+        return cls(error.path, error.what, error.remedy)
+
+    def __str__(self) -> str:
+        return str(DataError(self.what, self.remedy, self.file))
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What lies in a data folder, before any file is decoded.
+
+    Attributes:
+        scenes: the scenes whose files are all there, or None where nothing can be read.
+        faults: what is missing or contradictory.
+        notes: what is worth knowing and no fault.
+    """
+
+    scenes: SceneSet | None
+    faults: tuple[Fault, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def opened(self) -> SceneSet:
+        """Return the scenes. Raises `DataError` with the first fault and the number of the others."""
+        if self.scenes is not None and not self.faults:
+            return self.scenes
+        first, others = self.faults[0], len(self.faults) - 1
+        more = f" There are {others} more faults; `rarescene check` lists them all." if others else ""
+        raise DataError(first.what, first.remedy + more, first.file)
+
+
+def attempt(step: Callable[[], T], faults: list[Fault]) -> T | None:
+    """Return what `step` returns; where it fails, add its fault to `faults` and return None."""
+    try:
+        return step()
+    except RareSceneError as error:
+        faults.append(Fault.of(error))
+        return None

@@ -1,0 +1,26 @@
+"""From a configuration to a network with random weights."""
+
+from __future__ import annotations
+
+from rarescene.segmenters.config import SegFormerConfig, SegmenterConfig, UNetConfig
+from rarescene.segmenters.network import SegmentationNetwork
+
+
+def build_segmenter(config: SegmenterConfig, classes: int, ignore_index: int = 255) -> SegmentationNetwork:
+    """Return the segmenter that `config` describes; its weights come from torch's global random generator.
+
+    Args:
+        config: which network, and its options.
+        classes: number of classes C.
+        ignore_index: id of the pixels that are not labelled.
+    """
+    # Each network is imported where it is wanted: transformers alone takes seconds.
+    match config:
+        case SegFormerConfig():
+            from rarescene.segmenters.segformer import SegFormer
+
+            return SegFormer(config, classes, ignore_index)
+        case UNetConfig():
+            from rarescene.segmenters.unet import UNet
+
+            return UNet(config, classes, ignore_index)

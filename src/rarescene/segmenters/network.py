@@ -1,0 +1,92 @@
+"""What every segmentation network of one answer shares: padding, normalisation, loss and prediction."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rarescene.segmenters.config import SegmenterConfig
+from rarescene.segmenters.losses import cross_entropy, soft_dice
+
+
+class SegmentationNetwork(nn.Module, ABC):
+    """A `Segmenter` over any network of logits; a variant overrides `logits` alone.
+
+    Images of any height and width are taken: they are padded to a multiple of `stride` by repeating their last
+    row and column, and the answer is cut back.
+
+    Args:
+        config: the network's configuration.
+        classes: number of classes C.
+        ignore_index: id of the pixels that are not labelled.
+    """
+
+    stride: int
+
+    def __init__(self, config: SegmenterConfig, classes: int, ignore_index: int = 255) -> None:
+        super().__init__()
+        self.config = config
+        self.classes = classes
+        self.ignore_index = ignore_index
+        # Mean and deviation of natural images, moved from [0, 1] to the [-1, 1] of our images.
+        self.register_buffer("mean", torch.tensor([-0.030, -0.088, -0.188]).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("deviation", torch.tensor([0.458, 0.448, 0.450]).view(1, 3, 1, 1), persistent=False)
+        self.mean: Tensor
+        self.deviation: Tensor
+
+    @abstractmethod
+    def logits(self, images: Tensor) -> Tensor:
+        """Return logits `(B, C, H, W)` of normalised images `(B, 3, H, W)` whose sides `stride` divides."""
+
+    def scores(self, images: Tensor) -> Tensor:
+        """Return float32 logits `(B, C, H, W)` of images `(B, 3, H, W)` in [-1, 1], of any height and width."""
+        height, width = images.shape[-2:]
+        images = (images - self.mean) / self.deviation
+        padding = (0, -width % self.stride, 0, -height % self.stride)
+        images = F.pad(images, padding, mode="replicate")
+        return self.logits(images)[..., :height, :width].float()
+
+    def loss(self, images: Tensor, masks: Tensor) -> Tensor:
+        """Return cross entropy plus `config.dice` times the soft Dice loss, over the labelled pixels alone.
+
+        Args:
+            images: float32 `(B, 3, H, W)` in [-1, 1].
+            masks: int64 `(B, H, W)` of class ids, the ignore index where unlabelled.
+        """
+        scores = self.scores(images)
+        loss = cross_entropy(scores, masks, self.ignore_index)
+        if self.config.dice:
+            loss = loss + self.config.dice * soft_dice(scores, masks, self.ignore_index)
+        return loss
+
+    def forward(self, images: Tensor, masks: Tensor) -> Tensor:
+        """Return the loss: data-parallel wrappers synchronise gradients only of what `forward` computes."""
+        return self.loss(images, masks)
+
+    @torch.no_grad()
+    def predict(self, images: Tensor) -> Tensor:
+        """Return class probabilities `(B, C, H, W)`, float32, always those of the evaluation mode."""
+        with evaluating(self):
+            return self.scores(images).softmax(dim=1)
+
+    @staticmethod
+    def name_in_file(name: str) -> str:
+        """Return the name under which a weight is saved, where a library calls it differently between versions."""
+        return name
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Switch a network to evaluation, and each of its modules back to the mode it was in."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode

@@ -1,0 +1,94 @@
+"""Trained segmenters on disk: safetensors beside a JSON file, never pickled."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from rarescene.foundation.errors import CheckpointError, ConfigError
+from rarescene.foundation.files import atomic, read_json, write_json
+from rarescene.scenes import ClassTable
+from rarescene.segmenters.build import build_segmenter
+from rarescene.segmenters.config import SEGMENTERS, SegmenterConfig
+from rarescene.segmenters.network import SegmentationNetwork
+
+WEIGHTS = "weights.safetensors"
+CONFIG = "config.json"
+RESTORE = "Restore the folder from where it was written, or train the segmenter again."
+
+
+def save_segmenter(segmenter: SegmentationNetwork, folder: Path, classes: ClassTable) -> None:
+    """Write `weights.safetensors` and `config.json` into `folder`; the latter names the network and its classes.
+
+    Raises:
+        DataError: the folder cannot be written. A save that was cut short is recognised by `load_segmenter`.
+    """
+    state = segmenter.state_dict()
+    weights = save({segmenter.name_in_file(name): value.cpu().contiguous() for name, value in state.items()})
+    with atomic(folder / WEIGHTS) as temporary:
+        temporary.write_bytes(weights)
+    description = {
+        "segmenter": next(name for name, kind in SEGMENTERS.items() if isinstance(segmenter.config, kind)),
+        "config": asdict(segmenter.config),
+        "classes": classes.to_dict(),
+        "weights": _digest(weights),
+    }
+    write_json(folder / CONFIG, description)
+
+
+def load_segmenter(folder: Path, classes: ClassTable | None = None) -> tuple[SegmentationNetwork, ClassTable]:
+    """Return the segmenter that `save_segmenter` wrote, in evaluation mode on the CPU, and its class table.
+
+    Args:
+        folder: what `save_segmenter` wrote into.
+        classes: the class table of the data that the segmenter is wanted for, if it is known.
+
+    Raises:
+        CheckpointError: a file is missing or damaged, or the segmenter was trained for other classes.
+    """
+    path = folder / CONFIG
+    config, table, digest = _parse(read_json(path), path)
+    if classes is not None and classes.fingerprint != table.fingerprint:
+        what = (
+            f"this segmenter was trained on the {len(table)} classes of {table.name!r} ({', '.join(table.names)}), "
+            f"but the data have the {len(classes)} classes of {classes.name!r} ({', '.join(classes.names)})"
+        )
+        raise CheckpointError(what, "Choose the data it was trained for, or train one on these data.", path)
+
+    path = folder / WEIGHTS
+    try:
+        content = path.read_bytes()
+        state = load(content)
+    except OSError as error:
+        raise CheckpointError("is missing or cannot be read", RESTORE, path) from error
+    except SafetensorError as error:
+        raise CheckpointError(f"is damaged ({error})", RESTORE, path) from error
+    if _digest(content) != digest:
+        raise CheckpointError(f"is damaged, or does not belong to the {CONFIG} beside it", RESTORE, path)
+
+    segmenter = build_segmenter(config, len(table), table.ignore_index)
+    named = {name: state.get(segmenter.name_in_file(name)) for name in segmenter.state_dict()}
+    try:
+        segmenter.load_state_dict({name: value for name, value in named.items() if value is not None})
+    except RuntimeError as error:
+        raise CheckpointError(f"does not fit the network of {CONFIG} ({error})", RESTORE, path) from error
+    return segmenter.eval(), table
+
+
+def _parse(value: Mapping[str, Any], path: Path) -> tuple[SegmenterConfig, ClassTable, str]:
+    try:
+        options = {name: tuple(item) if isinstance(item, list) else item for name, item in value["config"].items()}
+        config = SEGMENTERS[value["segmenter"]](**options)
+        return config, ClassTable.from_dict(value["classes"]), str(value["weights"])
+    except (KeyError, TypeError, AttributeError, ConfigError) as error:
+        raise CheckpointError(f"is not the description of a segmenter ({error!r})", RESTORE, path) from error
+
+
+def _digest(weights: bytes) -> str:
+    return hashlib.sha256(weights).hexdigest()

@@ -1,0 +1,28 @@
+"""Floor 1: one training loop for every network, its batches and its checkpoints."""
+
+from typing import TYPE_CHECKING
+
+from rarescene.foundation.doors import open_door
+
+__all__, __getattr__, __dir__ = open_door(
+    __name__,
+    {
+        "Fitted": "loop",
+        "Learner": "loop",
+        "SceneBatches": "batches",
+        "TrainingConfig": "config",
+        "fit": "loop",
+        "learning_rate": "loop",
+        "load_weights": "checkpoints",
+        "save_tensors": "checkpoints",
+        "to_images": "batches",
+        "to_masks": "batches",
+        "to_pixels": "batches",
+    },
+)
+
+if TYPE_CHECKING:
+    from rarescene.training.batches import SceneBatches, to_images, to_masks, to_pixels
+    from rarescene.training.checkpoints import load_weights, save_tensors
+    from rarescene.training.config import TrainingConfig
+    from rarescene.training.loop import Fitted, Learner, fit, learning_rate

@@ -1,0 +1,84 @@
+"""Checkpoints as safetensors and JSON: written whole, read without unpickling."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from rarescene.foundation.errors import CheckpointError, DataError
+from rarescene.foundation.files import read_json, write_json
+
+_STEP = re.compile(r"step_(\d{8})$")
+
+
+def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write named tensors as one safetensors file."""
+    save_file({name: value.detach().contiguous().cpu().clone() for name, value in tensors.items()}, path)
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file. Raises `CheckpointError` when it is missing or damaged."""
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        remedy = "Restore the file, or go on from an earlier checkpoint by deleting this one's folder."
+        raise CheckpointError(f"weights are missing or damaged ({error})", remedy, path) from error
+
+
+def load_weights(module: nn.Module, path: Path) -> None:
+    """Load a module's weights. Raises `CheckpointError` when the file is damaged or belongs to another network."""
+    try:
+        module.load_state_dict(load_tensors(path))
+    except RuntimeError as error:
+        remedy = "Use the configuration that the weights were trained with; it lies in the same run folder."
+        raise CheckpointError(f"the weights do not fit the network ({str(error).splitlines()[-1].strip()})", remedy, path) from error
+
+
+def save_checkpoint(folder: Path, step: int, modules: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer,
+                    state: Mapping[str, Any], keep: int) -> Path:  # fmt: skip
+    """Write the checkpoint after `step` steps, as a folder that appears whole, and delete all but the newest `keep`."""
+    place = folder / f"step_{step:08d}"
+    partial = folder / f".partial-{place.name}"
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        for name, module in modules.items():
+            save_tensors(module.state_dict(), partial / f"{name}.safetensors")
+        moments = optimiser.state_dict()["state"]
+        tensors = {f"{index}.{key}": torch.as_tensor(value) for index, entry in moments.items() for key, value in entry.items()}
+        save_tensors(tensors, partial / "optimiser.safetensors")
+        write_json(partial / "state.json", {"step": step, **state})
+        shutil.rmtree(place, ignore_errors=True)
+        partial.rename(place)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        remedy = "Free some space and add --resume; the checkpoints before this one are whole."
+        raise DataError(f"the checkpoint could not be written ({error.strerror or error})", remedy, place) from error
+    for old in checkpoints(folder)[:-keep]:
+        shutil.rmtree(old)
+    return place
+
+
+def load_checkpoint(place: Path, modules: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer) -> dict[str, Any]:
+    """Take up a checkpoint and return its JSON state, which holds at least `step`."""
+    for name, module in modules.items():
+        load_weights(module, place / f"{name}.safetensors")
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, value in load_tensors(place / "optimiser.safetensors").items():
+        index, key = name.split(".", 1)
+        moments.setdefault(int(index), {})[key] = value
+    optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
+    return dict(read_json(place / "state.json"))
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """Return the whole checkpoints in a folder, oldest first."""
+    return sorted(place for place in folder.glob("step_*") if _STEP.search(place.name))

@@ -1,0 +1,58 @@
+"""Settings of the training loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from rarescene.foundation.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Settings of the training loop.
+
+    Attributes:
+        steps: optimiser steps in all.
+        batch_size: scenes a step, over all ranks and accumulation parts together.
+        learning_rate: peak learning rate of AdamW.
+        weight_decay: AdamW's decoupled weight decay.
+        warmup_steps: steps over which the learning rate rises linearly from 0.
+        decay: what the learning rate does after the warm-up: stay, or fall to 0 along a cosine or a line.
+        gradient_clip: largest norm of the gradient; larger ones are scaled down.
+        ema_decay: decay of the exponential moving average of the weights; 0 keeps the last weights instead.
+        mixed_precision: numbers used in the forward pass; weights and optimiser stay in float32.
+        accumulate: parts a batch is cut into where the device's memory is small; the result is the same.
+        log_every: steps between two lines of the log.
+        save_every: steps between two checkpoints.
+        keep: how many checkpoints stay on disk.
+        validate_every: steps between two validations, 0 for none.
+        channels_last: memory layout of the convolutions.
+        compile: run the network through torch.compile; pays for itself on a GPU over thousands of steps.
+    """
+
+    steps: int = 1000
+    batch_size: int = 16
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.0
+    warmup_steps: int = 0
+    decay: Literal["none", "cosine", "linear"] = "none"
+    gradient_clip: float = 1.0
+    ema_decay: float = 0.999
+    mixed_precision: Literal["no", "bf16", "fp16"] = "bf16"
+    accumulate: int = 1
+    log_every: int = 20
+    save_every: int = 500
+    keep: int = 2
+    validate_every: int = 0
+    channels_last: bool = True
+    compile: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "accumulate", "log_every", "save_every", "keep"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"training.{name} is {getattr(self, name)}", f"Set training.{name} to 1 or more.")
+        if not self.learning_rate > 0:
+            raise ConfigError(f"training.learning_rate is {self.learning_rate}", "Set it above 0, for instance 1e-4.")
+        if not 0 <= self.ema_decay < 1:
+            raise ConfigError(f"training.ema_decay is {self.ema_decay}", "Set it from 0 (off) to below 1.")

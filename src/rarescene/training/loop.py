@@ -1,0 +1,232 @@
+"""The one training loop. Everything random in a step is drawn from (seed, step), so that a run that was killed and
+resumed ends with the same weights as one that was not, and several ranks follow one."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from accelerate import Accelerator
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import Tensor, nn
+
+from rarescene.foundation.errors import CheckpointError, ConfigError, TrainingError
+from rarescene.foundation.protocols import Batch
+from rarescene.foundation.seeds import derive_seed
+from rarescene.training.checkpoints import checkpoints, load_checkpoint, save_checkpoint
+from rarescene.training.config import TrainingConfig
+
+DrawBatch = Callable[[int, int, int], Batch]
+
+
+class Learner(nn.Module):
+    """What the loop trains: a network, and the loss of a batch.
+
+    Attributes:
+        network: the weights that are trained and averaged.
+    """
+
+    network: nn.Module
+
+    def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Return scalars to log; the one called `loss` is minimised."""
+        raise NotImplementedError
+
+    def before_step(self, step: int, average: nn.Module) -> None:
+        """Prepare a step, for instance by refreshing a frozen copy of the averaged weights. Nothing by default."""
+
+
+class Keeper(Protocol):
+    """Something beside the network that has a state to resume, such as a strategy."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state as JSON values."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up a state."""
+        ...
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The outcome of `fit`: averaged weights, the log, and the seconds this process spent in steps."""
+
+    average: nn.Module
+    log: list[dict[str, float]]
+    seconds: float
+
+
+def fit(
+    learner: Learner,
+    batches: DrawBatch,
+    config: TrainingConfig,
+    folder: Path,
+    *,
+    seed: int,
+    resume: bool = False,
+    label: str = "training",
+    mix: Callable[[Batch], Batch] | None = None,
+    validate: Callable[[int, nn.Module], Mapping[str, float]] | None = None,
+    keeper: Keeper | None = None,
+) -> Fitted:
+    """Train `learner.network` and return its exponential moving average.
+
+    Args:
+        learner: the network and its loss.
+        batches: gives scenes `start` to `stop` of the batch of a step.
+        folder: receives `log.jsonl` and `checkpoints/`.
+        resume: go on from the newest checkpoint in `folder`; without one, start.
+        mix: applied to each batch before its step (a strategy's `mix`).
+        validate: called every `validate_every` steps with the step and the averaged network; its scalars are logged.
+        keeper: saved and resumed with the checkpoints.
+
+    Raises:
+        ConfigError: the batch cannot be dealt evenly to the ranks and accumulation parts.
+        CheckpointError: `folder` holds checkpoints, and `resume` is false.
+        TrainingError: the loss is no longer finite; the last good checkpoint is named.
+    """
+    accelerator = Accelerator(mixed_precision=config.mixed_precision)
+    parts = accelerator.num_processes * config.accumulate
+    if config.batch_size % parts:
+        remedy = f"Set training.batch_size to a multiple of {parts}."
+        raise ConfigError(f"a batch of {config.batch_size} cannot be dealt evenly to {parts} parts", remedy)
+    share = config.batch_size // parts
+    places = folder / "checkpoints"
+    if checkpoints(places) and not resume:
+        raise CheckpointError("holds an earlier run", "Add --resume to go on with it, or choose another --out.", folder)
+
+    memory = torch.channels_last if config.channels_last else torch.contiguous_format
+    learner.to(accelerator.device, memory_format=memory)  # type: ignore[call-overload]
+    average = copy.deepcopy(learner.network).requires_grad_(False).eval()
+    weights = [weight for weight in learner.parameters() if weight.requires_grad]
+    optimiser = torch.optim.AdamW(weights, lr=config.learning_rate, weight_decay=config.weight_decay)
+    kept = {"learner": learner, "average": average}
+    first = 0
+    if resume and (found := checkpoints(places)):
+        state = load_checkpoint(found[-1], kept, optimiser)
+        first = int(state["step"])
+        if keeper is not None:
+            keeper.load_state_dict(state["keeper"])
+    log = _Log(folder / "log.jsonl", first, accelerator.is_main_process)
+
+    if config.compile:
+        learner.network.compile()
+    model, optimiser = accelerator.prepare(learner, optimiser)
+    model.train()
+    sums: dict[str, list[Tensor]] = {}
+    finite = torch.ones((), dtype=torch.bool, device=accelerator.device)
+    began = since = time.perf_counter()
+
+    with _progress(accelerator.is_main_process) as bar:
+        task = bar.add_task(label, total=config.steps, completed=first, note="")
+        for step in range(first, config.steps):
+            learner.before_step(step, average)
+            for group in optimiser.param_groups:
+                group["lr"] = learning_rate(config, step)
+            for part in range(config.accumulate):
+                rank_part = accelerator.process_index * config.accumulate + part
+                batch = batches(step, rank_part * share, (rank_part + 1) * share)
+                batch = _to_device(batch if mix is None else mix(batch), accelerator.device, memory)
+                torch.manual_seed(derive_seed(seed, "dropout", step, rank_part))
+                last = part == config.accumulate - 1
+                with nullcontext() if last else accelerator.no_sync(model):
+                    scalars = model(batch, step)
+                    accelerator.backward(scalars["loss"] / config.accumulate)
+                for name, value in scalars.items():
+                    sums.setdefault(name, []).append(value.detach().float())
+                finite &= torch.isfinite(scalars["loss"].detach())
+            sums.setdefault("gradient", []).append(accelerator.clip_grad_norm_(weights, config.gradient_clip).detach())
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+            _average(average, learner.network, step, config.ema_decay)
+
+            done = step + 1
+            bar.advance(task)
+            due_log = done % config.log_every == 0 or done == config.steps
+            due_save = done % config.save_every == 0 or done == config.steps
+            if (due_log or due_save) and not bool(accelerator.reduce(finite.float(), "mean") == 1):
+                raise _not_finite(done, folder, places)
+            if due_log:
+                now = time.perf_counter()
+                line = {name: float(accelerator.reduce(torch.stack(found).mean(), "mean")) for name, found in sums.items()}
+                speed = len(sums["gradient"]) * config.batch_size / (now - since)
+                log.add({"step": done, **line, "lr": learning_rate(config, step), "scenes_per_second": speed})
+                bar.update(task, note=f"loss {line['loss']:.4f}  {speed:.0f} scenes/s")
+                sums, since = {}, now
+            if validate is not None and config.validate_every and done % config.validate_every == 0:
+                log.add({"step": done, **validate(done, average)})
+                since = time.perf_counter()
+            if due_save and accelerator.is_main_process:
+                extra = {"keeper": keeper.state_dict()} if keeper is not None else {}
+                save_checkpoint(places, done, kept, optimiser, extra, config.keep)
+            if due_save:
+                accelerator.wait_for_everyone()
+    return Fitted(average, log.lines, time.perf_counter() - began)
+
+
+def learning_rate(config: TrainingConfig, step: int) -> float:
+    """Return the learning rate of a step: a linear rise, then constant or falling to 0 at the last step."""
+    if step < config.warmup_steps:
+        return config.learning_rate * (step + 1) / config.warmup_steps
+    progress = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
+    match config.decay:
+        case "none":
+            return config.learning_rate
+        case "linear":
+            return config.learning_rate * (1 - progress)
+        case "cosine":
+            return config.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def _average(average: nn.Module, network: nn.Module, step: int, decay: float) -> None:
+    """Move the average towards the weights; early on it forgets faster, so that it is not held back by the start."""
+    decay = min(decay, (1 + step) / (10 + step))
+    with torch.no_grad():
+        pairs = list(zip(average.parameters(), network.parameters(), strict=True))
+        torch._foreach_lerp_([mean for mean, _ in pairs], [weight.detach() for _, weight in pairs], 1 - decay)
+        for mean, value in zip(average.buffers(), network.buffers(), strict=True):
+            mean.copy_(value)
+
+
+def _to_device(batch: Batch, device: torch.device, memory: torch.memory_format) -> Batch:
+    images = batch.images.to(device, non_blocking=True, memory_format=memory)
+    return Batch(images, batch.masks.to(device, non_blocking=True), batch.seeds)
+
+
+def _progress(shown: bool) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    return Progress(*columns, TextColumn("{task.fields[note]}"), disable=not shown)
+
+
+def _not_finite(step: int, folder: Path, places: Path) -> TrainingError:
+    good = checkpoints(places)
+    last = f"The last good checkpoint is {good[-1]}." if good else "There is no checkpoint yet."
+    remedy = f"{last} Lower training.learning_rate, or set training.mixed_precision to no, and add --resume."
+    return TrainingError(f"the loss is no longer finite at step {step}", remedy, folder)
+
+
+class _Log:
+    """`log.jsonl`: one line a report. A resumed run drops the lines after its checkpoint and goes on."""
+
+    def __init__(self, path: Path, first: int, writes: bool) -> None:
+        self.path, self.writes, self.lines = path, writes, []
+        if first and path.is_file():
+            self.lines = [line for line in map(json.loads, path.read_text().splitlines()) if line["step"] <= first]
+        if writes:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("".join(json.dumps(line) + "\n" for line in self.lines))
+
+    def add(self, line: dict[str, float]) -> None:
+        self.lines.append(line)
+        if self.writes:
+            with self.path.open("a") as file:
+                file.write(json.dumps(line) + "\n")

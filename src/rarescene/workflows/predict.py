@@ -1,0 +1,54 @@
+"""`rarescene predict`: masks and overlays for a user's own frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from rarescene.foundation.errors import DataError
+from rarescene.foundation.run_record import read_record
+from rarescene.workflows.prepared import CONSOLE, progress
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+
+
+def predict(run: Path, images: Path, *, out: Path, opacity: float = 0.45) -> None:
+    """Predict a mask for every image: 8-bit palette PNGs in OUT/masks, overlays to look at in OUT/overlays.
+
+    Args:
+        run: folder of a `rarescene segment` run.
+        images: one image, or a folder of images (nested ones are found, and keep their place).
+        out: folder for the results, at the size of the images.
+        opacity: of the class colours in the overlays, 0 to 1.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    from rarescene.scenes import read_image, resize_image, write_image, write_mask
+    from rarescene.segmenters import load_segmenter
+    from rarescene.training import to_images
+
+    settings = read_record(run, "segmenter").config
+    files = [images] if images.is_file() else sorted(f for f in images.rglob("*") if f.suffix.lower() in ENDINGS)
+    if not files:
+        raise DataError("holds no image", f"Give an image, or a folder of {', '.join(ENDINGS)} files.", images)
+    network = load_segmenter(run / "model")
+    table = network.table
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network.to(device)
+    root = images.parent if images.is_file() else images
+    with progress("predicting") as advance:
+        for done, file in enumerate(files, start=1):
+            image = read_image(file)
+            small = to_images(resize_image(image, settings["height"], settings["width"])[None]).to(device)
+            probabilities = F.interpolate(
+                network.predict(small), size=image.shape[:2], mode="bilinear", align_corners=False
+            )
+            mask = probabilities.argmax(1)[0].cpu().numpy().astype(np.uint8)
+            blend = (1 - opacity) * image + opacity * table.colourise(mask)
+            place = file.relative_to(root).with_suffix(".png")
+            write_mask(out / "masks" / place, mask, table)
+            write_image(out / "overlays" / place, blend.round().astype(np.uint8))
+            advance(done, len(files))
+    CONSOLE.print(f"{len(files)} masks in {out / 'masks'}, overlays in {out / 'overlays'}")

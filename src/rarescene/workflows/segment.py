@@ -1,0 +1,265 @@
+"""`rarescene segment`: a segmentation model, trained with or without synthetic pairs, at equal optimiser steps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from rarescene.foundation.errors import CheckpointError, ConfigError
+from rarescene.foundation.run_record import RunRecord, read_record
+from rarescene.scenes import AugmentConfig, SceneCache, SceneSet, open_scenes
+from rarescene.segmenters.config import SegFormerConfig, SegmenterConfig, UNetConfig
+from rarescene.training.config import TrainingConfig
+from rarescene.workflows.prepared import CONSOLE, decode, fresh_folder, open_data
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from rarescene.foundation.protocols import Batch, Strategy
+
+StrategyName = Literal["none", "duplicate", "offline"]
+
+UNET_TRAINING = TrainingConfig(
+    steps=1500, batch_size=16, learning_rate=2e-3, weight_decay=0.01, warmup_steps=50, decay="cosine",
+    ema_decay=0.99, validate_every=250,
+)  # fmt: skip
+SEGFORMER_TRAINING = TrainingConfig(
+    steps=1500, batch_size=8, learning_rate=1e-3, weight_decay=0.01, warmup_steps=50, decay="cosine",
+    ema_decay=0.99, validate_every=250,
+)  # fmt: skip
+AUGMENT = AugmentConfig(horizontal_flip=0.5, vertical_flip=0.0, rotation=0.0)
+
+
+def segment_unet(
+    *,
+    model: UNetConfig = UNetConfig(),  # noqa: B008 - frozen
+    training: TrainingConfig = UNET_TRAINING,
+    **options: Any,
+) -> None:
+    """Train the compact U-Net, which answers at full resolution and so sees the smallest targets.
+
+    Args:
+        model: widths and losses of the network.
+        training: the training loop; the same for all runs that are compared.
+        **options: those of every segmenter.
+    """
+    _segment(model, training, **options)
+
+
+def segment_segformer(
+    *,
+    model: SegFormerConfig = SegFormerConfig(),  # noqa: B008 - frozen
+    training: TrainingConfig = SEGFORMER_TRAINING,
+    **options: Any,
+) -> None:
+    """Train SegFormer from scratch. It answers at a quarter of the resolution that it sees.
+
+    Args:
+        model: size of the network.
+        training: the training loop; the same for all runs that are compared.
+        **options: those of every segmenter.
+    """
+    _segment(model, training, **options)
+
+
+def _segment(
+    model: SegmenterConfig,
+    training: TrainingConfig,
+    *,
+    data: str,
+    out: Path,
+    strategy: StrategyName = "none",
+    synthetic: Path | None = None,
+    classes: str = "",
+    augment: AugmentConfig = AUGMENT,
+    height: int | None = None,
+    width: int | None = None,
+    split: str = "recording",
+    fractions: tuple[float, float, float] = (0.7, 0.15, 0.15),
+    split_seed: int = 0,
+    group_by: str | None = None,
+    seed: int = 0,
+    resume: bool = False,
+) -> None:
+    """Train a segmenter.
+
+    Args:
+        data: NAME:PATH or a YAML file.
+        out: folder of the run.
+        strategy: none (real scenes alone), duplicate (copies of rare scenes), offline (plus a synthetic set).
+        synthetic: folder of `rarescene synthesize`, for offline.
+        classes: comma-separated rare classes, for duplicate; by default those that the statistics call rare.
+        augment: flips and rotations of the training scenes.
+        height: of the images the network sees; by default that of the synthetic set, or of the data up to 256.
+        width: likewise.
+        split: "recording", "time", "casdm", "gauda", or a file that lists the recordings of each part.
+        fractions: shares of training, validation and test.
+        split_seed: seed of the split; keep it the same for all runs that are compared.
+        group_by: regular expression whose first group tells the recordings of a folder apart.
+        seed: seed of weights, order and augmentation.
+        resume: go on from the newest checkpoint in OUT.
+    """
+    from rarescene.scenes import augment as augmented
+    from rarescene.segmenters import save_segmenter
+    from rarescene.training import SceneBatches, fit
+
+    fresh_folder(out, resume, "training")
+    source = open_data(data, split, split_seed, fractions, group_by)
+    table = source.scenes.classes
+    seen = source.seen("train")
+    if (synthetic is None) == (strategy == "offline"):
+        raise ConfigError(
+            f"strategy {strategy!r} {'needs' if synthetic is None else 'takes no'} synthetic set",
+            "Give --strategy offline and --synthetic SET together, or neither.",
+        )
+    if synthetic is not None:
+        made = read_record(synthetic, "scene set")
+        pairs = open_scenes(f"set:{synthetic}")
+        if pairs.classes.fingerprint != table.fingerprint:
+            remedy = "Draw the pairs with a generator that was trained on the same class table."
+            raise CheckpointError(f"has the classes of {pairs.classes.name!r}, not of {table.name!r}", remedy, synthetic)
+        held_out = source.places((*source.split.validation, *source.split.test))
+        made.seen.refuse(held_out, "the synthetic set", synthetic)
+        seen = seen.union(made.seen)
+    else:
+        pairs = None
+
+    height, width = _size(source.scenes if pairs is None else pairs, height, width)
+    config = {
+        "segmenter": type(model).__name__, "model": asdict(model), "training": asdict(training), "augment": asdict(augment),
+        "strategy": strategy, "synthetic": None if synthetic is None else str(synthetic), "classes": classes,
+        "height": height, "width": width,
+        "split": split, "fractions": fractions, "split_seed": split_seed, "group_by": group_by,
+    }  # fmt: skip
+    record = RunRecord.begin(
+        kind="segmenter", config=config, seed=seed, data=source.describe(), recordings=source.recordings(),
+        seen=seen, class_table=table.to_dict(),
+    )  # fmt: skip
+    record.write(out)
+
+    cache = decode(source.scenes, height, width)
+    pool = cache if pairs is None else _Pool(cache, decode(pairs, height, width))
+    plan = _strategy(strategy, cache, pool, classes, seed)
+    scenes = plan.extend(source.split.train)
+    CONSOLE.print(
+        f"{len(source.split.train)} real scenes, {len(scenes) - len(source.split.train)} added by {strategy!r}; "
+        f"{training.steps} steps of {training.batch_size} at {width}×{height}"
+    )
+    batches = SceneBatches(
+        pool.take, scenes, training.batch_size, seed,
+        augment=lambda images, masks, seeds: augmented(images, masks, seeds, augment, ignore_index=table.ignore_index),
+        weights=plan.weights(),
+    )  # fmt: skip
+    learner = _learner(model, len(table), table.ignore_index, seed)
+
+    def validate(step: int, network: nn.Module) -> dict[str, float]:
+        scores = score(network, cache, source.split.validation)
+        plan.refresh(network, [])  # type: ignore[arg-type]
+        return {"validation": scores} if scores is not None else {}
+
+    began = time.perf_counter()
+    fitted = fit(
+        learner, batches, training, out, seed=seed, resume=resume, label=strategy, mix=plan.mix,
+        validate=validate, keeper=plan,
+    )  # fmt: skip
+    save_segmenter(fitted.average, out / "model", table)  # type: ignore[arg-type]
+    record.end(out, time.perf_counter() - began)
+    CONSOLE.print(f"trained in {fitted.seconds / 60:.1f} min; weights in {out / 'model'}")
+
+
+def score(network: nn.Module, cache: SceneCache, indices: Sequence[int]) -> float | None:
+    """Return the label-mean IoU on decoded scenes, at the size they were decoded to; None without any."""
+    import torch
+
+    from rarescene.evaluation import OverlapMeter
+    from rarescene.training import to_images, to_masks
+
+    if not len(indices):
+        return None
+    device = next(network.parameters()).device
+    meter = OverlapMeter(cache.classes.names, cache.classes.ignore_index)
+    for start in range(0, len(indices), 16):
+        chosen = list(indices[start : start + 16])
+        pixels, ids = cache.take(chosen)
+        with torch.inference_mode():
+            found = network.predict(to_images(pixels).to(device)).argmax(1).cpu()  # type: ignore[operator]
+        meter.update(found, to_masks(ids), [cache.groups[index] for index in chosen])
+    return meter.result().label_mean.value
+
+
+def _learner(model: SegmenterConfig, classes: int, ignore_index: int, seed: int) -> Any:
+    import torch
+
+    from rarescene.foundation.seeds import derive_seed
+    from rarescene.segmenters import build_segmenter
+    from rarescene.training import Learner
+
+    class SegmentationLearner(Learner):
+        """Hands the segmenter's own loss to the loop."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            with torch.random.fork_rng():
+                torch.manual_seed(derive_seed(seed, "weights"))
+                self.network = build_segmenter(model, classes, ignore_index)
+
+        def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
+            return {"loss": self.network(batch.images, batch.masks)}
+
+    return SegmentationLearner()
+
+
+def _strategy(
+    name: StrategyName, cache: SceneCache, pool: SceneCache | _Pool, classes: str, seed: int
+) -> Strategy:
+    from rarescene.augmentation import Duplicate, NoAugmentation, Offline
+    from rarescene.scenes import class_statistics
+
+    match name:
+        case "none":
+            return NoAugmentation()
+        case "offline":
+            return Offline(range(len(cache), len(pool)))
+        case "duplicate":
+            named = [word.strip() for word in classes.split(",") if word.strip()]
+            rare = [entry.name for entry in class_statistics(cache).classes if entry.is_rare]
+            targets = cache.classes.ids_of(named or rare)
+            return Duplicate(cache.class_pixels > 0, targets, seed=seed)
+
+
+class _Pool:
+    """Real scenes, followed by synthetic ones."""
+
+    def __init__(self, real: SceneCache, synthetic: SceneCache) -> None:
+        self.real, self.synthetic = real, synthetic
+
+    def __len__(self) -> int:
+        return len(self.real) + len(self.synthetic)
+
+    def take(self, indices: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Return images and masks in the order of `indices`."""
+        places = np.asarray(indices)
+        is_real = places < len(self.real)
+        parts = [
+            (which, cache.take(places[which] - offset))
+            for cache, offset, which in ((self.real, 0, is_real), (self.synthetic, len(self.real), ~is_real))
+            if which.any()
+        ]
+        images, masks = (
+            np.empty((len(places), *parts[0][1][kind].shape[1:]), np.uint8) for kind in (0, 1)
+        )
+        for which, (pixels, ids) in parts:
+            images[which], masks[which] = pixels, ids
+        return images, masks
+
+
+def _size(scenes: SceneSet, height: int | None, width: int | None) -> tuple[int, int]:
+    """Return the size that was asked for, or else that of the first scene, its longer side at most 256."""
+    real = scenes[0].mask.shape
+    scale = min(1.0, 256 / max(real))
+    return height or round(real[0] * scale), width or round(real[1] * scale)

@@ -1,0 +1,76 @@
+"""`rarescene train casdm`: an image generator that follows masks."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from rarescene.foundation.run_record import RunRecord
+from rarescene.generators.config import CasdmConfig
+from rarescene.workflows.prepared import CONSOLE, decode, fresh_folder, open_data
+
+
+def train_casdm(
+    *,
+    data: str,
+    out: Path,
+    model: CasdmConfig = CasdmConfig(),  # noqa: B008 - frozen
+    split: str = "recording",
+    fractions: tuple[float, float, float] = (0.7, 0.15, 0.15),
+    split_seed: int = 0,
+    group_by: str | None = None,
+    seed: int = 0,
+    resume: bool = False,
+) -> None:
+    """Train CASDM, which draws an image for a mask, on the training recordings of a data set.
+
+    `torchrun --nproc_per_node N -m rarescene.cli train casdm …` trains on N devices.
+
+    Args:
+        data: NAME:PATH or a YAML file.
+        out: folder of the run.
+        model: sizes, losses and training; `--config paper|small|tiny` gives sensible ones.
+        split: "recording", "time", "casdm", "gauda", or a file that lists the recordings of each part.
+        fractions: shares of training, validation and test.
+        split_seed: seed of the split; keep it the same for all runs that are compared.
+        group_by: regular expression whose first group tells the recordings of a folder apart.
+        seed: seed of weights, order, augmentation and noise.
+        resume: go on from the newest checkpoint in OUT.
+    """
+    from rarescene.generators import Casdm, CasdmLearner
+    from rarescene.scenes import augment
+    from rarescene.training import SceneBatches, fit
+
+    fresh_folder(out, resume, "training")
+    source = open_data(data, split, split_seed, fractions, group_by)
+    record = RunRecord.begin(
+        kind="casdm",
+        config={"model": asdict(model), "split": split, "fractions": fractions, "split_seed": split_seed, "group_by": group_by},
+        seed=seed,
+        data=source.describe(),
+        recordings=source.recordings(),
+        seen=source.seen("train"),
+        class_table=source.scenes.classes.to_dict(),
+    )
+    record.write(out)
+
+    train = source.scenes.subset(source.split.train)
+    cache = decode(train, model.height, model.width)
+    batches = SceneBatches(
+        cache.take,
+        range(len(train)),
+        model.training.batch_size,
+        seed,
+        augment=lambda images, masks, seeds: augment(
+            images, masks, seeds, model.augment, ignore_index=train.classes.ignore_index
+        ),
+    )
+    learner = CasdmLearner(model, train.classes, seed)
+    size = sum(weight.numel() for weight in learner.network.parameters()) / 1e6
+    CONSOLE.print(f"{len(train)} scenes of {len(train.groups)} recordings; a network of {size:.1f} M parameters")
+    began = time.perf_counter()
+    fitted = fit(learner, batches, model.training, out, seed=seed, resume=resume, label="casdm")
+    Casdm(fitted.average, model, train.classes).save(out / "model")  # type: ignore[arg-type]
+    record.end(out, time.perf_counter() - began)
+    CONSOLE.print(f"trained in {fitted.seconds / 60:.1f} min; weights in {out / 'model'}")

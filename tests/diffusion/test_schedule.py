@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDPMScheduler
+from torch import Tensor
+
+from rarescene.diffusion import DiffusionConfig, NoiseSchedule
+
+T = 1000
+
+
+def draws(batch: int, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor]:
+    """Return x_0, ε and t, the first and last timestep among them."""
+    generator = torch.Generator().manual_seed(batch)
+    x0 = torch.randn(batch, 3, 4, 5, generator=generator, dtype=torch.float64)
+    noise = torch.randn(batch, 3, 4, 5, generator=generator, dtype=torch.float64)
+    t = torch.randint(T, (batch,), generator=generator)
+    t[0], t[-1] = T - 1, 0
+    return x0.to(dtype), noise.to(dtype), t
+
+
+def schedule(prediction: str) -> NoiseSchedule:
+    return NoiseSchedule(DiffusionConfig(prediction=prediction))  # type: ignore[arg-type]
+
+
+def test_alpha_bar_is_the_product_of_one_minus_beta() -> None:
+    product, expected = 1.0, []
+    for i in range(T):
+        product *= 1 - (1e-4 + (0.02 - 1e-4) * i / (T - 1))
+        expected.append(product)
+    assert len(schedule("epsilon")) == T
+    np.testing.assert_allclose(schedule("epsilon").alphas_cumprod, expected, rtol=1e-12)
+
+
+def test_one_chain_of_eq_1_steps_has_the_moments_of_its_closed_form() -> None:
+    it = schedule("epsilon")
+    mean, variance = 1.0, 0.0
+    for t, beta in enumerate(it.betas):
+        mean, variance = np.sqrt(1 - beta) * mean, (1 - beta) * variance + beta
+        if t in (0, 10, 500, T - 1):
+            one, at = torch.ones(1, 1, dtype=torch.float64), torch.tensor([t])
+            assert it.add_noise(one, 0 * one, at).item() == pytest.approx(mean, rel=1e-9)
+            assert it.add_noise(0 * one, one, at).item() ** 2 == pytest.approx(variance, rel=1e-9)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("prediction", ["epsilon", "v"])
+def test_x0_and_epsilon_come_back_from_the_perfect_output(prediction: str, batch: int) -> None:
+    it = schedule(prediction)
+    x0, noise, t = draws(batch)
+    x_t, output = it.add_noise(x0, noise, t), it.target(x0, noise, t)
+    torch.testing.assert_close(it.x0_from(output, x_t, t), x0)
+    torch.testing.assert_close(it.epsilon_from(output, x_t, t), noise)
+
+
+def test_v_is_the_definition() -> None:
+    x0, noise, t = draws(3)
+    it = schedule("v")
+    bar = torch.from_numpy(it.alphas_cumprod)[t].view(-1, 1, 1, 1)
+    torch.testing.assert_close(it.target(x0, noise, t), bar.sqrt() * noise - (1 - bar).sqrt() * x0)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_it_agrees_with_the_schedule_of_diffusers(batch: int) -> None:
+    x0, noise, t = draws(batch, torch.float32)
+    theirs = DDPMScheduler()
+    torch.testing.assert_close(
+        schedule("v").add_noise(x0, noise, t), theirs.add_noise(x0, noise, t), atol=1e-5, rtol=1e-4
+    )
+    torch.testing.assert_close(
+        schedule("v").target(x0, noise, t), theirs.get_velocity(x0, noise, t), atol=1e-5, rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_computed_in_float32_and_leaves_the_schedule_alone(dtype: torch.dtype) -> None:
+    it = schedule("epsilon")
+    x0, noise, t = draws(3, dtype)
+    x_t = it.add_noise(x0, noise, t)
+    assert x_t.dtype == torch.float32
+    torch.testing.assert_close(x_t, it.add_noise(x0.float(), noise.float(), t), rtol=0, atol=0)
+    x0, noise, t = draws(3)
+    torch.testing.assert_close(
+        it.add_noise(x0, noise, t), schedule("epsilon").add_noise(x0, noise, t), rtol=0, atol=0
+    )
+
+
+def test_timesteps_must_fit_the_batch() -> None:
+    x0, noise, _ = draws(3)
+    with pytest.raises(ValueError, match="one for each of 3"):
+        schedule("v").add_noise(x0, noise, torch.tensor([5]))
