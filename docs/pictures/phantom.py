@@ -25,7 +25,11 @@ def contact_sheet(config: PhantomConfig, videos: int, columns: int) -> np.ndarra
     missing = set(rare)
     for _ in range(videos):  # greedily, so that every rare class is on the sheet
         shows = [
-            (len(missing & {c for c in rare if presence[v, :, c].any()}), presence[v][:, rare].any(0).sum(), -v)
+            (
+                len(missing & {c for c in rare if presence[v, :, c].any()}),
+                presence[v][:, rare].any(0).sum(),
+                -v,
+            )
             if v not in chosen
             else (-1, 0, 0)
             for v in range(config.videos)
@@ -35,14 +39,13 @@ def contact_sheet(config: PhantomConfig, videos: int, columns: int) -> np.ndarra
         missing -= {c for c in rare if presence[best, :, c].any()}
     rows = []
     for video in sorted(chosen):
-        frames: list[int] = []
+        frames = {}  # the middle frame of each rare class, then an even spread
         for identity in sorted(rare, key=lambda c: presence[video, :, c].sum()):
             where = np.flatnonzero(presence[video, :, identity])
-            if len(where) and len(frames) < columns:
-                frames.append(int(where[len(where) // 2]))
-        spread = np.linspace(0, config.frames - 1, columns).astype(int).tolist()
-        frames = sorted(dict.fromkeys(frames + [f for f in spread if f not in frames]).keys() - set())[:columns]
-        shown = [scenes[video * config.frames + frame] for frame in frames]
+            if len(where):
+                frames[int(where[len(where) // 2])] = True
+        frames |= dict.fromkeys(np.linspace(0, config.frames - 1, columns).astype(int).tolist(), True)
+        shown = [scenes[video * config.frames + frame] for frame in sorted(list(frames)[:columns])]
         rows.append(np.concatenate([scene.image for scene in shown], axis=1))
         rows.append(np.concatenate([scenes.classes.colourise(scene.mask) for scene in shown], axis=1))
     return np.concatenate(rows)
@@ -50,4 +53,6 @@ def contact_sheet(config: PhantomConfig, videos: int, columns: int) -> np.ndarra
 
 if __name__ == "__main__":
     out = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_suffix(".png")
-    Image.fromarray(contact_sheet(PhantomConfig(height=192, width=192), videos=4, columns=5)).save(out, optimize=True)
+    Image.fromarray(contact_sheet(PhantomConfig(height=192, width=192, seed=1), videos=4, columns=5)).save(
+        out, optimize=True
+    )

@@ -13,7 +13,7 @@ import inspect
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, get_type_hints
 
 from rich.console import Console
 from rich.markup import escape
@@ -87,7 +87,7 @@ COMMANDS: dict[str, Command] = {
     ),
 }  # fmt: skip
 
-SWITCHES = ("--resume", "--vary", "--write_classes", "--quick")
+SWITCHES = ("--resume", "--vary", "--write_classes", "--quick", "--quiet")
 
 _ERRORS = Console(stderr=True, highlight=False)
 
@@ -141,7 +141,11 @@ def build_parser(name: str, function: Callable[..., int | None]) -> ArgumentPars
         allow_abbrev=False,
     )
     parser.add_argument("--config", action=ActionConfigFile, help="YAML file with any of these options, or the name of a shipped one.")
-    parser.add_function_arguments(function, as_group=False, as_positional=True)
+    hints = get_type_hints(function)
+    several = [name for name, hint in hints.items() if hint == list[Path]]
+    for name in several:  # `RUN RUN …` rather than a list in brackets
+        parser.add_argument(name, nargs="+", type=Path, help="folders of runs, one or more")
+    parser.add_function_arguments(function, as_group=False, as_positional=True, skip=set(several))
     return parser
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -29,18 +30,18 @@ def test_the_command_line_is_built_from_a_config(kind: type[Any]) -> None:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(kind, "it")
     parsed = parser.parse_string(parser.dump(parser.get_defaults()))
-    assert parser.instantiate_classes(parsed).it == kind()
+    assert parser.instantiate(parsed).it == kind()
 
 
 def test_a_class_boost_comes_from_yaml_and_from_the_command_line() -> None:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(ClassAwareConfig, "it")
     parsed = parser.parse_string("it: {mode: paper, cap: 20, class_boost: {cystic duct: 2}}")
-    assert parser.instantiate_classes(parsed).it == ClassAwareConfig(
+    assert parser.instantiate(parsed).it == ClassAwareConfig(
         "paper", cap=20.0, class_boost={"cystic duct": 2}
     )
     parsed = parser.parse_args(['--it.class_boost={"blood": 1.5}', "--it.exponent=0.5"])
-    assert parser.instantiate_classes(parsed).it == ClassAwareConfig(exponent=0.5, class_boost={"blood": 1.5})
+    assert parser.instantiate(parsed).it == ClassAwareConfig(exponent=0.5, class_boost={"blood": 1.5})
 
 
 @pytest.mark.parametrize(
@@ -63,10 +64,10 @@ def test_a_class_boost_comes_from_yaml_and_from_the_command_line() -> None:
     ],
 )
 def test_an_impossible_setting_names_itself(make: Callable[[], object], names: str) -> None:
-    with pytest.raises(ConfigError, match="[\\s\\S]*".join(["", names.replace("+", "\\+"), ""])):
+    with pytest.raises(ConfigError, match=re.escape(names)):
         make()
 
 
 def test_configs_import_no_torch() -> None:
-    code = "import sys, rarescene.diffusion.config; sys.exit('torch' in sys.modules or 'diffusers' in sys.modules)"
+    code = "import sys, rarescene.diffusion.config; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

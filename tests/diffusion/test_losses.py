@@ -23,7 +23,7 @@ IGNORE, CLASSES = 255, 5
 Floats = NDArray[np.float64]
 Mask = NDArray[np.int64]
 
-# Few classes over few pixels: absent classes, one-pixel classes, ignored pixels and maps of them alone all occur.
+# Few pixels: absent classes, one-pixel classes, ignored pixels and maps of nothing else all occur.
 masks = st.integers(1, 3).flatmap(
     lambda batch: arrays(np.int64, (batch, 4, 5), elements=st.sampled_from([0, 0, 0, 1, 2, 4, IGNORE]))
 )
@@ -71,7 +71,7 @@ def test_paper_is_eq_6_with_the_weights_of_eq_7(
     losses = class_aware_mse(found, wanted, torch_weights(batch, config, boost))
     for mask, e, loss in zip(batch, (found - wanted).double().numpy(), losses, strict=True):
         w = eq_7(mask, exponent, boost)
-        labelled = [p for p in np.argwhere(mask != IGNORE)]
+        labelled = list(np.argwhere(mask != IGNORE))
         mean = np.mean([w[mask[y, x]] for y, x in labelled]) if labelled else 1.0
         total = 0.0
         for y, x in np.ndindex(*mask.shape):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -26,7 +28,7 @@ class SmallEncoder(nn.Module):
         widths = [3, 6, 8, 10]
         self.layers = nn.ModuleList(
             nn.Conv2d(a, b, 3, stride=1 if i == 0 else 2, padding=1)
-            for i, (a, b) in enumerate(zip(widths, widths[1:], strict=False))
+            for i, (a, b) in enumerate(pairwise(widths))
         )
         for parameter in self.parameters():
             parameter.data = torch.randn(parameter.shape, generator=generator) * 0.3
@@ -60,7 +62,7 @@ def test_it_equals_a_slow_sum_over_classes_layers_and_cells(
     x0, masks, noise = scenes(batch)
     x0_hat = (x0 + 0.3 * noise.flip(1)).clamp(-1, 1)
     weights = class_weight_map(masks, 5, 255, ClassAwareConfig(mode))  # type: ignore[arg-type]
-    t = torch.tensor([400, 30, 999])[:batch]
+    t = torch.tensor([400, 30, 800])[:batch]
     phi = SmallEncoder().requires_grad_(False)
     found = class_aware_self_perceptual(
         phi,
@@ -119,7 +121,7 @@ def test_equal_images_cost_nothing_and_layers_count_alike() -> None:
 @pytest.mark.parametrize("prediction", ["epsilon", "v"])
 @pytest.mark.parametrize("t", [100, 500, 900])
 def test_gradient_reaches_the_network_output_and_not_phi(t: int, prediction: str) -> None:
-    """An untrained ε̂ puts nearly all of x̂_0 outside [-1, 1] at large t, where a plain clamp has no gradient."""
+    """An untrained ε̂ puts nearly all of x̂_0 outside [-1, 1] at large t, where a clamp has no gradient."""
     schedule = NoiseSchedule(DiffusionConfig(prediction=prediction))  # type: ignore[arg-type]
     x0, masks, noise = scenes(3)
     weights = class_weight_map(masks, 5, 255, ClassAwareConfig())

@@ -197,6 +197,15 @@ def test_what_was_gathered_survives_json() -> None:
     assert overlap_scores(read, NAMES, FEW) == meter.result(FEW)
 
 
+def test_read_only_bytes_as_a_cache_gives_them_are_welcome() -> None:
+    masks = np.array([[[0, 1], [255, 1]]], np.uint8)
+    masks.setflags(write=False)
+    meter = OverlapMeter(NAMES)
+    meter.update(masks, masks, ["video1"])
+    assert meter.result(FEW).label_mean.iou == 1.0
+    assert meter.result(FEW).of("liver").pixels == 2
+
+
 def test_faults_are_named() -> None:
     meter = OverlapMeter(NAMES)
     mask = torch.zeros(1, 2, 2, dtype=torch.int64)
@@ -206,6 +215,8 @@ def test_faults_are_named() -> None:
         meter.update(mask + 4, mask, ["video1"])
     with pytest.raises(DataError, match="predictions are"):
         meter.update(mask[:, :1], mask, ["video1"])
+    with pytest.raises(DataError, match=r"predictions are torch\.float32"):
+        meter.update(mask.float(), mask, ["video1"])
     with pytest.raises(DataError, match="1 masks came with 2 recordings"):
         meter.update(mask, mask, ["video1", "video2"])
     with pytest.raises(DataError, match="no labelled pixel"):

@@ -12,8 +12,8 @@ class DuplicateConfig:
     """The naive baseline of CASDM: identical copies of the frames that show a rare class.
 
     Attributes:
-        count: how many copies join the real scenes; None for as many as there are real scenes, which doubles the
-            set as the paper does (6868 and 6868).
+        count: how many copies join the real scenes; None for as many as there are real scenes, which doubles
+            the set as the paper does (6868 and 6868).
         seed: decides which frames are copied once more where `count` is no multiple of theirs.
     """
 
@@ -30,8 +30,8 @@ class OfflineConfig:
 
     Attributes:
         count: how many of them join the real scenes; None for all. A larger count contains a smaller one's.
-        probability: chance that a drawn scene is synthetic; None for the plain union of the paper, where every
-            scene, real or synthetic, is drawn alike.
+        probability: chance that a drawn scene is synthetic; None for the plain union of the paper, where
+            every scene, real or synthetic, is drawn alike.
         seed: decides which are taken.
     """
 
@@ -42,7 +42,9 @@ class OfflineConfig:
     def __post_init__(self) -> None:
         _check_count(self.count)
         if self.probability is not None and not 0 <= self.probability <= 1:
-            raise ConfigError(f"probability is {self.probability}", "Give a probability from 0 to 1, or leave it out.")
+            raise ConfigError(
+                f"probability is {self.probability}", "Give a probability from 0 to 1, or leave it out."
+            )
 
 
 def _check_count(count: int | None) -> None:

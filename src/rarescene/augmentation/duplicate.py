@@ -23,9 +23,10 @@ class Duplicate(FixedStrategy):
     """
 
     def __init__(self, config: DuplicateConfig, presence: np.ndarray, targets: Collection[int]) -> None:
-        super().__init__(strategy="duplicate", **asdict(config), targets=sorted(targets))
+        classes = sorted({int(target) for target in targets})
+        super().__init__(strategy="duplicate", **asdict(config), targets=classes)
         self.config = config
-        self.shows_target = np.asarray(presence, bool)[:, sorted(targets)].any(axis=1)  # (N,)
+        self.shows_target = np.any(np.asarray(presence, bool)[:, classes], axis=1).tolist()  # N
 
     def extend(self, scenes: Sequence[int]) -> Sequence[int]:
         """Return the real scenes, followed by the copies.
@@ -37,7 +38,9 @@ class Duplicate(FixedStrategy):
         candidates = [scene for scene in scenes if self.shows_target[scene]]
         if count and not candidates:
             remedy = "Name classes that the training recordings show; the statistics list them."
-            raise ConfigError(f"no training scene shows any of the classes {self.settings['targets']}", remedy)
+            raise ConfigError(
+                f"no training scene shows any of the classes {self.settings['targets']}", remedy
+            )
         if not count:
             return list(scenes)
         order = np.random.default_rng(derive_seed(self.config.seed, "duplicate")).permutation(len(candidates))

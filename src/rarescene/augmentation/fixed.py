@@ -13,8 +13,8 @@ class FixedStrategy:
     """A `Strategy` that only decides which scenes there are to draw from; a variant overrides `extend`.
 
     Args:
-        settings: what the strategy was built from, as JSON values. A run resumed with other settings is refused,
-            since its list of scenes would be another one.
+        settings: what the strategy was built from, as JSON values. A run resumed with other settings is
+            refused, since its list of scenes would be another one.
     """
 
     def __init__(self, **settings: Any) -> None:

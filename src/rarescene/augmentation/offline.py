@@ -18,8 +18,8 @@ class Offline(FixedStrategy):
 
     Args:
         config: how many, and how often they are drawn.
-        synthetic: their indices in the pool in which they follow the real scenes: `range(real, real + made)`, or
-            those of them that a curation kept.
+        synthetic: their indices in the pool in which they follow the real scenes: `range(real, real + made)`,
+            or those of them that a curation kept.
     """
 
     def __init__(self, config: OfflineConfig, synthetic: Sequence[int]) -> None:
@@ -27,11 +27,13 @@ class Offline(FixedStrategy):
         count = len(synthetic) if config.count is None else config.count
         if count > len(synthetic):
             remedy = "Synthesize more scenes, or lower the count."
-            raise ConfigError(f"{count} synthetic scenes are wanted, but the set has {len(synthetic)}", remedy)
+            raise ConfigError(
+                f"{count} synthetic scenes are wanted, but the set has {len(synthetic)}", remedy
+            )
         order = np.random.default_rng(derive_seed(config.seed, "offline")).permutation(len(synthetic))
         self.probability = config.probability
         self.chosen = [int(synthetic[place]) for place in order[:count]]
-        self.real = 0
+        self.real: int | None = None
 
     def extend(self, scenes: Sequence[int]) -> Sequence[int]:
         """Return the real scenes, followed by the chosen synthetic ones."""
@@ -39,11 +41,15 @@ class Offline(FixedStrategy):
         return [*scenes, *self.chosen]
 
     def weights(self) -> Sequence[float] | None:
-        """Return None for the plain union, else weights under which a draw is synthetic with the probability asked for.
+        """Return None for the plain union, else weights by which a draw is synthetic with that probability.
 
-        They belong to the list that `extend` last returned.
+        They belong to the list that `extend` last returned; before that, `RuntimeError` is raised.
         """
-        if self.probability is None or not self.chosen or not self.real:
+        if self.probability is None:
+            return None
+        if self.real is None:
+            raise RuntimeError("the weights belong to an extended list: call extend first")
+        if not self.real or not self.chosen:
             return None
         real, synthetic = (1 - self.probability) / self.real, self.probability / len(self.chosen)
         return [real] * self.real + [synthetic] * len(self.chosen)

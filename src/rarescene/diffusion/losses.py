@@ -166,7 +166,8 @@ def class_aware_self_perceptual(
     Both are noised by q(x_t′ | x_0) with the same fresh t′ and ε′ (the paper's Φ(x̂_0 + ε)). Per layer of Φ,
     the squared difference of the features is divided by the target's mean square of that channel, multiplied
     by the pooled weights and averaged; the loss is the mean over the layers, so that they count alike. With
-    `squared` the weights stand inside the norm as Eq. 8 prints them, pool(w)² at the mean of w.
+    `squared` the weights stand inside the norm as Eq. 8 prints them, pool(w)² at the mean of w. The classes'
+    maps w_c are pooled as one map, so a cell that several classes share has the weight of one of them.
 
     Gradient flows through `x0_hat` alone; Φ's own weights take none if the caller has frozen them.
 

@@ -52,3 +52,8 @@ class RealismConfig:
     kernel_subset: int = 1000
     kernel_subsets: int = 100
     bootstrap: BootstrapConfig = field(default_factory=BootstrapConfig)
+
+    def __post_init__(self) -> None:
+        if self.kernel_subset < 2 or self.kernel_subsets < 1:
+            what = f"{self.kernel_subsets} subsets of {self.kernel_subset} images give no kernel distance"
+            raise ConfigError(what, "Choose at least one subset of at least two images.")

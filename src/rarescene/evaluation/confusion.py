@@ -24,27 +24,29 @@ def confusion_matrices(
 
     Args:
         predictions: class ids `(B, H, W)`.
-        masks: reference ids `(B, H, W)`; pixels with `ignore_index` are left out, whatever was predicted
-            there.
+        masks: reference ids `(B, H, W)`; pixels with `ignore_index` are left out, whatever is predicted.
         classes: the number of classes, C.
         ignore_index: the id of unlabelled pixels.
 
     Raises:
-        DataError: shapes differ, or a counted id is not one of 0 to C-1.
+        DataError: shapes differ, ids are no integers, or a counted id is not one of 0 to C-1.
     """
-    predicted, reference = torch.as_tensor(predictions), torch.as_tensor(masks)
-    if predicted.shape != reference.shape or reference.ndim != 3:
-        what = f"predictions are {tuple(predicted.shape)} and masks {tuple(reference.shape)}"
-        raise DataError(what, "Both must be (B, H, W) class ids of equal size.")
+    predicted, reference = (
+        # Copied, since masks out of a memory-mapped cache are read-only, which torch warns about.
+        given if isinstance(given, torch.Tensor) else torch.from_numpy(np.array(given))
+        for given in (predictions, masks)
+    )
+    if predicted.shape != reference.shape or reference.ndim != 3 or predicted.is_floating_point():
+        what = f"predictions are {predicted.dtype} {tuple(predicted.shape)}, masks {tuple(reference.shape)}"
+        raise DataError(what, "Both must be class ids, (B, H, W), of equal size.")
     counted = reference != ignore_index
     frame = torch.arange(len(reference), device=reference.device)[:, None, None].expand_as(reference)[counted]
     rows, columns = reference[counted].long(), predicted.to(reference.device)[counted].long()
     for ids, kind in ((rows, "reference"), (columns, "prediction")):
         if ids.numel() and not 0 <= int(ids.min()) <= int(ids.max()) < classes:
             what = f"the {kind} holds id {int(ids.max() if ids.max() >= classes else ids.min())}"
-            raise DataError(
-                what, f"The ids of {classes} classes are 0 to {classes - 1}; is this the right class table?"
-            )
+            remedy = f"The ids of {classes} classes are 0 to {classes - 1}; is this the right class table?"
+            raise DataError(what, remedy)
     cells = (frame * classes + rows) * classes + columns
     counts = torch.bincount(cells, minlength=len(reference) * classes * classes)
     return counts.reshape(len(reference), classes, classes).cpu().numpy()

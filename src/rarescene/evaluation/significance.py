@@ -14,7 +14,7 @@ The last two weigh recordings alike, the first two weigh them by what they show,
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -39,6 +39,7 @@ from rarescene.foundation.errors import ConfigError
 
 EXACT_UP_TO = 16
 MONTE_CARLO_FLIPS = 100_000
+SURE = 0.05
 
 Runs = Mapping[str, Mapping[int, Mapping[str, RecordingOverlap]]]
 
@@ -188,7 +189,7 @@ def sign_flip_p(differences: Floats, seed: int = 0) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return Holm's correction: the i-th smallest of m, times m - i + 1, never below that of a smaller one."""
+    """Return Holm's correction: the i-th smallest of m times m - i + 1, never below that of a smaller one."""
     p = np.asarray(p_values, np.float64)
     order = np.argsort(p, kind="stable")
     steps = np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p)))) if len(p) else p
@@ -316,23 +317,28 @@ def _row(
 
 def _with_holm(rows: Sequence[Comparison]) -> list[Comparison]:
     corrected = iter(holm([row.p_value for row in rows if row.p_value is not None]))
-    return [
-        row if row.p_value is None else Comparison(**{**vars(row), "p_holm": next(corrected)}) for row in rows
-    ]
+    return [row if row.p_value is None else replace(row, p_holm=next(corrected)) for row in rows]
 
 
 def _conclusion(strategy: str, baseline: str, rows: Sequence[Comparison]) -> str:
-    """Say in one sentence what the intervals of the differences allow to say."""
-    known = [(row.measure, row.difference_interval) for row in rows if row.strategy == strategy]
-    intervals = [(measure, interval) for measure, interval in known if interval is not None]
-    if not intervals:
+    """Say in one sentence what the intervals and the corrected tests allow to say, and no more."""
+    known = [row for row in rows if row.strategy == strategy and row.difference_interval is not None]
+    if not known:
         return f"{strategy}: too few recordings to tell a gain over {baseline} from chance."
-    higher = [measure for measure, interval in intervals if interval.low > 0]
-    lower = [measure for measure, interval in intervals if interval.high < 0]
+    higher = [row for row in known if row.difference_interval and row.difference_interval.low > 0]
+    lower = [row.measure for row in known if row.difference_interval and row.difference_interval.high < 0]
     losses = f"; lower in {', '.join(lower)}" if lower else ""
     if not higher:
         return f"{strategy}: nothing is gained over {baseline}{losses}."
-    return f"{strategy}: higher than {baseline} in {', '.join(higher)}{losses}."
+    gains = ", ".join(row.measure for row in higher)
+    # The test weighs recordings alike, so it might be sure of a loss where the pooled score gained.
+    alike = [row for row in higher if row.effect_size is None or row.effect_size > 0]
+    sure = [row.measure for row in alike if row.p_holm is not None and row.p_holm <= SURE]
+    if all(row.p_value is None for row in higher):
+        test = "too few recordings to test this"
+    else:
+        test = f"the corrected test confirms {', '.join(sure) or 'none of it'}"
+    return f"{strategy}: by the intervals higher than {baseline} in {gains}{losses}; {test}."
 
 
 def _notes(rows: Sequence[Comparison], seeds: int, recordings: int) -> tuple[str, ...]:
@@ -348,7 +354,7 @@ def _notes(rows: Sequence[Comparison], seeds: int, recordings: int) -> tuple[str
     tested = [row for row in rows if row.p_value is not None]
     if tested:
         least = min(1.0, len(tested) * min(2.0 ** (1 - row.recordings) for row in tested))
-        if least > 0.05:
+        if least > SURE:
             what = f"With {recordings} recordings and {len(tested)} comparisons"
             notes.append(f"{what} no corrected p-value below {least:.2f} is possible, whatever the gain.")
     return tuple(notes)

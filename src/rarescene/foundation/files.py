@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
@@ -65,3 +66,12 @@ def read_json(path: Path) -> Any:
         raise CheckpointError("is missing or cannot be read", "Check the path; is this the folder of a finished run?", path) from error
     except ValueError as error:
         raise CheckpointError(f"is not valid JSON ({error})", "Restore the file, or run the command again that wrote it.", path) from error
+
+
+def file_hash(path: Path) -> str:
+    """Return a short SHA-256 of a file's content. Raises `CheckpointError` when it is missing."""
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    except OSError as error:
+        raise CheckpointError("is missing or cannot be read", "Check the path of the run.", path) from error

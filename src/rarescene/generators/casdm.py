@@ -64,7 +64,7 @@ class CasdmLearner(Learner):
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return the losses of a batch; `loss` is what is minimised."""
         settings = self.config.self_perceptual
-        x_0, masks = pad_to_multiple(batch.images, batch.masks, self.config.network.stride)
+        x_0, masks = pad_to_multiple(batch.images, batch.masks, self.config.network.stride, self.table.ignore_index)
         layout = one_hot_layout(masks, len(self.table), self.table.ignore_index)
         weights = class_weight_map(masks, len(self.table), self.table.ignore_index, self.config.class_aware, self.boost)
         t, noise = self._draw(batch.seeds, x_0, "noise")
@@ -143,13 +143,13 @@ class Casdm:
         """
         device = next(self.network.parameters()).device
         height, width = masks.shape[-2:]
-        _, padded = pad_to_multiple(None, masks.to(device), self.config.network.stride)
-        layout = one_hot_layout(padded, len(self.table), self.table.ignore_index)
+        _, maps = pad_to_multiple(None, masks.to(device), self.config.network.stride, self.table.ignore_index)
+        layout = one_hot_layout(maps, len(self.table), self.table.ignore_index)
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             modulation = self.network.modulate(layout, budget_bytes=MODULATION_BUDGET)
             images = sample(
                 lambda x_t, t: self.network(x_t, t, modulation).float(),
-                (3, *padded.shape[-2:]),
+                (3, *maps.shape[-2:]),
                 seeds,
                 self.schedule,
                 sampler=sampler,

@@ -8,6 +8,7 @@ from rarescene.foundation.doors import open_door
 
 if TYPE_CHECKING:
     from rarescene.networks.config import SpadeUNetConfig as SpadeUNetConfig
+    from rarescene.networks.features import EffNetLite0 as EffNetLite0
     from rarescene.networks.layout import one_hot_layout as one_hot_layout
     from rarescene.networks.spade_blocks import Modulation as Modulation
     from rarescene.networks.spade_unet import SpadeUNet as SpadeUNet
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __all__, __getattr__, __dir__ = open_door(
     __name__,
     {
+        "EffNetLite0": "features",
         "Modulation": "spade_blocks",
         "SpadeUNet": "spade_unet",
         "SpadeUNetConfig": "config",

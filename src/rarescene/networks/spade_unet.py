@@ -35,13 +35,14 @@ from rarescene.networks.spade_blocks import (
 
 
 class SpadeUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]  # both declare config_name
-    """U-Net of Dhariwal and Nichol (2021); middle and decoder take the map by SPADE (Wang et al. 2022, section 3).
+    """U-Net of Dhariwal and Nichol (2021) that takes the map by SPADE (Wang et al. 2022, section 3).
 
-    The arguments are the fields of `SpadeUNetConfig`, which documents and checks them; `SpadeUNet.build(config)`
-    takes the config itself. `save_pretrained` and `from_pretrained` write and read safetensors and `config.json`.
+    The arguments are the fields of `SpadeUNetConfig`, which documents and checks them;
+    `SpadeUNet.build(config)` takes the config itself. `save_pretrained` and `from_pretrained` write and read
+    safetensors and `config.json`.
 
-    The last convolution of every residual block, the last projection of every attention and the last convolution
-    of all start at zero: an untrained network answers 0.
+    The last convolution of every residual block, the last projection of every attention and the last
+    convolution of all start at zero: an untrained network answers 0.
 
     Raises:
         ConfigError: the values do not fit each other; at a call, image or map do not fit the network.
@@ -79,17 +80,19 @@ class SpadeUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]  # both declare 
         self.gradient_checkpointing = False
         fold = patch * patch
         time_channels = 4 * base_channels
-        deepest = len(multipliers) - 1
 
         def stage(
-            inside: int, outside: int, level: int, resample: Resample = "none", *, takes_map: bool
+            inside: int,
+            outside: int,
+            level: int,
+            resample: Resample = "none",
+            *,
+            takes_map: bool,
+            attends: bool,
         ) -> Stage:
             source = MapInput(fold * (classes + 1), spade_hidden, level) if takes_map else None
-            attends = resample == "none" and self.settings.strides[level] in attention_strides
-            return Stage(
-                ResidualBlock(inside, outside, time_channels, resample, source),
-                SelfAttention(outside, head_channels) if attends else None,
-            )
+            block = ResidualBlock(inside, outside, time_channels, resample, source)
+            return Stage(block, SelfAttention(outside, head_channels) if attends else None)
 
         self.time_in = nn.Linear(base_channels, time_channels)
         self.time_out = nn.Linear(time_channels, time_channels)
@@ -98,36 +101,32 @@ class SpadeUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]  # both declare 
         self.encoder = nn.ModuleList()  # the stages of each level; all levels but the first begin by halving
         channels = base_channels
         skips: list[int] = []
-        for level, width in enumerate(self.settings.channels):
+        attending = [stride in attention_strides for stride in self.settings.strides]
+        for level, (width, attends) in enumerate(zip(self.settings.channels, attending, strict=True)):
             stages = nn.ModuleList()
             if level > 0:
-                stages.append(stage(channels, channels, level, "down", takes_map=False))
+                stages.append(stage(channels, channels, level, "down", takes_map=False, attends=False))
             skips.append(channels)
             for _ in range(blocks_per_level):
-                stages.append(stage(channels, width, level, takes_map=False))
+                stages.append(stage(channels, width, level, takes_map=False, attends=attends))
                 channels = width
                 skips.append(channels)
             self.encoder.append(stages)
 
-        source = MapInput(fold * (classes + 1), spade_hidden, deepest)
+        deepest = len(multipliers) - 1
         self.middle = nn.ModuleList(
-            [
-                Stage(
-                    ResidualBlock(channels, channels, time_channels, "none", source),
-                    SelfAttention(channels, head_channels),
-                ),
-                Stage(ResidualBlock(channels, channels, time_channels, "none", source), None),
-            ]
+            stage(channels, channels, deepest, takes_map=True, attends=attends) for attends in (True, False)
         )
 
         self.decoder = nn.ModuleList()  # the levels in reverse; all but the last end by doubling
-        for level, width in reversed(list(enumerate(self.settings.channels))):
+        for level in reversed(range(len(multipliers))):
+            width, attends = self.settings.channels[level], attending[level]
             stages = nn.ModuleList()
             for _ in range(blocks_per_level + 1):
-                stages.append(stage(channels + skips.pop(), width, level, takes_map=True))
+                stages.append(stage(channels + skips.pop(), width, level, takes_map=True, attends=attends))
                 channels = width
             if level > 0:
-                stages.append(stage(channels, channels, level, "up", takes_map=True))
+                stages.append(stage(channels, channels, level, "up", takes_map=True, attends=False))
             self.decoder.append(stages)
 
         self.norm = PlainNorm(channels)
@@ -144,8 +143,8 @@ class SpadeUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]  # both declare 
         Args:
             noisy: x_t, `(B, image_channels, H, W)`; height and width divide by `settings.stride`.
             timesteps: t, `(B,)`, or one for all.
-            layout: the one-hot map `(B, classes + 1, H, W)` of `one_hot_layout`, or what `modulate` made of it;
-                both give the same output to the bit. A single map serves all images.
+            layout: the one-hot map `(B, classes + 1, H, W)` of `one_hot_layout`, or what `modulate` made of
+                it; both give the same output to the bit. A single map serves all images.
 
         Returns:
             `(B, out_channels, H, W)` in the dtype of `noisy`.
@@ -167,8 +166,8 @@ class SpadeUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]  # both declare 
     def encode(self, noisy: Tensor, timesteps: Tensor) -> list[Tensor]:
         """Return Φ of Eq. 8: the output of every level of the encoder, from the finest to the coarsest.
 
-        That is each level's last feature map before its resolution is halved; the very last is what the middle
-        block receives. The map has no part in it.
+        That is each level's last feature map before its resolution is halved; the very last is what the
+        middle block receives. The map has no part in it.
 
         Args:
             noisy: x_t, `(B, image_channels, H, W)`.

@@ -5,49 +5,52 @@ from typing import TYPE_CHECKING
 from rarescene.foundation.doors import open_door
 
 if TYPE_CHECKING:
-    from rarescene.reports.content import (
-        PHANTOM_WARNING,
-        Cell,
-        ClassScore,
-        ClassStatistics,
-        Comparison,
-        Curve,
-        CurvePlot,
-        Difference,
-        Estimate,
-        GalleryRow,
-        MeanScore,
-        Measure,
-        Provenance,
-        Report,
-        RunScores,
-    )
-    from rarescene.reports.gallery import (
-        GalleryScene,
-        contact_sheet,
-        enlarge,
-        error_map,
-        gallery_rows,
-        overlay,
-        representative,
-    )
-    from rarescene.reports.html import render, write_report
-    from rarescene.reports.reading import run_scores
-    from rarescene.reports.tables import (
-        comparison_table,
-        faults_table,
-        overlap_table,
-        realism_table,
-        statistics_table,
-        verdict_text,
-    )
-    from rarescene.reports.judgement import Verdict, verdict
+    from rarescene.reports.cards import DataCard as DataCard
+    from rarescene.reports.cards import ModelCard as ModelCard
+    from rarescene.reports.cards import data_card as data_card
+    from rarescene.reports.cards import model_card as model_card
+    from rarescene.reports.content import PHANTOM_WARNING as PHANTOM_WARNING
+    from rarescene.reports.content import Cell as Cell
+    from rarescene.reports.content import ClassScore as ClassScore
+    from rarescene.reports.content import Comparison as Comparison
+    from rarescene.reports.content import Curve as Curve
+    from rarescene.reports.content import CurvePlot as CurvePlot
+    from rarescene.reports.content import Difference as Difference
+    from rarescene.reports.content import Estimate as Estimate
+    from rarescene.reports.content import GalleryRow as GalleryRow
+    from rarescene.reports.content import MeanScore as MeanScore
+    from rarescene.reports.content import Measure as Measure
+    from rarescene.reports.content import Provenance as Provenance
+    from rarescene.reports.content import Report as Report
+    from rarescene.reports.content import RunScores as RunScores
+    from rarescene.reports.gallery import GalleryScene as GalleryScene
+    from rarescene.reports.gallery import contact_sheet as contact_sheet
+    from rarescene.reports.gallery import enlarge as enlarge
+    from rarescene.reports.gallery import error_map as error_map
+    from rarescene.reports.gallery import gallery_rows as gallery_rows
+    from rarescene.reports.gallery import overlay as overlay
+    from rarescene.reports.gallery import representative as representative
+    from rarescene.reports.html import render as render
+    from rarescene.reports.html import write_report as write_report
+    from rarescene.reports.judgement import Verdict as Verdict
+    from rarescene.reports.judgement import verdict as verdict
+    from rarescene.reports.reading import comparisons as comparisons
+    from rarescene.reports.reading import curve_plot as curve_plot
+    from rarescene.reports.reading import provenance as provenance
+    from rarescene.reports.reading import realism_measures as realism_measures
+    from rarescene.reports.reading import run_scores as run_scores
+    from rarescene.reports.reading import strategy_scores as strategy_scores
+    from rarescene.reports.tables import comparison_table as comparison_table
+    from rarescene.reports.tables import faults_table as faults_table
+    from rarescene.reports.tables import overlap_table as overlap_table
+    from rarescene.reports.tables import realism_table as realism_table
+    from rarescene.reports.tables import statistics_table as statistics_table
+    from rarescene.reports.tables import verdict_text as verdict_text
 
 _CONTENT = (
     "PHANTOM_WARNING",
     "Cell",
     "ClassScore",
-    "ClassStatistics",
     "Comparison",
     "Curve",
     "CurvePlot",
@@ -60,7 +63,17 @@ _CONTENT = (
     "Report",
     "RunScores",
 )
-_GALLERY = ("GalleryScene", "contact_sheet", "enlarge", "error_map", "gallery_rows", "overlay", "representative")
+_CARDS = ("DataCard", "ModelCard", "data_card", "model_card")
+_GALLERY = (
+    "GalleryScene",
+    "contact_sheet",
+    "enlarge",
+    "error_map",
+    "gallery_rows",
+    "overlay",
+    "representative",
+)
+_READING = ("comparisons", "curve_plot", "provenance", "realism_measures", "run_scores", "strategy_scores")
 _TABLES = (
     "comparison_table",
     "faults_table",
@@ -73,7 +86,9 @@ _TABLES = (
 __all__, __getattr__, __dir__ = open_door(
     __name__,
     dict.fromkeys(_CONTENT, "content")
+    | dict.fromkeys(_CARDS, "cards")
     | dict.fromkeys(_GALLERY, "gallery")
+    | dict.fromkeys(_READING, "reading")
     | dict.fromkeys(_TABLES, "tables")
-    | {"render": "html", "write_report": "html", "run_scores": "reading", "Verdict": "judgement", "verdict": "judgement"},
+    | {"render": "html", "write_report": "html", "Verdict": "judgement", "verdict": "judgement"},
 )

@@ -1,7 +1,7 @@
 """What a report says, as plain data. The workflows fill it; tables, pages and cards only show it.
 
-Shares and scores (IoU, Dice) are fractions from 0 to 1 here and are shown in per cent. `None` means that there is
-nothing to score, which is neither 0 nor 1.
+Shares and scores (IoU, Dice) are fractions from 0 to 1 here and are shown in per cent. `None` means that
+there is nothing to score, which is neither 0 nor 1.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     import numpy as np
 
-    from rarescene.scenes import ClassTable
+    from rarescene.scenes import ClassTable, SceneStatistics
 
 PHANTOM_WARNING = "Phantom scenes: procedural pictures. No figure here is a surgical one."
 
@@ -30,27 +30,6 @@ class Estimate:
     def has_interval(self) -> bool:
         """Whether both bounds are known."""
         return self.low is not None and self.high is not None
-
-
-@dataclass(frozen=True)
-class ClassStatistics:
-    """How often and how large a class is in a scene set.
-
-    Attributes:
-        name: the class.
-        frames: share of the frames that show it.
-        area: mean share of the picture that it covers where it is present; None if it never is.
-        recordings: number of recordings that show it.
-        rare: whether it counts as rare.
-        reason: why, in words; may be empty.
-    """
-
-    name: str
-    frames: float
-    area: float | None
-    recordings: int
-    rare: bool = False
-    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,13 +95,15 @@ class Difference:
     """One paired difference, candidate minus baseline, over the test recordings.
 
     Attributes:
-        of: what was compared: `label mean`, `sample mean`, `rare classes`, or a class.
+        of: what was compared: `label mean`, `sample mean`, `rare mean`, or a class.
         mean: the difference as a fraction; None where neither run could be scored, or only one.
         low: lower bound of its bootstrap interval; None where there is none.
         high: upper bound, likewise.
         effect: Cohen's d of the paired differences, or None.
         p: Holm-corrected p-value of the sign-flip test, or None.
         reason: why a figure is missing, in words.
+        before: the baseline's score, or None.
+        after: the candidate's score, or None.
     """
 
     of: str
@@ -132,6 +113,8 @@ class Difference:
     effect: float | None = None
     p: float | None = None
     reason: str = ""
+    before: float | None = None
+    after: float | None = None
 
 
 @dataclass(frozen=True)
@@ -146,6 +129,9 @@ class Comparison:
         seeds: number of training seeds of each side.
         recordings: number of test recordings.
         equal_steps: whether both sides had the same steps and batch size.
+        score: `IoU` or `Dice`, which the differences are of.
+        conclusion: what intervals and tests together allow to say, in a sentence.
+        notes: what must be read beside the figures.
     """
 
     baseline: str
@@ -155,6 +141,9 @@ class Comparison:
     seeds: int
     recordings: int
     equal_steps: bool = True
+    score: str = "IoU"
+    conclusion: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -272,7 +261,7 @@ class Report:
     warnings: tuple[str, ...] = ()
     phantom: bool = False
     compared: Mapping[str, str] = field(default_factory=dict)
-    statistics: tuple[ClassStatistics, ...] = ()
+    statistics: SceneStatistics | None = None
     runs: tuple[RunScores, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     realism: Mapping[str, tuple[Measure, ...]] = field(default_factory=dict)

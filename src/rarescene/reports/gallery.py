@@ -63,8 +63,8 @@ class GalleryScene:
 def representative(areas: np.ndarray, targets: Sequence[int], count: int) -> list[int]:
     """Return up to `count` scene indices, chosen by a rule and not by eye.
 
-    For each target class in turn, of the scenes that show it, the one of median area comes first, then those next to
-    it by area. A scene is taken once.
+    For each target class in turn, of the scenes that show it, the one of median area comes first, then those
+    next to it by area. A scene is taken once.
 
     Args:
         areas: pixels of each class in each scene, `(N, C)`.
@@ -85,7 +85,7 @@ def representative(areas: np.ndarray, targets: Sequence[int], count: int) -> lis
 def gallery_rows(
     scenes: Sequence[GalleryScene], classes: ClassTable, *, errors: bool = True, side: int = 384
 ) -> tuple[GalleryRow, ...]:
-    """Return the gallery: map, real, synthetic pictures, predictions, and where each prediction errs on the targets.
+    """Return the gallery: map, real, synthetic pictures, predictions, and where each errs on the targets.
 
     Args:
         scenes: one a row.
@@ -97,7 +97,7 @@ def gallery_rows(
 
 
 def overlay(image: np.ndarray, mask: np.ndarray, classes: ClassTable, *, opacity: float = 0.35) -> np.ndarray:
-    """Return the image tinted by its classes, with their borders drawn in full colour; unlabelled pixels stay as they are."""
+    """Return the image tinted by its classes, with their borders in full colour; unlabelled pixels stay."""
     colours = classes.colourise(mask).astype(np.float32)
     strength = np.where(contours(mask), 1.0, opacity).astype(np.float32)
     strength[mask == classes.ignore_index] = 0.0
@@ -113,7 +113,9 @@ def contours(mask: np.ndarray) -> np.ndarray:
     return edge
 
 
-def error_map(truth: np.ndarray, prediction: np.ndarray, targets: Sequence[int], ignore_index: int) -> np.ndarray:
+def error_map(
+    truth: np.ndarray, prediction: np.ndarray, targets: Sequence[int], ignore_index: int
+) -> np.ndarray:
     """Return where the target classes were found, missed or invented, in the colours of `ERROR_LEGEND`.
 
     A target pixel predicted as another target counts as missed. Unlabelled pixels are neither.
@@ -131,14 +133,11 @@ def error_map(truth: np.ndarray, prediction: np.ndarray, targets: Sequence[int],
 def enlarge(picture: np.ndarray, side: int, *, flat: bool = False) -> np.ndarray:
     """Return the picture with its longer side at `side` pixels.
 
-    Pictures drawn from ids (`flat`) are enlarged by whole steps of nearest neighbour, up to `side` at most, so that
-    no colour is invented and every pixel keeps its shape; images bicubically.
+    Pictures drawn from ids (`flat`) take the nearest pixel, so that no colour is invented; images are
+    enlarged bicubically.
     """
     height, width = picture.shape[:2]
     longer = max(height, width)
-    if flat and longer <= side:
-        factor = side // longer
-        return np.repeat(np.repeat(picture, factor, 0), factor, 1)
     size = (max(1, round(width * side / longer)), max(1, round(height * side / longer)))
     method = Image.Resampling.NEAREST if flat else Image.Resampling.BICUBIC
     return np.asarray(Image.fromarray(picture).resize(size, method))
@@ -170,7 +169,9 @@ def contact_sheet(
         raise ValueError("give one title a row, or none")
     gap, font = 8, ImageFont.load_default(size=14)
     head, line = 30, 24 if titles else 0
-    pictures = [[enlarge(picture, side, flat=column in flat) for column, picture in enumerate(row)] for row in rows]
+    pictures = [
+        [enlarge(picture, side, flat=column in flat) for column, picture in enumerate(row)] for row in rows
+    ]
     heights = [max((picture.shape[0] for picture in row), default=0) for row in pictures]
     width = gap + len(labels) * (side + gap)
     sheet = Image.new("RGB", (width, head + sum(height + line + gap for height in heights)), "white")
@@ -180,7 +181,9 @@ def contact_sheet(
     top = head
     for index, row in enumerate(pictures):
         if titles:
-            pen.text((gap, top + 2), _fitted(titles[index], width - 2 * gap, font), fill=(90, 90, 90), font=font)
+            pen.text(
+                (gap, top + 2), _fitted(titles[index], width - 2 * gap, font), fill=(90, 90, 90), font=font
+            )
         for column, picture in enumerate(row):
             sheet.paste(Image.fromarray(picture), (gap + column * (side + gap), top + line))
         top += heights[index] + line + gap
@@ -202,13 +205,27 @@ def _row(scene: GalleryScene, classes: ClassTable, errors: bool, side: int) -> G
     if scene.real is not None:
         cells.append(Cell("real", _at_most(scene.real, side, flat=False), f"Real frame, {where}"))
     for name, picture in scene.synthetic.items():
-        cells.append(Cell(name, _at_most(picture, side, flat=False), f"Synthetic picture ({name}) from the labels of {where}"))
+        cells.append(
+            Cell(
+                name,
+                _at_most(picture, side, flat=False),
+                f"Synthetic picture ({name}) from the labels of {where}",
+            )
+        )
     for name, prediction in scene.predictions.items():
-        cells.append(_flat_cell(f"prediction, {name}", classes.colourise(prediction), f"Prediction of {name} on {where}", side))
+        cells.append(
+            _flat_cell(
+                f"prediction, {name}", classes.colourise(prediction), f"Prediction of {name} on {where}", side
+            )
+        )
         if errors and scene.targets:
             names = listing([classes.names[target] for target in scene.targets])
             mistakes = error_map(scene.mask, prediction, scene.targets, classes.ignore_index)
-            cells.append(_flat_cell(f"{ERRORS}{name}", mistakes, f"Where {name} found, missed or invented {names}", side))
+            cells.append(
+                _flat_cell(
+                    f"{ERRORS}{name}", mistakes, f"Where {name} found, missed or invented {names}", side
+                )
+            )
     targets = listing([classes.names[target] for target in scene.targets])
     title = f"{targets} · {scene.name}" if targets else scene.name
     return GalleryRow(title, tuple(cells), scene.note)

@@ -18,9 +18,9 @@ from rarescene.foundation.files import write_text
 from rarescene.reports import plots, wording
 from rarescene.reports.content import Comparison, Report, RunScores
 from rarescene.reports.gallery import ERROR_LEGEND, ERRORS
+from rarescene.reports.judgement import Verdict, verdict
 from rarescene.reports.meaning import mistakes, remarks
 from rarescene.reports.tables import rare_first
-from rarescene.reports.judgement import Verdict, verdict
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,7 @@ def _context(report: Report) -> Mapping[str, Any]:
         "mistaken": {run.name: mistakes(run, report.rare) for run in report.runs},
         "curves": [(plot, Markup(plots.line_plot(plot))) for plot in report.curves],
         "notes": list(dict.fromkeys(note for run in report.runs for note in run.notes)),
+        "comparison_notes": list(dict.fromkeys(note for one in report.comparisons for note in one.notes)),
         "remarks": remarks(report),
         "has_errors": any(cell.label.startswith(ERRORS) for row in report.gallery for cell in row.cells),
         "error_legend": [(name, "#{:02x}{:02x}{:02x}".format(*shade)) for name, shade in ERROR_LEGEND],
@@ -135,7 +136,11 @@ def _class_lines(report: Report, chips: Mapping[str, str]) -> list[ScoreLine]:
 
 def _mean_lines(runs: tuple[RunScores, ...]) -> list[ScoreLine]:
     lines = []
-    for head, field in (("label mean", "label_mean"), ("sample mean", "sample_mean"), ("sample median", "sample_median")):
+    for head, field in (
+        ("label mean", "label_mean"),
+        ("sample mean", "sample_mean"),
+        ("sample median", "sample_median"),
+    ):
         scores = [getattr(run, field) for run in runs]
         lines.append(
             ScoreLine(
@@ -153,7 +158,7 @@ def _mean_lines(runs: tuple[RunScores, ...]) -> list[ScoreLine]:
 
 
 def _support(run: RunScores, name: str) -> str:
-    """Say how much of a class the test recordings show, and its size in output cells where these are coarse."""
+    """Say how much of a class the test shows, and its size in output cells where these are coarse."""
     entry = next(entry for entry in run.classes if entry.name == name)
     if entry.pixels == 0:
         return "not in the test recordings"

@@ -43,7 +43,7 @@ def verdict(comparison: Comparison) -> Verdict:
         why = change.reason or "neither run could be scored on it"
         return Verdict("missing", "not measured", f"The {of} could not be compared: {why}.", caveats)
     points = signed(change.mean)
-    head = f"{who} changed the {of} by {points} points of IoU against {whom}"
+    head = f"{who} changed the {of} by {points} points of {comparison.score} against {whom}"
     if change.low is None or change.high is None:
         why = change.reason or "there are too few test recordings for one"
         sentence = f"{head}. No interval: {why}. Nothing is shown beyond these test frames."
@@ -51,12 +51,20 @@ def verdict(comparison: Comparison) -> Verdict:
     bounds = f"95 % interval {signed(change.low)} to {signed(change.high)}"
     if change.low > 0 and change.mean > 0:
         if comparison.seeds < ENOUGH_SEEDS:
-            return Verdict("open", "illustration only", f"{head} ({bounds}): a gain in this one trial.", caveats)
-        return Verdict("gain", "measured gain", f"{head} ({bounds}): a gain on these test recordings.", caveats)
+            return Verdict(
+                "open", "illustration only", f"{head} ({bounds}): a gain in this one trial.", caveats
+            )
+        return Verdict(
+            "gain", "measured gain", f"{head} ({bounds}): a gain on these test recordings.", caveats
+        )
     if change.high < 0:
         if comparison.seeds < ENOUGH_SEEDS:
-            return Verdict("open", "illustration only", f"{head} ({bounds}): a loss in this one trial.", caveats)
-        return Verdict("loss", "measured loss", f"{head} ({bounds}): a loss. {who} did not help here.", caveats)
+            return Verdict(
+                "open", "illustration only", f"{head} ({bounds}): a loss in this one trial.", caveats
+            )
+        return Verdict(
+            "loss", "measured loss", f"{head} ({bounds}): a loss. {who} did not help here.", caveats
+        )
     if change.mean <= 0:
         sentence = f"{head} ({bounds}). No gain was measured; the interval includes 0."
         return Verdict("open", "no gain", sentence, caveats)
@@ -69,13 +77,17 @@ def _caveats(comparison: Comparison) -> tuple[str, ...]:
     if comparison.seeds == 1:
         caveats.append("A single seed is an illustration: another seed can give another sign.")
     elif comparison.seeds < ENOUGH_SEEDS:
-        caveats.append(f"Only {count(comparison.seeds, 'seed')}: at least {ENOUGH_SEEDS} are needed for a claim.")
+        caveats.append(
+            f"Only {count(comparison.seeds, 'seed')}: at least {ENOUGH_SEEDS} are needed for a claim."
+        )
     if comparison.recordings == 1:
         caveats.append("One test recording shows nothing about other patients.")
     elif comparison.recordings < 6:
         caveats.append(
-            f"{count(comparison.recordings, 'test recording')}: too few for a p-value, and intervals are rough."
+            f"{count(comparison.recordings, 'test recording')}: too few for a p-value, and a rough interval."
         )
     if not comparison.equal_steps:
-        caveats.append("The two sides were not trained for equal steps and batches, so the comparison is not fair.")
+        caveats.append(
+            "The two sides were not trained for equal steps and batches, so the comparison is not fair."
+        )
     return tuple(caveats)

@@ -1,8 +1,8 @@
 """Bars with intervals, differences around zero, and curves, as inline SVG.
 
-Bars and differences place everything in per cent of the width, so that a phone squeezes the bars and not the words.
-Labels are escaped. Colours come from the page's style sheet (`--series-0`, …) with a fallback of their own; the eight
-colours are those of Okabe and Ito, which colour-blind readers tell apart.
+Bars and differences place everything in per cent of the width, so that a phone squeezes the bars and not the
+words. Labels are escaped. Colours come from the page's style sheet (`--series-0`, …) with a fallback of their
+own; the first six are those of Okabe and Ito, which colour-blind readers tell apart.
 """
 
 from __future__ import annotations
@@ -44,10 +44,8 @@ def interval_bars(scores: Sequence[Estimate], names: Sequence[str], *, maximum: 
         if score.value is None:
             parts.append(f'<text class="absent" x="0" y="{middle + 4:g}" dx="4">absent</text>')
             continue
-        style = f"fill:{colour(index)}"
-        parts.append(
-            f'<rect class="bar" x="0" y="{top:g}" width="{_place(score.value / maximum)}" height="{BAR}" style="{style}"/>'
-        )
+        width, style = _place(score.value / maximum), f"fill:{colour(index)}"
+        parts.append(f'<rect class="bar" x="0" y="{top:g}" width="{width}" height="{BAR}" style="{style}"/>')
         if score.low is not None and score.high is not None:
             parts += _whisker(score.low / maximum, score.high / maximum, middle, BAR * 0.6)
     words = "; ".join(
@@ -77,7 +75,7 @@ def difference_limit(differences: Sequence[Difference]) -> float:
 
 
 def difference_mark(difference: Difference, limit: float) -> str:
-    """Return one difference as a dot with its interval around a line at 0; the axis runs from -limit to +limit."""
+    """Return one difference as a dot with its interval, on an axis from -limit to +limit with a line at 0."""
     height = BAR + 2 * GAP
     middle = height / 2
     parts = [_vertical(0.5, height, "zero")]
@@ -88,7 +86,9 @@ def difference_mark(difference: Difference, limit: float) -> str:
         low, high = (0.5 + end / (2 * limit) for end in (difference.low, difference.high))
         parts += _whisker(low, high, middle, BAR * 0.6)
     kind = "dot up" if (difference.low or 0) > 0 else "dot down" if (difference.high or 0) < 0 else "dot"
-    parts.append(f'<circle class="{kind}" cx="{_place(0.5 + difference.mean / (2 * limit))}" cy="{middle:g}" r="5"/>')
+    parts.append(
+        f'<circle class="{kind}" cx="{_place(0.5 + difference.mean / (2 * limit))}" cy="{middle:g}" r="5"/>'
+    )
     words = f"{difference.of}: {signed(difference.mean)} points {signed_interval(difference)}".strip()
     return _flexible(height, words, parts)
 
@@ -98,7 +98,8 @@ def difference_axis(limit: float) -> str:
     points = 100 * limit
     marks = ((0.0, f"−{points:g}", "start"), (0.5, "0", "middle"), (1.0, f"+{points:g}", "end"))
     parts = [
-        f'<text class="tick" x="{_place(x)}" y="12" text-anchor="{anchor}">{text}</text>' for x, text, anchor in marks
+        f'<text class="tick" x="{_place(x)}" y="12" text-anchor="{anchor}">{text}</text>'
+        for x, text, anchor in marks
     ]
     return _flexible(16, f"Axis from −{points:g} to +{points:g} points", parts)
 
@@ -115,13 +116,15 @@ def line_plot(plot: CurvePlot, *, width: int = 460, height: int = 250) -> str:
         for step, value in zip(curve.steps, curve.values, strict=True)
         if _drawable(value, plot.logarithmic)
     ]
-    label = f"{plot.title}: {plot.y_label} over {plot.x_label}, {', '.join(curve.name for curve in plot.curves)}"
+    label = (
+        f"{plot.title}: {plot.y_label} over {plot.x_label}, {', '.join(curve.name for curve in plot.curves)}"
+    )
     opening = (
         f'<svg class="lines" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label)}" '
         'xmlns="http://www.w3.org/2000/svg">'
     )
     if not drawn:
-        return f'{opening}<text class="absent" x="{width / 2:g}" y="{height / 2:g}" text-anchor="middle">no values</text></svg>'
+        return f"{opening}{_text('absent', width / 2, height / 2, 'middle', 'no values')}</svg>"
 
     def scaled(value: float) -> float:
         return math.log10(value) if plot.logarithmic else value
@@ -142,19 +145,13 @@ def line_plot(plot: CurvePlot, *, width: int = 460, height: int = 250) -> str:
         y = y_of(tick)
         text = f"{10**tick:.3g}" if plot.logarithmic else f"{tick:g}"
         parts.append(f'<line class="grid" x1="{left}" y1="{y:.1f}" x2="{width - right}" y2="{y:.1f}"/>')
-        parts.append(f'<text class="tick" x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{text}</text>')
+        parts.append(_text("tick", left - 6, y + 4, "end", text))
     for tick in x_ticks:
-        parts.append(
-            f'<text class="tick" x="{x_of(tick):.1f}" y="{height - bottom + 16}" text-anchor="middle">{tick:,g}</text>'
-        )
+        parts.append(_text("tick", x_of(tick), height - bottom + 16, "middle", f"{tick:,g}"))
     middle = (left + width - right) / 2
-    parts.append(
-        f'<text class="axis" x="{middle:g}" y="{height - 6}" text-anchor="middle">{escape(plot.x_label)}</text>'
-    )
-    parts.append(
-        f'<text class="axis" transform="rotate(-90)" x="{-(height - bottom + top) / 2:g}" y="12" text-anchor="middle">'
-        f"{escape(plot.y_label)}</text>"
-    )
+    parts.append(_text("axis", middle, height - 6, "middle", plot.x_label))
+    upright = _text("axis", (bottom - top - height) / 2, 12, "middle", plot.y_label)
+    parts.append(f'<g transform="rotate(-90)">{upright}</g>')
     for index, curve in enumerate(plot.curves):
         dash = f' stroke-dasharray="{DASHES[index % len(DASHES)]}"' if DASHES[index % len(DASHES)] else ""
         style = f"stroke:{colour(index)}"
@@ -164,7 +161,9 @@ def line_plot(plot: CurvePlot, *, width: int = 460, height: int = 250) -> str:
             faint = _path(curve.steps, raw, x_of, y_of)
             parts.append(f'<path class="raw" d="{faint}" style="{style}"/>')
         line = _path(curve.steps, moving_mean(raw, window), x_of, y_of)
-        parts.append(f'<path class="line" d="{line}" style="{style}"{dash}><title>{escape(curve.name)}</title></path>')
+        parts.append(
+            f'<path class="line" d="{line}" style="{style}"{dash}><title>{escape(curve.name)}</title></path>'
+        )
     return "".join(parts) + "</svg>"
 
 
@@ -180,19 +179,21 @@ def nice_ticks(low: float, high: float, about: int = 5) -> list[float]:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Return the logarithms (base 10) of round numbers around positive `low` to `high`: decades, or 1, 2, 5 of few."""
+    """Return logarithms (base 10) of round numbers that hold `low` to `high`: decades, or 1, 2, 5 of few."""
     first, last = math.floor(math.log10(low) + 1e-9), math.ceil(math.log10(high) - 1e-9)
     last = max(last, first + 1)
     if last - first > 2:
         return [float(decade) for decade in range(first, last + 1)]
-    fine = [decade + math.log10(factor) for decade in range(first, last) for factor in (1, 2, 5)] + [float(last)]
+    fine = [decade + math.log10(factor) for decade in range(first, last) for factor in (1, 2, 5)] + [
+        float(last)
+    ]
     start = max(index for index, tick in enumerate(fine) if tick <= math.log10(low) + 1e-9)
     stop = min(index for index, tick in enumerate(fine) if tick >= math.log10(high) - 1e-9)
     return fine[start : max(stop, start + 1) + 1]
 
 
 def moving_mean(values: Sequence[float], window: int) -> list[float]:
-    """Return the mean over `window` values around each one, cut at both ends; gaps (NaN) are left out of the mean."""
+    """Return the mean over `window` values around each one, cut at both ends; gaps (NaN) do not count."""
     if window <= 1:
         return list(values)
     half, means = window // 2, []
@@ -212,6 +213,10 @@ def _path(steps: Sequence[float], values: Sequence[float], x_of: Scale, y_of: Sc
         text.append(f"{pen}{x_of(step):.1f} {y_of(value):.1f}")
         pen = "L"
     return "".join(text)
+
+
+def _text(kind: str, x: float, y: float, anchor: str, words: str) -> str:
+    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
 
 
 def _drawable(value: float, logarithmic: bool) -> bool:

@@ -1,4 +1,4 @@
-"""Tables for a terminal of 80 columns. Scores are in per cent; brackets hold the 95 % interval over recordings."""
+"""Tables for a terminal of 80 columns. Scores are in per cent, brackets hold intervals over recordings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from rarescene.reports.content import ClassStatistics, Comparison, Estimate, Measure, RunScores
+from rarescene.reports.content import Comparison, Estimate, Measure, RunScores
 from rarescene.reports.judgement import Verdict
 from rarescene.reports.wording import (
     ABSENT,
@@ -26,26 +26,30 @@ from rarescene.reports.wording import (
 )
 
 if TYPE_CHECKING:
-    from rarescene.scenes import ClassTable, Fault
+    from rarescene.scenes import ClassTable, Fault, SceneStatistics
 
 WIDTH = 80
 RUNS_ABREAST = 3
 
 
-def statistics_table(
-    statistics: Sequence[ClassStatistics], classes: ClassTable, *, frames: int, recordings: int
-) -> RenderableType:
+def statistics_table(statistics: SceneStatistics, classes: ClassTable) -> RenderableType:
     """Return how often and how large each class is, the rare ones marked, and why they are rare."""
-    table = _table(f"{count(frames, 'frame')} of {count(recordings, 'recording')}")
+    table = _table(f"{count(statistics.frames, 'frame')} of {count(statistics.recordings, 'recording')}")
     table.add_column("class", overflow="fold", ratio=1)
     for head in ("frames", "area where present", "recordings"):
         table.add_column(head, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
-    for entry in statistics:
-        row = (share(entry.frames), share(entry.area), str(entry.recordings), "rare" if entry.rare else "")
-        table.add_row(_name(entry.name, classes), *row, style="bold" if entry.rare else "")
-    reasons = [Text(f"{entry.name}: {entry.reason}", style="dim") for entry in statistics if entry.rare and entry.reason]
-    return Group(table, *reasons)
+    for entry in statistics.classes:
+        area = share(entry.mean_area) if entry.frames else "–"
+        row = (share(entry.share_of_frames), area, str(entry.recordings), "rare" if entry.is_rare else "")
+        table.add_row(_name(entry.name, classes), *row, style="bold" if entry.is_rare else "")
+    parts: list[RenderableType] = [table]
+    if statistics.unlabelled:
+        parts.append(Text(f"unlabelled: {share(statistics.unlabelled)} of the average frame", style="dim"))
+    return Group(
+        *parts,
+        *(Text(f"{entry.name}: {entry.why}", style="dim") for entry in statistics.classes if entry.why),
+    )
 
 
 def overlap_table(
@@ -65,18 +69,22 @@ def comparison_table(comparisons: Sequence[Comparison]) -> RenderableType:
     """Return what each strategy changed, in points of IoU, with interval, Cohen's d and p."""
     parts: list[RenderableType] = []
     for one in comparisons:
-        title = f"{one.candidate} against {one.baseline}: {count(one.seeds, 'seed')}, {count(one.recordings, 'test recording')}"
-        table = _table(title)
-        table.add_column("points of IoU", overflow="fold", ratio=1)
+        basis = f"{count(one.seeds, 'seed')}, {count(one.recordings, 'test recording')}"
+        table = _table(f"{one.candidate} against {one.baseline}: {basis}")
+        table.add_column(f"{one.score} in per cent", overflow="fold", ratio=1)
+        for head in (one.baseline, one.candidate):
+            table.add_column(Text(head), justify="right", overflow="fold", max_width=12)
         for head in ("change", "95 % interval", "d", "p"):
             table.add_column(head, justify="right", no_wrap=True)
         for line in one.differences:
-            table.add_row(
-                Text(line.of), signed(line.mean), signed_interval(line) or "–", effect(line.effect), p_value(line.p)
-            )
-        reasons = dict.fromkeys(line.reason for line in (one.headline, *one.differences) if line.reason)
+            scores = (percent(line.before, missing="–"), percent(line.after, missing="–"))
+            change = (signed(line.mean), signed_interval(line) or "–", effect(line.effect), p_value(line.p))
+            table.add_row(Text(line.of), *scores, *change)
+        reasons = dict.fromkeys(f"{line.of}: {line.reason}" for line in one.differences if line.reason)
         parts += [table, *(Text(reason, style="dim") for reason in reasons)]
-    return Group(*parts)
+        parts += [Text(one.conclusion)] if one.conclusion else []
+    notes = dict.fromkeys(note for one in comparisons for note in one.notes)
+    return Group(*parts, *(Text(note, style="dim") for note in notes))
 
 
 def realism_table(measures: Sequence[Measure], *, title: str = "Synthetic pictures") -> RenderableType:
@@ -110,12 +118,16 @@ def faults_table(faults: Sequence[Fault], notes: Sequence[str] = ()) -> Renderab
 
 def verdict_text(judged: Verdict) -> RenderableType:
     """Return the verdict as it stands at the end of a terminal run."""
-    style = {"gain": "bold green", "loss": "bold red", "open": "bold yellow", "missing": "bold yellow"}[judged.tone]
+    style = {"gain": "bold green", "loss": "bold red", "open": "bold yellow", "missing": "bold yellow"}[
+        judged.tone
+    ]
     head = Text(f"{judged.word}: ", style=style).append(judged.sentence, style="not bold default")
     return Group(head, *(Text(f"· {caveat}", style="dim") for caveat in judged.caveats))
 
 
-def _overlap(runs: Sequence[RunScores], classes: ClassTable, rare: Sequence[str], score: str, word: str) -> Table:
+def _overlap(
+    runs: Sequence[RunScores], classes: ClassTable, rare: Sequence[str], score: str, word: str
+) -> Table:
     table = _table(f"{word} in per cent, with 95 % intervals over test recordings")
     table.add_column("class", overflow="fold", ratio=1)
     for run in runs:
@@ -129,7 +141,11 @@ def _overlap(runs: Sequence[RunScores], classes: ClassTable, rare: Sequence[str]
         if rare and name == rare[-1]:
             table.add_section()
     table.add_section()
-    for head, field in (("label mean", "label_mean"), ("sample mean", "sample_mean"), ("sample median", "sample_median")):
+    for head, field in (
+        ("label mean", "label_mean"),
+        ("sample mean", "sample_mean"),
+        ("sample median", "sample_median"),
+    ):
         table.add_row(head, *(_score(getattr(getattr(run, field), score), digits) for run in runs))
     return table
 
@@ -142,7 +158,9 @@ def rare_first(names: Sequence[str], rare: Sequence[str]) -> list[str]:
 def _score(estimate: Estimate | None, digits: int) -> Text:
     if estimate is None or estimate.value is None:
         return Text(ABSENT, style="dim")
-    return Text(percent(estimate.value)).append(f" {interval(estimate, digits)}".rstrip(), style="dim not bold")
+    return Text(percent(estimate.value)).append(
+        f" {interval(estimate, digits)}".rstrip(), style="dim not bold"
+    )
 
 
 def _name(name: str, classes: ClassTable) -> Text:
@@ -152,7 +170,12 @@ def _name(name: str, classes: ClassTable) -> Text:
 
 def _table(title: str, style: str = "bold") -> Table:
     return Table(
-        title=Text(title, style=style), title_justify="left", box=box.SIMPLE_HEAD, width=WIDTH, padding=(0, 1), pad_edge=False
+        title=Text(title, style=style),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        width=WIDTH,
+        padding=(0, 1),
+        pad_edge=False,
     )
 
 

@@ -36,7 +36,11 @@ def signed(fraction: float | None, missing: str = "–") -> str:
 
 def interval(estimate: Estimate, digits: int = 1) -> str:
     """Return the bounds in per cent, `[25.0, 38.1]`, or nothing where there are none."""
-    return f"[{percent(estimate.low, digits)}, {percent(estimate.high, digits)}]" if estimate.has_interval else ""
+    return (
+        f"[{percent(estimate.low, digits)}, {percent(estimate.high, digits)}]"
+        if estimate.has_interval
+        else ""
+    )
 
 
 def signed_interval(difference: Difference) -> str:

@@ -13,14 +13,19 @@ if TYPE_CHECKING:
     from rarescene.scenes.class_table import ClassTable as ClassTable
     from rarescene.scenes.class_table import Colour as Colour
     from rarescene.scenes.class_table import SceneClass as SceneClass
+    from rarescene.scenes.config import NO_AUGMENTATION as NO_AUGMENTATION
     from rarescene.scenes.config import AugmentConfig as AugmentConfig
     from rarescene.scenes.datasets.checking import Scan as Scan
     from rarescene.scenes.datasets.checking import scan as scan
     from rarescene.scenes.datasets.cholecseg8k_classes import CHOLECSEG8K as CHOLECSEG8K
     from rarescene.scenes.datasets.opening import open_scenes as open_scenes
+    from rarescene.scenes.datasets.phantom.config import PhantomConfig as PhantomConfig
+    from rarescene.scenes.datasets.phantom.dataset import phantom_scenes as phantom_scenes
+    from rarescene.scenes.datasets.phantom.writing import write_phantom as write_phantom
     from rarescene.scenes.datasets.propose import propose_class_table as propose_class_table
     from rarescene.scenes.faults import Fault as Fault
     from rarescene.scenes.rasters import read_image as read_image
+    from rarescene.scenes.request import PLACES as PLACES
     from rarescene.scenes.request import ClassRequest as ClassRequest
     from rarescene.scenes.request import KeptReport as KeptReport
     from rarescene.scenes.request import Request as Request
@@ -47,6 +52,8 @@ __all__, __getattr__, __dir__ = open_door(
     __name__,
     {
         "CHOLECSEG8K": "datasets.cholecseg8k_classes",
+        "NO_AUGMENTATION": "config",
+        "PLACES": "request",
         "AugmentConfig": "config",
         "ClassRequest": "request",
         "ClassStatistics": "statistics",
@@ -54,6 +61,7 @@ __all__, __getattr__, __dir__ = open_door(
         "Colour": "class_table",
         "Fault": "faults",
         "KeptReport": "request",
+        "PhantomConfig": "datasets.phantom.config",
         "Request": "request",
         "Scan": "datasets.checking",
         "Scene": "scene",
@@ -73,6 +81,7 @@ __all__, __getattr__, __dir__ = open_door(
         "open_scenes": "datasets.opening",
         "open_set": "store",
         "pad_to_multiple": "tensors",
+        "phantom_scenes": "datasets.phantom.dataset",
         "propose_class_table": "datasets.propose",
         "read_image": "rasters",
         "resize_image": "transforms",
@@ -81,5 +90,6 @@ __all__, __getattr__, __dir__ = open_door(
         "split_scenes": "split",
         "to_arrays": "tensors",
         "to_tensors": "tensors",
+        "write_phantom": "datasets.phantom.writing",
     },
 )

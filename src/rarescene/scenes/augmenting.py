@@ -20,8 +20,8 @@ def augment(
 ) -> tuple[Tensor, Tensor]:
     """Return the augmented batch; scene i depends on its own seed alone, whatever batch it stands in.
 
-    Flips are exact. A rotation or a crop samples images bilinearly and masks by nearest neighbour, so no id is ever
-    invented; what comes from outside the frame is black in the image and ignored in the mask.
+    Flips are exact. A rotation or a crop samples images bilinearly and masks by nearest neighbour, so no id
+    is ever invented; what comes from outside the frame is black in the image and ignored in the mask.
 
     Args:
         images: float `(B, 3, H, W)` in [-1, 1].
@@ -65,7 +65,8 @@ def _warp(
     height, width = mask.shape
     sine, cosine, aspect = math.sin(radians), math.cos(radians), width / height
     scale = 1 - share
-    # Rows of the affine map from target to source, in coordinates from -1 to 1; the aspect keeps angles right.
+    # Rows of the affine map from target to source, in coordinates from -1 to 1; the aspect keeps angles
+    # right.
     theta = image.new_tensor(
         [
             [scale * cosine, -scale * sine / aspect, share * offset[0]],

@@ -1,7 +1,8 @@
-"""A data set decoded once: memory-mapped arrays on disk, so that epochs decode no files and memory does not grow.
+"""A data set decoded once, as memory-mapped arrays: epochs decode no files, and memory does not grow.
 
-A cache is found again by what it was made from: the scenes, the sizes and times of their files, and the target size.
-Its pages belong to the operating system's file cache, shared by all processes, and not to the process's own memory.
+A cache is found again by what it was made from: the scenes, the sizes and times of their files, and the
+target size. Its pages belong to the operating system's file cache, shared by all processes, and not to the
+process's own memory.
 """
 
 from __future__ import annotations
@@ -85,7 +86,8 @@ class SceneCache:
             progress: called with the number of scenes done and the number of all.
 
         Raises:
-            DataError: a file is unusable, there are no scenes, or the disk is full (said before anything is written).
+            DataError: a file is unusable, there are no scenes, or the disk is full (said before anything is
+                written).
         """
         if not len(scenes):
             raise DataError("there are no scenes to cache", "Check the path and the split of the data.")
@@ -198,7 +200,8 @@ def _fill(
         done = _array(partial / _DONE, (count,))
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
-        remedy = f"Free {count * height * width * 4 / 1e9:.2f} GB, or set RARESCENE_CACHE to a folder on another disk."
+        size = count * height * width * 4 / 1e9
+        remedy = f"Free {size:.2f} GB, or set RARESCENE_CACHE to a folder on another disk."
         raise DataError(f"the cache cannot be written ({error.strerror})", remedy, target) from error
 
     def store(index: int) -> None:
@@ -213,7 +216,8 @@ def _fill(
             for place, _ in enumerate(pool.map(store, block)):
                 if progress:
                     progress(count - len(missing) + start + place + 1, count)
-            # A row is marked only after its pixels are on disk, so that a crash of the machine leaves no false mark.
+            # A row is marked only after its pixels are on disk, so that a crash of the machine leaves no
+            # false mark.
             images.flush()
             masks.flush()
             done[block] = 1
@@ -230,14 +234,13 @@ def _fill(
         ],
         "class_pixels": [np.bincount(mask.ravel(), minlength=256)[:length].tolist() for mask in masks],
     }
-    del images, masks, done
     (partial / _DONE).unlink()
     write_json(partial / _INDEX, index)
     partial.replace(target)
 
 
 def _array(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:
-    """Open a byte array for writing, made with all its space reserved: a full disk is an error here, not a crash later."""
+    """Open a byte array for writing, its space reserved: a full disk is an error here, not a crash later."""
     if path.exists():
         try:
             array = np.lib.format.open_memmap(path, "r+")
@@ -248,8 +251,18 @@ def _array(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uin
         path.unlink()
     array = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
     with path.open("r+b") as file:
-        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        _reserve(file.fileno(), path.stat().st_size)
     return array
+
+
+def _reserve(file: int, size: int) -> None:
+    """Give a file all its disk space now. Raises `OSError` on a full disk."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file, 0, size)
+        return
+    start = os.fstat(file).st_blocks * 512  # the header is written already
+    for offset in range(start, size, 1 << 20):
+        os.pwrite(file, bytes(min(1 << 20, size - offset)), offset)
 
 
 @contextmanager
@@ -275,7 +288,8 @@ def _key(scenes: SceneSet, height: int, width: int, keep_rare: bool) -> str:
         line = [record.name, record.group, record.order, dict(record.details), files]
         digest.update(json.dumps(line, sort_keys=True).encode())
     if scenes.records[0].image is None:
-        # Scenes drawn on demand have no files to tell by; three of them stand for the program that draws them.
+        # Scenes drawn on demand have no files to tell by; three of them stand for the program that draws
+        # them.
         for index in {0, len(scenes) // 2, len(scenes) - 1}:
             digest.update(scenes[index].image.tobytes() + scenes[index].mask.tobytes())
     return digest.hexdigest()[:16]

@@ -30,7 +30,8 @@ class ClassTable:
     """The classes of a data set, with ids 0 to C-1 in order.
 
     Raises:
-        ConfigError: the ids are not 0 to C-1 in order, two classes share a name, or the ignore index is taken.
+        ConfigError: the ids are not 0 to C-1 in order, two classes share a name, or the ignore index is
+            taken.
     """
 
     name: str
@@ -76,7 +77,7 @@ class ClassTable:
         return tuple(dict.fromkeys(self.id_of(name) for name in names))
 
     def palette(self) -> np.ndarray:
-        """Return uint8 `(256, 3)`: the colour of every byte; unused ids are black, the ignore index is white."""
+        """Return uint8 `(256, 3)`: the colour of every byte; unused ids are black, ignored pixels white."""
         table = np.zeros((256, 3), np.uint8)
         table[: len(self)] = [entry.colour for entry in self.classes]
         table[self.ignore_index] = 255
@@ -88,7 +89,7 @@ class ClassTable:
 
     @property
     def fingerprint(self) -> str:
-        """A short hash of ids, names and the ignore index; colours may change without changing what was learned."""
+        """A short hash of ids, names and the ignore index; colours are not part of what was learned."""
         text = json.dumps([[entry.id, entry.name] for entry in self.classes] + [self.ignore_index])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -101,7 +102,7 @@ class ClassTable:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> ClassTable:
-        """Return the table that `to_dict` wrote. Raises `ConfigError` when a field is missing or of the wrong kind."""
+        """Return the table that `to_dict` wrote. Raises `ConfigError` for a missing or unusable field."""
         try:
             classes = tuple(
                 SceneClass(int(entry["id"]), str(entry["name"]), _colour(entry["colour"]))
@@ -109,7 +110,7 @@ class ClassTable:
             )
             return cls(str(value.get("name", "classes")), classes, int(value.get("ignore_index", 255)))
         except (KeyError, TypeError, ValueError) as error:
-            remedy = 'Each class needs {"id": 0, "name": "liver", "colour": [255, 114, 114]}; see the page on your own data.'
+            remedy = 'Write each class as {"id": 0, "name": "liver", "colour": [255, 114, 114]}.'
             raise ConfigError(f"the class table is not understood ({error!r})", remedy) from error
 
 

@@ -9,7 +9,7 @@ from rarescene.foundation.errors import ConfigError
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Random changes that image and mask undergo together; each has a probability of its own, 0 switches it off.
+    """Random changes of image and mask together, each with a probability of its own; 0 switches it off.
 
     The defaults are CASDM's, which gives probabilities and no angle. GAUDA's classic augmentation is
     `AugmentConfig(0.2, 0.0, 0.2, 45.0, 0.2)`.

@@ -28,7 +28,8 @@ class MaskCode:
         classes: the class table; decoded masks hold its ids and its ignore index.
         values: class id (or ignore index) of each raw value.
         colours: class id (or ignore index) of each colour.
-        refuse_strokes: a mask whose value 0 fills most of the frame is taken for annotation strokes (CholecSeg8k).
+        refuse_strokes: a mask whose value 0 fills most of the frame is taken for annotation strokes
+            (CholecSeg8k).
     """
 
     classes: ClassTable
@@ -38,7 +39,7 @@ class MaskCode:
 
     @classmethod
     def plain(cls, classes: ClassTable) -> MaskCode:
-        """Return the code of masks that hold the table's own ids or colours; white is unlabelled unless a class is white."""
+        """Return the code of masks with the table's own ids or colours; white is a class or unlabelled."""
         ignore = {classes.ignore_index: classes.ignore_index}
         colours: dict[Colour, int] = {(255, 255, 255): classes.ignore_index}
         colours |= {entry.colour: entry.id for entry in classes.classes}
@@ -54,8 +55,9 @@ class MaskCode:
     def decode(self, raster: Raster, path: Path) -> np.ndarray:
         """Return uint8 `(H, W)` of class ids.
 
-        A file with three channels is read by its colours, and by its values where the channels are equal and the
-        colours are not the table's. Raises `DataError` for values or colours that the table does not know.
+        A file with three channels is read by its colours, and by its values where the channels are equal and
+        the colours are not the table's. Raises `DataError` for values or colours that the table does not
+        know.
         """
         if raster.values.ndim == 2:
             self._compare_palette(raster, path)
@@ -79,15 +81,22 @@ class MaskCode:
                 raise stroke_error(path)
             named = ", ".join(f"{value} ({counts[value]} pixels)" for value in unknown[:_NAMED])
             more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
-            remedy = f"Add the id to the class table or correct the mask; the table knows {_listed(sorted(self.values))}."
+            known = _listed(sorted(self.values))
+            remedy = f"Add the id to the class table, which knows {known}, or correct the mask."
             raise DataError(f"holds ids that the class table does not know: {named}{more}", remedy, path)
         return ids.astype(np.uint8)
 
     def _by_colour(self, pixels: np.ndarray) -> np.ndarray | None:
+        known = {
+            int(_packed(np.array(colour, np.uint8))): class_id for colour, class_id in self.colours.items()
+        }
+        # A sparse look first: gray codes stored in three channels are told from colours at no cost.
+        if not np.isin(_packed(pixels[::16, ::16]), list(known)).all():
+            return None
         codes = _packed(pixels)
         ids = np.full(codes.shape, _UNKNOWN, np.int16)
-        for colour, class_id in self.colours.items():
-            ids[codes == _packed(np.array(colour, np.uint8))] = class_id
+        for code, class_id in known.items():
+            ids[codes == code] = class_id
         return None if ids.min(initial=0) < 0 else ids.astype(np.uint8)
 
     def _unknown_colours(self, pixels: np.ndarray, path: Path) -> DataError:
@@ -102,7 +111,7 @@ class MaskCode:
         return DataError(f"holds colours that the class table does not know: {named}{more}", remedy, path)
 
     def _compare_palette(self, raster: Raster, path: Path) -> None:
-        """Refuse a palette file whose indices say one thing and whose colours say another: one of them is wrong."""
+        """Refuse a palette file whose indices say one thing and its colours another: one of them is wrong."""
         if raster.palette is None:
             return
         used = np.flatnonzero(np.bincount(raster.values.ravel(), minlength=256))
@@ -144,7 +153,7 @@ class PairReader:
 
 
 def looks_like_strokes(counts: np.ndarray) -> bool:
-    """Say whether a histogram `(256,)` of values is that of a CholecSeg8k stroke mask: codes of classes, mostly 0."""
+    """Say whether a histogram `(256,)` is that of a CholecSeg8k stroke mask: codes of classes, mostly 0."""
     present = {int(value) for value in np.flatnonzero(counts)}
     return bool(counts[0] > counts.sum() / 2) and len(present) > 1 and present <= {0, 255, *WATERSHED_CODES}
 

@@ -80,17 +80,8 @@ def read_raster(path: Path) -> Raster:
         raise DataError(f"has the unusual colour mode {image.mode}", remedy, path)
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """Return height and width from a file's header, without decoding it. Raises `DataError` as `read_image` does."""
-    try:
-        with Image.open(path) as image:
-            return image.height, image.width
-    except Exception as error:
-        raise _explained(path, error) from error
-
-
 def walk_files(root: Path) -> list[Path]:
-    """Return all image files under `root`, sorted; hidden ones are passed over, linked folders are followed once."""
+    """Return all image files under `root`, sorted, without hidden ones; linked folders are followed once."""
     found: list[Path] = []
     seen: set[str] = set()
     for folder, folders, files in os.walk(root, followlinks=True):

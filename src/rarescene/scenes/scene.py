@@ -1,4 +1,4 @@
-"""A scene is one frame, its mask, and the recording it came from; a scene set is many of them with one class table."""
+"""A scene is a frame, its mask and its recording; a scene set is many of them with one class table."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ class SceneRecord:
         order: position within the recording, in frames.
         image: the image file, or None where the scene is drawn on demand.
         mask: the mask file, or None likewise.
-        details: what else is known, as JSON values (of a synthetic scene: generator, request, seed, index, scores).
+        details: what else is known, as JSON values (of a synthetic scene: generator, request, seed, index,
+            scores).
     """
 
     name: str
@@ -45,7 +46,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class SceneSet:
-    """A data set of scenes with one class table. Scenes are read when asked for; `reader` must be thread-safe."""
+    """A data set of scenes with one class table. They are read when asked for; `reader` is thread-safe."""
 
     name: str
     classes: ClassTable

@@ -133,8 +133,8 @@ def _by_recording(
     if len(groups) < needed:
         found = "a single recording" if len(groups) == 1 else f"{len(groups)} recordings"
         remedy = (
-            "Use `--split time` (the first part of each recording trains, the last one tests; it shows nothing "
-            "about generalising), or tell recordings apart with `--group-by REGEX`."
+            "Use `--split time` (the first part of each recording trains, the last one tests; it shows "
+            "nothing about generalising), or tell recordings apart with `--group-by REGEX`."
         )
         raise ConfigError(f"{found} cannot be split by recording into {needed} parts", remedy)
     sizes = _sizes(len(groups), shares)

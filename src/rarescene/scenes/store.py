@@ -1,4 +1,4 @@
-"""A scene set on disk: pairs, what each was made from, and the class table. It grows, and a killed run resumes.
+"""A scene set on disk: pairs, what each was made from, and the class table. A killed run resumes.
 
     classes.json      the class table
     set.json          what the whole set was made with: generator, licence, recordings seen
@@ -6,14 +6,15 @@
     images/ masks/    000123.png; from scene 10,000 on in folders of 10,000: 001/010123.png
                       masks are 8-bit palette PNGs: class ids that also look right in a viewer
 
-A line is written after its two files, and the files are written whole or not at all, so the manifest never names
-what is not there. Names and bytes depend on the index and the content alone: a set that was killed and resumed, or
-written by several processes, ends equal to one written undisturbed, file for file.
+A line is written after its two files, and the files are written whole or not at all, so the manifest never
+names what is not there. Names and bytes depend on the index and the content alone: a set that was killed and
+resumed, or written by several processes, ends equal to one written undisturbed, file for file.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,8 +42,8 @@ _OWN_FILE = re.compile(r"\d{6,}\.png")
 class SceneSetWriter:
     """Writes a scene set, or goes on with one.
 
-    Several processes write one set as ranks: each adds scenes of its own to a manifest of its own, and rank 0 calls
-    `finish` when all are done (the caller sees to that, with a barrier).
+    Several processes write one set as ranks: each adds scenes of its own to a manifest of its own, and rank 0
+    calls `finish` when all are done (the caller sees to that, with a barrier).
     """
 
     def __init__(
@@ -96,7 +97,8 @@ class SceneSetWriter:
             details: JSON values: `group`, `order`, `synthetic` (by default true), request, seed, scores, …
 
         Raises:
-            DataError: the two do not fit, the mask holds an unknown id, or the disk is full (nothing is half-written).
+            DataError: the two do not fit, the mask holds an unknown id, or the disk is full (nothing is
+                half-written).
         """
         if index in self._done:
             return
@@ -104,19 +106,26 @@ class SceneSetWriter:
         image_file, mask_file = _place("images", index), _place("masks", index)
         with atomic(self.folder / image_file) as temporary:
             Image.fromarray(image).save(temporary, "PNG")
-        palette = Image.fromarray(mask, "L")
+        palette = Image.fromarray(mask)
         palette.putpalette(self.classes.palette().tobytes())
         with atomic(self.folder / mask_file) as temporary:
             palette.save(temporary, "PNG")
         files = {"index": index, "image": image_file, "mask": mask_file}
         line = _text({index: files | {"group": "synthetic", "synthetic": True} | dict(details or {}) | files})
+        self._append(line)
+        self._done.add(index)
+
+    def _append(self, line: str) -> None:
+        """Add a line to the manifest, or leave the manifest as it was."""
+        before = self._manifest.stat().st_size if self._manifest.exists() else 0
         try:
             with self._manifest.open("a", encoding="utf-8") as manifest:
                 manifest.write(line)
         except OSError as error:
+            if self._manifest.exists():
+                os.truncate(self._manifest, before)
             remedy = "Free some space; the set can then be resumed."
             raise DataError(f"could not be written ({error.strerror})", remedy, self._manifest) from error
-        self._done.add(index)
 
     def finish(self) -> SceneSet:
         """Merge the manifests of all ranks, remove what a killed run left behind, and return the set."""
@@ -145,7 +154,7 @@ class SceneSetWriter:
 
 
 def merge(folder: Path) -> None:
-    """Gather the manifests of all ranks into one, sorted by index, and remove what killed runs left behind."""
+    """Gather the manifests of all ranks into one, by index, and remove what killed runs left behind."""
     lines = _all_lines(folder)
     write_text(folder / MANIFEST, _text(lines))
     for part in folder.glob("manifest.rank*.jsonl"):
@@ -164,7 +173,7 @@ def open_set(folder: Path) -> SceneSet:
 
 
 def list_set(folder: Path, group_by: str | None = None) -> Listing:
-    """List the scenes of a set with all that is wrong in it. `group_by` is matched against names like `images/000123`."""
+    """List the scenes of a set and its faults. `group_by` is matched against names like `images/000123`."""
     try:
         classes = ClassTable.from_dict(_json(folder / CLASSES))
         header = _json(folder / HEADER) if (folder / HEADER).exists() else {}
@@ -205,7 +214,7 @@ def list_set(folder: Path, group_by: str | None = None) -> Listing:
 
 
 def _all_lines(folder: Path) -> dict[int, dict[str, Any]]:
-    """Return the lines of all manifests by index; which rank wrote one does not matter, since all would write the same."""
+    """Return the lines of all manifests by index; whichever rank wrote one, it would be the same."""
     lines: dict[int, dict[str, Any]] = {}
     for manifest in (folder / MANIFEST, *sorted(folder.glob("manifest.rank*.jsonl"))):
         lines |= _lines(manifest, folder)

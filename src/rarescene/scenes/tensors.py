@@ -22,7 +22,7 @@ def to_tensors(images: np.ndarray, masks: np.ndarray) -> tuple[Tensor, Tensor]:
 
 
 def to_arrays(images: Tensor, masks: Tensor | None = None) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return uint8 `(B, H, W, 3)` and uint8 `(B, H, W)`, the inverse of `to_tensors`; values beyond [-1, 1] are clamped.
+    """Return uint8 `(B, H, W, 3)` and uint8 `(B, H, W)`, the inverse of `to_tensors`, clamped to [-1, 1].
 
     Raises:
         DataError: an image holds NaN or infinite values.
@@ -41,8 +41,8 @@ def pad_to_multiple(
 ) -> tuple[Tensor | None, Tensor | None]:
     """Pad a batch at the right and at the bottom until `multiple` divides both sides.
 
-    Images `(B, C, H, W)` are continued by reflection, or by their last row and column where they are smaller than
-    the padding; masks `(B, H, W)` by the ignore index. `cut_back` undoes it.
+    Images `(B, C, H, W)` are continued by reflection, or by their last row and column where they are smaller
+    than the padding; masks `(B, H, W)` by the ignore index. `cut_back` undoes it.
     """
     if images is not None:
         down, right = -images.shape[-2] % multiple, -images.shape[-1] % multiple

@@ -11,7 +11,7 @@ from rarescene.foundation.errors import DataError
 
 
 def resize_image(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Return an image uint8 `(H, W, 3)` at another size, without aliasing (bilinear over the source's footprint)."""
+    """Return an image uint8 `(H, W, 3)` at another size, without aliasing (bilinear over its footprint)."""
     if image.shape[:2] == (height, width):
         return image
     return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
@@ -27,10 +27,10 @@ def resize_mask(
 ) -> np.ndarray:
     """Return a mask uint8 `(H, W)` at another size, by nearest neighbour on ids.
 
-    Nearest neighbour loses what falls between its samples: a vein of a few pixels may vanish. With `keep_rare` (all
-    classes, or some ids) a class that would vanish takes as many target pixels as its area asks for, at least one,
-    where it is densest in the source. It never takes the last pixel of another class, so two classes that share a
-    single target pixel cannot both stay.
+    Nearest neighbour loses what falls between its samples: a vein of a few pixels may vanish. With
+    `keep_rare` (all classes, or some ids) a class that would vanish takes as many target pixels as its area
+    asks for, at least one, where it is densest in the source. It never takes the last pixel of another class,
+    so two classes that share a single target pixel cannot both stay.
 
     Args:
         mask: uint8 `(H, W)`.
@@ -62,7 +62,7 @@ def _nearest(source: int, target: int) -> np.ndarray:
 def _restore(
     small: np.ndarray, counts: np.ndarray, mask: np.ndarray, class_id: int, ignore_index: int
 ) -> None:
-    """Give a lost class the target pixels where it is densest; `counts` are those of `small` and are kept up."""
+    """Give a lost class the target pixels where it is densest; `counts`, those of `small`, are kept up."""
     (height, width), (source_height, source_width) = small.shape, mask.shape
     y, x = np.nonzero(mask == class_id)
     cells = np.bincount(
@@ -82,7 +82,7 @@ def _restore(
 
 
 def as_image(array: np.ndarray) -> np.ndarray:
-    """Return uint8 `(H, W, 3)` from an array a user hands over: uint8, or floats in [0, 1], gray or RGB or RGBA.
+    """Return uint8 `(H, W, 3)` from a user's array: uint8, or floats in [0, 1]; gray, RGB or RGBA.
 
     Raises:
         DataError: NaN or infinite values, values out of range, or another shape or type.

@@ -14,7 +14,7 @@ SegFormerSize = Literal["tiny", "b0", "b1", "b2"]
 
 @dataclass(frozen=True)
 class MixTransformer:
-    """Widths of one SegFormer: blocks, channels and heads of its four stages, and the width of its decoder."""
+    """One SegFormer: blocks, channels and heads of its four stages, and the width of its decoder."""
 
     depths: tuple[int, int, int, int]
     widths: tuple[int, int, int, int]
@@ -54,7 +54,9 @@ class SegFormerConfig:
 
     def __post_init__(self) -> None:
         if self.size not in SEGFORMER_SIZES:
-            raise ConfigError(f"no SegFormer has size {self.size!r}", f"Choose from {', '.join(SEGFORMER_SIZES)}.")
+            raise ConfigError(
+                f"no SegFormer has size {self.size!r}", f"Choose from {', '.join(SEGFORMER_SIZES)}."
+            )
         if self.enlarge < 1:
             raise ConfigError(f"enlarge is {self.enlarge}", "Give a whole number from 1.")
         _check_dice(self.dice)
@@ -87,11 +89,13 @@ class UNetConfig:
 
 SegmenterConfig = SegFormerConfig | UNetConfig
 
-SEGMENTERS: Mapping[str, type[SegmenterConfig]] = MappingProxyType({"segformer": SegFormerConfig, "unet": UNetConfig})
+SEGMENTERS: Mapping[str, type[SegmenterConfig]] = MappingProxyType(
+    {"segformer": SegFormerConfig, "unet": UNetConfig}
+)
 
 
 def output_cell(config: SegmenterConfig) -> float:
-    """Return the side of one output cell in pixels of the original image; tables print targets in these cells."""
+    """Return the side of an output cell in pixels of the original image; tables give targets in cells."""
     match config:
         case SegFormerConfig():
             return 4 / config.enlarge
@@ -134,4 +138,6 @@ def training_defaults(config: SegmenterConfig) -> TrainingDefaults:
 
 def _check_dice(weight: float) -> None:
     if weight < 0:
-        raise ConfigError(f"the weight of the Dice term is {weight}", "Give 0 to leave it out, or a positive weight.")
+        raise ConfigError(
+            f"the weight of the Dice term is {weight}", "Give 0 to leave it out, or a positive weight."
+        )

@@ -17,8 +17,8 @@ from rarescene.segmenters.losses import cross_entropy, soft_dice
 class SegmentationNetwork(nn.Module, ABC):
     """A `Segmenter` over any network of logits; a variant overrides `logits` alone.
 
-    Images of any height and width are taken: they are padded to a multiple of `stride` by repeating their last
-    row and column, and the answer is cut back.
+    Images of any height and width are taken: they are padded to a multiple of `stride` by repeating their
+    last row and column, and the answer is cut back.
 
     Args:
         config: the network's configuration.
@@ -34,8 +34,12 @@ class SegmentationNetwork(nn.Module, ABC):
         self.classes = classes
         self.ignore_index = ignore_index
         # Mean and deviation of natural images, moved from [0, 1] to the [-1, 1] of our images.
-        self.register_buffer("mean", torch.tensor([-0.030, -0.088, -0.188]).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("deviation", torch.tensor([0.458, 0.448, 0.450]).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer(
+            "mean", torch.tensor([-0.030, -0.088, -0.188]).view(1, 3, 1, 1), persistent=False
+        )
+        self.register_buffer(
+            "deviation", torch.tensor([0.458, 0.448, 0.450]).view(1, 3, 1, 1), persistent=False
+        )
         self.mean: Tensor
         self.deviation: Tensor
 
@@ -44,7 +48,7 @@ class SegmentationNetwork(nn.Module, ABC):
         """Return logits `(B, C, H, W)` of normalised images `(B, 3, H, W)` whose sides `stride` divides."""
 
     def scores(self, images: Tensor) -> Tensor:
-        """Return float32 logits `(B, C, H, W)` of images `(B, 3, H, W)` in [-1, 1], of any height and width."""
+        """Return float32 logits `(B, C, H, W)` of images `(B, 3, H, W)` in [-1, 1], of any size."""
         height, width = images.shape[-2:]
         images = (images - self.mean) / self.deviation
         padding = (0, -width % self.stride, 0, -height % self.stride)
@@ -76,7 +80,7 @@ class SegmentationNetwork(nn.Module, ABC):
 
     @staticmethod
     def name_in_file(name: str) -> str:
-        """Return the name under which a weight is saved, where a library calls it differently between versions."""
+        """Return the name of a weight on disk, where versions of a library call it differently."""
         return name
 
 

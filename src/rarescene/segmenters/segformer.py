@@ -27,7 +27,7 @@ class SegFormer(SegmentationNetwork):
         size = SEGFORMER_SIZES[config.size]
         self.network = transformers.SegformerForSemanticSegmentation(
             transformers.SegformerConfig(
-                num_labels=classes,
+                num_labels=classes,  # type: ignore[call-arg]  # a field of its base class
                 depths=list(size.depths),
                 hidden_sizes=list(size.widths),
                 num_attention_heads=list(size.heads),
@@ -48,7 +48,7 @@ class SegFormer(SegmentationNetwork):
 
     @staticmethod
     def name_in_file(name: str) -> str:
-        """Return the published name of a weight; transformers 5 renamed them all, 4 has the published ones."""
+        """Return the published name of a weight, which transformers 4 uses and 5 does not."""
         for ours, published in PUBLISHED_NAMES:
             name = re.sub(ours, published, name)
         return name

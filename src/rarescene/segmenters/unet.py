@@ -13,7 +13,7 @@ from rarescene.segmenters.network import SegmentationNetwork
 
 
 class UNet(SegmentationNetwork):
-    """Two convolutions a level, group norm, skip connections; a one-pixel target has an output pixel of its own."""
+    """Two convolutions a level, group norm, skip connections; every input pixel has an answer of its own."""
 
     def __init__(self, config: UNetConfig, classes: int, ignore_index: int = 255) -> None:
         super().__init__(config, classes, ignore_index)
@@ -29,7 +29,9 @@ class UNet(SegmentationNetwork):
         features = images.contiguous(memory_format=torch.channels_last)
         skips = []
         for level, block in enumerate(self.down):
-            features = block(features if level == 0 else F.max_pool2d(features, 2))  # (B, widths[l], H/2^l, W/2^l)
+            features = block(
+                features if level == 0 else F.max_pool2d(features, 2)
+            )  # (B, widths[l], H/2^l, W/2^l)
             skips.append(features)
         features = self.dropout(skips.pop())
         for block in reversed(self.up):
@@ -41,5 +43,9 @@ class UNet(SegmentationNetwork):
 def _block(channels_in: int, channels: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for before in (channels_in, channels):
-        layers += [nn.Conv2d(before, channels, 3, padding=1, bias=False), nn.GroupNorm(8, channels), nn.SiLU()]
+        layers += [
+            nn.Conv2d(before, channels, 3, padding=1, bias=False),
+            nn.GroupNorm(8, channels),
+            nn.SiLU(),
+        ]
     return nn.Sequential(*layers)

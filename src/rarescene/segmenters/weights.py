@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
@@ -24,7 +25,7 @@ RESTORE = "Restore the folder from where it was written, or train the segmenter 
 
 
 def save_segmenter(segmenter: SegmentationNetwork, folder: Path, classes: ClassTable) -> None:
-    """Write `weights.safetensors` and `config.json` into `folder`; the latter names the network and its classes.
+    """Write `weights.safetensors`, and `config.json` with the network's options and classes, into `folder`.
 
     Raises:
         DataError: the folder cannot be written. A save that was cut short is recognised by `load_segmenter`.
@@ -56,8 +57,8 @@ def load_segmenter(folder: Path, classes: ClassTable | None = None) -> tuple[Seg
     config, table, digest = _parse(read_json(path), path)
     if classes is not None and classes.fingerprint != table.fingerprint:
         what = (
-            f"this segmenter was trained on the {len(table)} classes of {table.name!r} ({', '.join(table.names)}), "
-            f"but the data have the {len(classes)} classes of {classes.name!r} ({', '.join(classes.names)})"
+            f"this segmenter was trained on the classes of {table.name!r} ({', '.join(table.names)}), "
+            f"but the data have those of {classes.name!r} ({', '.join(classes.names)})"
         )
         raise CheckpointError(what, "Choose the data it was trained for, or train one on these data.", path)
 
@@ -72,7 +73,8 @@ def load_segmenter(folder: Path, classes: ClassTable | None = None) -> tuple[Seg
     if _digest(content) != digest:
         raise CheckpointError(f"is damaged, or does not belong to the {CONFIG} beside it", RESTORE, path)
 
-    segmenter = build_segmenter(config, len(table), table.ignore_index)
+    with torch.random.fork_rng(devices=[]):  # loading draws nothing from the caller's random numbers
+        segmenter = build_segmenter(config, len(table), table.ignore_index)
     named = {name: state.get(segmenter.name_in_file(name)) for name in segmenter.state_dict()}
     try:
         segmenter.load_state_dict({name: value for name, value in named.items() if value is not None})
@@ -83,7 +85,9 @@ def load_segmenter(folder: Path, classes: ClassTable | None = None) -> tuple[Seg
 
 def _parse(value: Mapping[str, Any], path: Path) -> tuple[SegmenterConfig, ClassTable, str]:
     try:
-        options = {name: tuple(item) if isinstance(item, list) else item for name, item in value["config"].items()}
+        options: dict[str, Any] = {
+            name: tuple(item) if isinstance(item, list) else item for name, item in value["config"].items()
+        }
         config = SEGMENTERS[value["segmenter"]](**options)
         return config, ClassTable.from_dict(value["classes"]), str(value["weights"])
     except (KeyError, TypeError, AttributeError, ConfigError) as error:

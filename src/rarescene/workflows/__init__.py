@@ -1,0 +1,1 @@
+"""Floor 4: one file a command, read from top to bottom."""

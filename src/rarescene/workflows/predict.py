@@ -33,8 +33,7 @@ def predict(run: Path, images: Path, *, out: Path, opacity: float = 0.45) -> Non
     files = [images] if images.is_file() else sorted(f for f in images.rglob("*") if f.suffix.lower() in ENDINGS)
     if not files:
         raise DataError("holds no image", f"Give an image, or a folder of {', '.join(ENDINGS)} files.", images)
-    network = load_segmenter(run / "model")
-    table = network.table
+    network, table = load_segmenter(run / "model")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network.to(device)
     root = images.parent if images.is_file() else images

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,12 +70,18 @@ def open_data(
     spec: str,
     split: str,
     split_seed: int,
-    fractions: tuple[float, float, float],
+    fractions: Sequence[float] | None = None,
     group_by: str | None = None,
 ) -> Data:
-    """Open and split a data set, and say aloud what a split through recordings means."""
+    """Open and split a data set, and say aloud what a split through recordings means.
+
+    A split by recording looks at which classes each recording shows, so that as many as possible can be scored; for
+    that the data are decoded once at thumbnail size.
+    """
     scenes = open_scenes(spec, group_by=group_by)
-    divided = split_scenes(scenes, split, fractions=fractions, seed=split_seed)
+    shares = None if fractions is None else (fractions[0], fractions[1], fractions[2])
+    pixels = decode(scenes, 64, 64).class_pixels if split in ("recording", "gauda") else None
+    divided = split_scenes(scenes, split, shares, split_seed, pixels)
     if divided.warning:
         CONSOLE.print(f"[yellow]note[/] {divided.warning}", soft_wrap=True)
     return Data(spec, scenes, divided)
@@ -83,7 +89,7 @@ def open_data(
 
 def decode(scenes: SceneSet, height: int, width: int) -> SceneCache:
     """Return the scenes at this size, from the cache on disk; decoded once, with a progress bar, if they are not there."""
-    with progress(f"decoding {scenes.name}") as advance:
+    with progress("decoding") as advance:
         return SceneCache.build(scenes, height, width, progress=advance)
 
 
@@ -92,8 +98,8 @@ def progress(label: str) -> Iterator[Callable[[int, int], None]]:
     """Show a progress bar; yields a function of (done, total)."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=CONSOLE) as bar:
-        task = bar.add_task(label, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        task = bar.add_task(label, total=None, visible=False)  # nothing is shown where nothing is to be done
+        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
 
 
 def fresh_folder(out: Path, resume: bool, what: str) -> None:

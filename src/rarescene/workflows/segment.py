@@ -80,7 +80,7 @@ def _segment(
     height: int | None = None,
     width: int | None = None,
     split: str = "recording",
-    fractions: tuple[float, float, float] = (0.7, 0.15, 0.15),
+    fractions: tuple[float, float, float] | None = None,
     split_seed: int = 0,
     group_by: str | None = None,
     seed: int = 0,
@@ -98,14 +98,14 @@ def _segment(
         height: of the images the network sees; by default that of the synthetic set, or of the data up to 256.
         width: likewise.
         split: "recording", "time", "casdm", "gauda", or a file that lists the recordings of each part.
-        fractions: shares of training, validation and test.
+        fractions: shares of training, validation and test; by default those that suit the split.
         split_seed: seed of the split; keep it the same for all runs that are compared.
         group_by: regular expression whose first group tells the recordings of a folder apart.
         seed: seed of weights, order and augmentation.
         resume: go on from the newest checkpoint in OUT.
     """
     from rarescene.scenes import augment as augmented
-    from rarescene.segmenters import save_segmenter
+    from rarescene.segmenters import SEGMENTERS, save_segmenter
     from rarescene.training import SceneBatches, fit
 
     fresh_folder(out, resume, "training")
@@ -131,7 +131,7 @@ def _segment(
 
     height, width = _size(source.scenes if pairs is None else pairs, height, width)
     config = {
-        "segmenter": type(model).__name__, "model": asdict(model), "training": asdict(training), "augment": asdict(augment),
+        "segmenter": next(name for name, kind in SEGMENTERS.items() if isinstance(model, kind)), "model": asdict(model), "training": asdict(training), "augment": asdict(augment),
         "strategy": strategy, "synthetic": None if synthetic is None else str(synthetic), "classes": classes,
         "height": height, "width": width,
         "split": split, "fractions": fractions, "split_seed": split_seed, "group_by": group_by,
@@ -188,8 +188,8 @@ def score(network: nn.Module, cache: SceneCache, indices: Sequence[int]) -> floa
         pixels, ids = cache.take(chosen)
         with torch.inference_mode():
             found = network.predict(to_images(pixels).to(device)).argmax(1).cpu()  # type: ignore[operator]
-        meter.update(found, to_masks(ids), [cache.groups[index] for index in chosen])
-    return meter.result().label_mean.value
+        meter.update(found, to_masks(ids), [cache.records[index].group for index in chosen])
+    return meter.result().label_mean.iou
 
 
 def _learner(model: SegmenterConfig, classes: int, ignore_index: int, seed: int) -> Any:
@@ -217,19 +217,19 @@ def _learner(model: SegmenterConfig, classes: int, ignore_index: int, seed: int)
 def _strategy(
     name: StrategyName, cache: SceneCache, pool: SceneCache | _Pool, classes: str, seed: int
 ) -> Strategy:
-    from rarescene.augmentation import Duplicate, NoAugmentation, Offline
+    from rarescene.augmentation import Duplicate, DuplicateConfig, NoAugmentation, Offline, OfflineConfig
     from rarescene.scenes import class_statistics
 
     match name:
         case "none":
             return NoAugmentation()
         case "offline":
-            return Offline(range(len(cache), len(pool)))
+            return Offline(OfflineConfig(seed=seed), range(len(cache), len(pool)))
         case "duplicate":
             named = [word.strip() for word in classes.split(",") if word.strip()]
-            rare = [entry.name for entry in class_statistics(cache).classes if entry.is_rare]
+            rare = [entry.name for entry in class_statistics(cache).rare]
             targets = cache.classes.ids_of(named or rare)
-            return Duplicate(cache.class_pixels > 0, targets, seed=seed)
+            return Duplicate(DuplicateConfig(seed=seed), cache.class_pixels > 0, targets)
 
 
 class _Pool:

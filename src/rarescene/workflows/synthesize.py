@@ -6,7 +6,6 @@ equally many indices, ranks and resumed runs take whole blocks, and so their fil
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from rarescene.foundation.errors import CheckpointError, DataError
+from rarescene.foundation.files import file_hash
 from rarescene.foundation.run_record import RunRecord, read_record
 from rarescene.foundation.seeds import derive_seed
 from rarescene.scenes import SceneCache
@@ -70,6 +70,7 @@ def synthesize(
         resume: keep the pairs that are there and draw the rest.
     """
     import torch
+    from accelerate import PartialState
 
     from rarescene.generators import Casdm
     from rarescene.scenes import Request, SceneSetWriter, augment
@@ -78,12 +79,12 @@ def synthesize(
     began = time.perf_counter()
     trained = read_record(run, "casdm")
     generator = Casdm.load(run / "model")
-    rank, ranks = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    if ranks == 1:
+    ranks = PartialState()  # one process, or one of those that torchrun started
+    if ranks.is_main_process:
         fresh_folder(out, resume, "set")
     settings = trained.config
     source = open_data(
-        masks, split or settings["split"], settings["split_seed"], tuple(settings["fractions"]), settings["group_by"]
+        masks, split or settings["split"], settings["split_seed"], settings["fractions"], settings["group_by"]
     )
     table = source.scenes.classes
     if table.fingerprint != generator.table.fingerprint:
@@ -96,27 +97,32 @@ def synthesize(
     cache = decode(given, generator.config.height, generator.config.width)
     shown = masks_that_show(cache, classes, f"the {part} part of {masks}")
     order = np.random.default_rng(derive_seed(seed, "masks")).permutation(shown)
-    device = torch.device("cuda", rank % torch.cuda.device_count()) if torch.cuda.is_available() else torch.device("cpu")
-    generator.to(device)
+    generator.to(ranks.device)
 
+    made_by = {
+        "generator": generator.name, "weights": file_hash(run / "model" / "weights.safetensors"), "masks": masks,
+        "classes": classes, "count": count, "part": part, "vary": vary, "seed": seed, "sampling": asdict(sampling),
+    }  # fmt: skip
     record = RunRecord.begin(
         kind="scene set",
-        config={"run": str(run), "masks": masks, "classes": classes, "count": count, "part": part, "vary": vary,
-                "sampling": asdict(sampling)},
+        config={"run": str(run), **made_by},
         seed=seed,
         data=source.describe(),
         recordings=trained.recordings,
         seen=trained.seen.union(source.seen(part)),
         class_table=table.to_dict(),
-    )  # fmt: skip
+    )
     blocks = -(-count // sampling.block)
-    with SceneSetWriter(out, table, rank=rank, ranks=ranks) as writer, progress(f"drawing (rank {rank})") as advance:
-        if rank == 0:
+    with ranks.main_process_first():  # it writes what the others then agree to
+        writer = SceneSetWriter(out, table, made_by, rank=ranks.process_index, ranks=ranks.num_processes)
+        if ranks.is_main_process:
             record.write(out)
-        for block in range(rank, blocks, ranks):
-            indices = list(range(block * sampling.block, (block + 1) * sampling.block))  # the last block is padded
+    mine = range(ranks.process_index, blocks, ranks.num_processes)
+    with progress(f"drawing, rank {ranks.process_index}" if ranks.num_processes > 1 else "drawing") as advance:
+        for turn, block in enumerate(mine, start=1):
+            indices = range(block * sampling.block, (block + 1) * sampling.block)  # the last block is padded
             wanted = [index for index in indices if index < count]
-            if all(index in writer.done for index in wanted):
+            if writer.done.issuperset(wanted):
                 continue
             places = [int(order[index % len(order)]) for index in indices]
             ids = to_masks(cache.take(places)[1])
@@ -127,18 +133,18 @@ def synthesize(
             images = generator.generate(
                 ids, seeds=seeds, sampler=sampling.sampler, steps=sampling.steps, precision=sampling.precision
             )
+            pixels, drawn = to_pixels(images), ids.numpy().astype(np.uint8)
             for row, index in enumerate(wanted):
-                mask = ids[row].numpy().astype(np.uint8)
                 origin = given.records[places[row]]
-                writer.add(
-                    index,
-                    to_pixels(images[row : row + 1])[0],
-                    mask,
-                    {"generator": generator.name, "request": Request.from_mask(mask, table).to_dict(), "seed": seed,
-                     "group": origin.group, "order": origin.order, "mask_of": origin.name},
-                )  # fmt: skip
-            advance(min(count, (block + 1) * sampling.block), count)
-    if writer.finished:
+                details = {
+                    "generator": generator.name, "request": Request.from_mask(drawn[row], table).to_dict(),
+                    "seed": seeds[row], "group": origin.group, "order": origin.order, "mask_of": origin.name,
+                }  # fmt: skip
+                writer.add(index, pixels[row], drawn[row], details)
+            advance(turn, len(mine))
+    ranks.wait_for_everyone()
+    if ranks.is_main_process:
+        writer.finish()
         record.end(out, time.perf_counter() - began)
         CONSOLE.print(f"{count} pairs in {out}, {time.perf_counter() - began:.0f} s")
 

@@ -17,7 +17,7 @@ def train_casdm(
     out: Path,
     model: CasdmConfig = CasdmConfig(),  # noqa: B008 - frozen
     split: str = "recording",
-    fractions: tuple[float, float, float] = (0.7, 0.15, 0.15),
+    fractions: tuple[float, float, float] | None = None,
     split_seed: int = 0,
     group_by: str | None = None,
     seed: int = 0,
@@ -32,7 +32,7 @@ def train_casdm(
         out: folder of the run.
         model: sizes, losses and training; `--config paper|small|tiny` gives sensible ones.
         split: "recording", "time", "casdm", "gauda", or a file that lists the recordings of each part.
-        fractions: shares of training, validation and test.
+        fractions: shares of training, validation and test; by default those that suit the split.
         split_seed: seed of the split; keep it the same for all runs that are compared.
         group_by: regular expression whose first group tells the recordings of a folder apart.
         seed: seed of weights, order, augmentation and noise.

@@ -1,4 +1,4 @@
-"""Looking at a whole data set before anything is trained on it: every file is decoded, every fault is listed."""
+"""A look at a whole data set before anything is trained on it: every file decoded, every fault listed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ class Scan:
     Attributes:
         scenes: the scenes whose files are all sound, or None where there is none.
         faults: all that is wrong, sorted by file.
-        notes: what is no fault but worth knowing: a class that never occurs, a single recording, several sizes.
+        notes: what is no fault but worth knowing: a class that never occurs, a single recording, several
+            sizes.
         class_pixels: int64 `(N, C)`, the pixels of each class in each scene of `scenes`.
     """
 
@@ -103,9 +104,8 @@ def _notes(scenes: SceneSet, class_pixels: np.ndarray, sizes: set[tuple[int, int
         if not len(seen_in):
             notes.append(f"the class {name!r} never occurs")
         elif several and len(seen_in) == 1:
-            notes.append(
-                f"the class {name!r} occurs in {seen_in[0]!r} alone: a split by recording cannot score it"
-            )
+            alone = f"occurs in {str(seen_in[0])!r} alone"
+            notes.append(f"the class {name!r} {alone}: a split by recording cannot score it")
     if not several:
         notes.append(
             f"all scenes come from a single recording ({scenes.groups[0]!r}): nothing can be shown about "

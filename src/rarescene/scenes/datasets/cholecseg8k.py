@@ -1,8 +1,8 @@
 """CholecSeg8k: laparoscopic cholecystectomy, 101 clips of 80 frames from 17 recordings, 854x480, 13 classes.
 
-Files are `videoXX/videoXX_NNNNN/frame_N_endo.png` with `_watershed_mask` (gray codes, which we read), `_color_mask`
-(the same in colours, read where the gray one is missing) and `_mask` (annotation strokes, which are never read).
-The licence is CC BY-NC-SA 4.0.
+Files are `videoXX/videoXX_NNNNN/frame_N_endo.png` with `_watershed_mask` (gray codes, which we read),
+`_color_mask` (the same in colours, read where the gray one is missing) and `_mask` (annotation strokes, which
+are never read). The licence is CC BY-NC-SA 4.0.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _VIDEO = re.compile(r"video_?\d+", re.IGNORECASE)
 def list_cholecseg8k(root: Path, group_by: str | None = None) -> Listing:
     """List the frames under `root`, which may be the whole data set, one video, or one clip.
 
-    `group_by` is a regular expression over the relative path that tells recordings apart; by default they are the
-    `videoXX` folders.
+    `group_by` is a regular expression over the relative path that tells recordings apart; by default they are
+    the `videoXX` folders.
     """
     frames: dict[Path, dict[str, Path]] = {}
     for path in walk_files(root):
@@ -69,7 +69,8 @@ def _code() -> MaskCode:
     values = {code: class_id for class_id, code in enumerate(WATERSHED_CODES)}
     colours = {entry.colour: entry.id for entry in CHOLECSEG8K.classes}
     colours |= {(255, 255, 255): ignore, (0, 0, 0): ignore}
-    # Gray 255 is a white border and 0 may stray; a mask that is mostly 0 is the stroke mask under another name.
+    # Gray 255 is a white border and 0 may stray; a mask that is mostly 0 is the stroke mask under another
+    # name.
     return MaskCode(CHOLECSEG8K, values | {255: ignore, 0: ignore}, colours, refuse_strokes=True)
 
 

@@ -24,4 +24,4 @@ CHOLECSEG8K = ClassTable(
 )
 
 WATERSHED_CODES: tuple[int, ...] = (50, 11, 21, 13, 12, 31, 23, 24, 25, 32, 22, 33, 5)
-"""Gray value of each class in `*_watershed_mask.png`, by class id; 255 (border) and 0 (stray) are unlabelled."""
+"""Gray value of each class in `*_watershed_mask.png`, by id; 255 (border) and 0 (stray) are unlabelled."""

@@ -1,12 +1,13 @@
 """A user's own folder: `images/`, `masks/` and `classes.json`.
 
-Masks hold class ids (one channel, or a palette, or three equal channels) or colours, which are looked up exactly.
-`classes.json` is `ClassTable.to_dict()`; besides, a class may list the raw `"values"` that stand for it in the masks
-when they are not 0 to C-1, and the table may list raw values that are unlabelled as `"ignore_values"`. White and the
-ignore index are unlabelled unless they are a class.
+Masks hold class ids (one channel, or a palette, or three equal channels) or colours, which are looked up
+exactly. `classes.json` is `ClassTable.to_dict()`; besides, a class may list the raw `"values"` that stand for
+it in the masks when they are not 0 to C-1, and the table may list raw values that are unlabelled as
+`"ignore_values"`. White and the ignore index are unlabelled unless they are a class.
 
-An image and its mask have the same relative path, apart from the ending, from upper and lower case, and from a word
-such as `_mask` or `_label` at the end of the mask's name (`_image` or `_img` at the end of the image's).
+An image and its mask have the same relative path, apart from the ending, from upper and lower case, and from
+a word such as `_mask` or `_label` at the end of the mask's name (`_image` or `_img` at the end of the
+image's).
 """
 
 from __future__ import annotations
@@ -51,11 +52,11 @@ def list_folder(
 
     Args:
         root: the folder.
-        group_by: a regular expression over the relative path without ending that tells recordings apart; by default
-            the leading folder, or what stands before the frame number (see `default_group`).
+        group_by: a regular expression over the relative path without ending that tells recordings apart; by
+            default the leading folder, or what stands before the frame number (see `default_group`).
         images: the folder of images within `root`; by default the one with an obvious name.
-        masks: the folder of masks within `root`, likewise. It may be the folder of the images; masks are then the
-            files whose names end in a word such as `_mask`.
+        masks: the folder of masks within `root`, likewise. It may be the folder of the images; masks are then
+            the files whose names end in a word such as `_mask`.
         classes: the class table; by default `classes.json` in `root`.
         name: what the data set is called.
         licence: the licence of the data, which every run folder repeats.

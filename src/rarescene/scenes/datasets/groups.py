@@ -13,10 +13,10 @@ _FRAME_NUMBER = re.compile(
 
 
 def group_by_pattern(pattern: str, name: str) -> str:
-    r"""Return the recording of the scene `name`: the first group of the match of `pattern`, or the whole match.
+    r"""Return the recording of the scene `name`: the first group of the match of `pattern`, or all of it.
 
-    `--group-by '(case\d+)'` takes `case07` from `hospital/case07_left_0012`. Raises `ConfigError` for a pattern that
-    is not a regular expression and `DataError` for a name in which it finds nothing.
+    `--group-by '(case\d+)'` takes `case07` from `hospital/case07_left_0012`. Raises `ConfigError` for a
+    pattern that is not a regular expression and `DataError` for a name in which it finds nothing.
     """
     try:
         match = re.search(pattern, name)
@@ -29,11 +29,11 @@ def group_by_pattern(pattern: str, name: str) -> str:
 
 
 def default_group(name: str, alone: str) -> str:
-    """Return the recording of the scene `name` (a relative path without its ending) where no pattern was given.
+    """Return the recording of the scene `name` (a relative path without ending) where no pattern is given.
 
-    In nested folders it is the leading folder. Otherwise it is what stands before the frame number and before the
-    word `frame`, `image` or `img`: `video01_frame_0001` belongs to `video01`. Where nothing stands there, all
-    scenes are one recording, called `alone`.
+    In nested folders it is the leading folder. Otherwise it is what stands before the frame number and before
+    the word `frame`, `image` or `img`: `video01_frame_0001` belongs to `video01`. Where nothing stands there,
+    all scenes are one recording, called `alone`.
     """
     parts = PurePosixPath(name).parts
     if len(parts) > 1:

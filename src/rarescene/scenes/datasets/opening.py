@@ -9,8 +9,8 @@ r"""One way to open any data set: `NAME:PATH`, or a YAML file.
 | `phantom:/data/phantom` | phantom scenes that `rarescene phantom` wrote, whatever their layout |
 | `mine.yaml` | a YAML file with `name` (one of the above), `path` (relative to the file) and options |
 
-Options in YAML, all with a sensible default: `group_by` (a regular expression that tells recordings apart), and for
-`folder` also `images`, `masks`, `classes`, `licence` and `title`:
+Options in YAML, all with a sensible default: `group_by` (a regular expression that tells recordings apart),
+and for `folder` also `images`, `masks`, `classes`, `licence` and `title`:
 
 ```yaml
 name: folder
@@ -33,13 +33,17 @@ import yaml
 from rarescene.foundation.errors import ConfigError, DataError
 from rarescene.scenes.datasets.cholecseg8k import list_cholecseg8k
 from rarescene.scenes.datasets.folder import list_folder
-from rarescene.scenes.datasets.groups import group_by_pattern
-from rarescene.scenes.datasets.phantom import PhantomConfig, phantom_scenes
+from rarescene.scenes.datasets.phantom.config import PhantomConfig
+from rarescene.scenes.datasets.phantom.dataset import LICENCE as PHANTOM_LICENCE
+from rarescene.scenes.datasets.phantom.dataset import phantom_scenes
 from rarescene.scenes.faults import Fault, Listing
 from rarescene.scenes.scene import SceneSet
 from rarescene.scenes.store import MANIFEST, list_set
 
 _YAML = (".yaml", ".yml")
+PHANTOM_MARK = "phantom.json"
+"""The file that `rarescene phantom` leaves in a folder of phantom scenes."""
+
 _FOLDER_OPTIONS = ("images", "masks", "classes", "licence", "title")
 
 
@@ -48,7 +52,8 @@ def open_scenes(spec: str | Path, *, group_by: str | None = None) -> SceneSet:
 
     Args:
         spec: `NAME:PATH` or a YAML file, as the head of this module lists them.
-        group_by: a regular expression over scene names that tells recordings apart; overrides the YAML file's.
+        group_by: a regular expression over scene names that tells recordings apart; overrides the YAML
+            file's.
 
     Raises:
         ConfigError: no such kind of data set or option.
@@ -58,11 +63,10 @@ def open_scenes(spec: str | Path, *, group_by: str | None = None) -> SceneSet:
 
 
 def list_scenes(spec: str | Path, *, group_by: str | None = None) -> Listing:
-    """Return the scenes of a data set with the faults that show without decoding a file; see `open_scenes`."""
+    """Return the scenes of a data set, and the faults that show without decoding; see `open_scenes`."""
     name, path, options = _understood(str(spec))
     if group_by is not None:
         options["group_by"] = group_by
-        group_by_pattern(group_by, group_by)  # a broken pattern is reported here, once
     return _LISTERS[name](path, options)
 
 
@@ -118,7 +122,7 @@ def _set(path: str, options: Mapping[str, Any]) -> Listing:
 def _phantom(path: str, options: Mapping[str, Any]) -> Listing:
     if not path or "=" in path:
         return Listing(_drawn({**options, **_numbers(path)}))
-    root = Path(path)
+    root = Path(path).expanduser()
     if (root / MANIFEST).is_file():
         return _set(path, options)
     if (root / "images").is_dir():
@@ -162,7 +166,14 @@ def _in_folder(path: str, list_root: Callable[[Path], Listing]) -> Listing:
     root = Path(path).expanduser()
     if not root.is_dir():
         return Listing(None, (Fault.of(DataError("is not a folder", "Check the path of the data.", root)),))
-    return list_root(root)
+    try:
+        listing = list_root(root)
+    except DataError as error:
+        return Listing(None, (Fault.of(error),))
+    if listing.scenes is not None and (root / PHANTOM_MARK).is_file():
+        # Whatever layout they were written in, phantom scenes are never taken for surgical ones.
+        return replace(listing, scenes=replace(listing.scenes, name="phantom", licence=PHANTOM_LICENCE))
+    return listing
 
 
 def _only(options: Mapping[str, Any], *known: str) -> None:

@@ -22,10 +22,11 @@ _MOST_FILES = (
 
 
 def propose_class_table(folder: Path) -> dict[str, Any]:
-    """Return a class table, as `classes.json` holds it, from the ids or colours found in the masks under `folder`.
+    """Return a class table, as `classes.json` holds it, from the ids or colours of the masks under `folder`.
 
-    Classes are called `class 0`, `class 1`, … from the most to the least frequent colour, or in the order of their
-    ids; the codes and colours of CholecSeg8k get their names. Raises `DataError` when the files are no label masks.
+    Classes are called `class 0`, `class 1`, … from the most to the least frequent colour, or in the order of
+    their ids; the codes and colours of CholecSeg8k get their names. Raises `DataError` when the files are no
+    label masks.
     """
     from rarescene.scenes.datasets.folder import MASK_FOLDERS
 
@@ -55,7 +56,7 @@ def propose_from(masks: Sequence[Path], name: str) -> dict[str, Any]:
                 {(int(r), int(g), int(b)): int(n) for (r, g, b), n in zip(pixels, counts, strict=True)}
             )
         if len(values) > _MOST_CLASSES or len(colours) > _MOST_CLASSES:
-            remedy = "Export the masks without smoothing and without lossy compression: one value or colour a class."
+            remedy = "Export the masks without smoothing or lossy compression: one value or colour a class."
             what = f"has more than {_MOST_CLASSES} different values or colours, so it is no label mask"
             raise DataError(what, remedy, path)
     if colours:

@@ -1,7 +1,7 @@
 """Phantom scenes: procedural laparoscopic views with the classes of CholecSeg8k, the embedded default data.
 
-A video is planned (`schedule`), laid out (`video`, `anatomy`) and lit (`render`). Phantom figures say nothing about
-surgery; they are called phantom wherever they are shown.
+A video is planned (`schedule`), laid out (`video`, `anatomy`) and lit (`render`). Phantom figures say nothing
+about surgery; they are called phantom wherever they are shown.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from rarescene.foundation.doors import open_door
 
 if TYPE_CHECKING:
-    from rarescene.scenes.datasets.phantom.config import PhantomConfig
-    from rarescene.scenes.datasets.phantom.dataset import phantom_scenes
-    from rarescene.scenes.datasets.phantom.schedule import PhantomPlan, plan
-    from rarescene.scenes.datasets.phantom.writing import write_phantom
+    from rarescene.scenes.datasets.phantom.config import PhantomConfig as PhantomConfig
+    from rarescene.scenes.datasets.phantom.dataset import phantom_scenes as phantom_scenes
+    from rarescene.scenes.datasets.phantom.schedule import PhantomPlan as PhantomPlan
+    from rarescene.scenes.datasets.phantom.schedule import plan as plan
+    from rarescene.scenes.datasets.phantom.writing import write_phantom as write_phantom
 
 __all__, __getattr__, __dir__ = open_door(
     __name__,

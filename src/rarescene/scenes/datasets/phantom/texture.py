@@ -1,4 +1,4 @@
-"""The fine structure of phantom tissue: periodic noise of one video, made once and looked up by every frame."""
+"""The fine structure of phantom tissue: periodic noise of one video, made once, looked up by every frame."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Textures:
     """Periodic textures of `size`² texels.
 
     Attributes:
-        bank: float32 `(size², 4)`: fractal noise, smooth noise (both of mean 0 and deviation 1), lobules (0 in the
-            furrows, about 1 on the tops) and vessels (0 to 1).
-        grain: float32 `(size²,)`: the fractal noise alone, for look-ups in stretched coordinates (fibres, smoke).
+        bank: float32 `(size², 4)`: fractal noise, smooth noise (both of mean 0 and deviation 1), lobules (0
+            in the furrows, about 1 on the tops) and vessels (0 to 1).
+        grain: float32 `(size²,)`: the fractal noise alone, for look-ups in stretched coordinates (fibres).
     """
 
     size: int
@@ -30,8 +30,8 @@ class Textures:
 
 
 def texture_size(unit: float) -> int:
-    """Return the power of two that gives about one texel a pixel, for `unit` pixels a unit of the anatomy."""
-    return 2 ** min(9, max(4, round(math.log2(PERIOD * unit))))
+    """Return the power of two, at most 512, that gives a texel a pixel or more at `unit` pixels a unit."""
+    return 2 ** min(9, max(4, math.ceil(math.log2(PERIOD * unit))))
 
 
 @lru_cache(maxsize=48)
@@ -46,15 +46,15 @@ def textures(seed: int, video: int, size: int) -> Textures:
 
 
 def _octaves(seed: int, video: int, kind: str, size: int, first: int, persistence: float) -> np.ndarray:
-    """Sum periodic octaves: each doubles the grid and adds noise of `persistence` times the amplitude."""
+    """Sum periodic octaves down to two texels, each with `persistence` times the amplitude of the last."""
     field = np.zeros((first, first), np.float32)
     amplitude = 1.0
     while True:
         grid = len(field)
         rng = np.random.default_rng(derive_seed(seed, "phantom texture", video, kind, grid))
-        field += np.float32(amplitude) * rng.standard_normal((grid, grid), np.float32)
-        if grid >= size:
+        if grid == size:
             return field
+        field += np.float32(amplitude) * rng.standard_normal((grid, grid), np.float32)
         field = _double(_double(field, 0), 1)
         amplitude *= persistence
 
@@ -85,7 +85,9 @@ def _vessels(seed: int, video: int, size: int) -> np.ndarray:
     for _ in range(3):  # branches leave at a random point of their stem, at an angle
         at = rng.integers(20, 120, trees)
         stem = points[:, np.arange(trees), at][:, :, None]
-        bend = angle[np.arange(trees), at][:, None] + rng.choice([-1, 1], (trees, 1)) * rng.uniform(0.4, 0.9, (trees, 1))
+        bend = angle[np.arange(trees), at][:, None] + rng.choice([-1, 1], (trees, 1)) * rng.uniform(
+            0.4, 0.9, (trees, 1)
+        )
         branch = bend + np.cumsum(rng.standard_normal((trees, 70)) * 0.11, axis=1)
         walk = stem + np.cumsum([np.cos(branch), np.sin(branch)], axis=2) * 0.004
         lines.append((walk, np.linspace(0.6, 0.2, 70) * np.ones((trees, 1))))

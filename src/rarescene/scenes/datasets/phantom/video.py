@@ -1,7 +1,7 @@
 """One phantom video: its anatomy, light, camera and instruments, and how they move from frame to frame.
 
-Lengths are in units of which a frame holds 4 square ones whatever its size: pixels divided by √(H·W)/2. A square
-frame spans -1 to 1. The field of view is a circle of radius about 0.93 on black. Anatomy lies in world
+Lengths are in units of which a frame holds 4 square ones whatever its size: pixels divided by √(H·W)/2. A
+square frame spans -1 to 1. The field of view is a circle of radius about 0.95 on black. Anatomy lies in world
 coordinates (x to the right, y downwards, the gallbladder near the origin), instruments in those of the field,
 because they enter at its rim. Angles are in radians, times in frames.
 """
@@ -29,16 +29,23 @@ class PhantomVideo:
     zoom: float
     sway: tuple[Waves, Waves, Waves, Waves]  # x, y, roll, zoom
     breath: Waves
-    wall: tuple[float, float, float]  # y of the border between wall and liver: a0 + a1 x + a2 x²
+    wall: tuple[
+        float, float, float, float
+    ]  # y of its border with the liver: a0 + a1 x + a2 x²; light to the right
     edge: tuple[float, float, float]  # y of the lower edge of the liver, likewise
-    gallbladder: tuple[float, float, float, float]  # x, y, angle of the axis from fundus to neck, length to width
+    lobes: tuple[float, float, float]  # waves of that edge: height, number, phase
+    gallbladder: tuple[
+        float, float, float, float, float
+    ]  # x, y, angle from fundus to neck, length to width, depth of fat
     tract: tuple[float, float, float]  # x, y, angle
     duct: tuple[float, float, float]  # angle, length, bend
     vein: tuple[float, float, float, float]  # place along the liver edge, height on the liver, angle, length
     ligament: tuple[float, float]  # x, angle
     tissue: tuple[float, float, float]  # place beside the neck: dx, dy, angle
     blood: tuple[float, float, float]  # place beside the gallbladder bed: dx, dy, angle of its run
-    grasper: tuple[float, float, float]  # direction from which it comes, grip along the gallbladder, thickness
+    grasper: tuple[
+        float, float, float
+    ]  # direction from which it comes, grip along the gallbladder, thickness
     hook: tuple[float, float, float]  # direction, thickness, side of the hook
     reach: tuple[Waves, Waves, Waves, Waves]  # grasper tip x, y; hook direction, aim
     jaws: Waves
@@ -82,11 +89,11 @@ def _draw(seed: int, video: int) -> PhantomVideo:
 
     middle = u(-0.08, 0.08)
     slope, bow = u(-0.42, 0.05), u(-0.25, 0.25)
-    top, bottom = u(-0.42, -0.12), u(0.12, 0.28)
+    top, bottom = u(-0.62, -0.24), u(0.10, 0.26)
     gallbladder_x = u(-0.15, 0.22)
     side = 1 if rng.random() < 0.35 else -1
     grasper_from = u(-0.75, 0.35) if rng.random() < 0.7 else u(2.2, 3.3)
-    hook_from = u(2.4, 3.9) if abs(grasper_from) < 1.5 else u(-0.6, 0.6)
+    hook_from = u(2.6, 3.8) if abs(grasper_from) < 1.5 else u(-0.6, 0.6)
     warm = u(-0.09, 0.09)
     return PhantomVideo(
         centre=(u(-0.05, 0.05), u(-0.04, 0.04)),
@@ -95,12 +102,13 @@ def _draw(seed: int, video: int) -> PhantomVideo:
         zoom=u(0.86, 1.12),
         sway=(waves(0.05, 160, 70), waves(0.04, 160, 70), waves(0.05, 200, 90), waves(0.04, 200, 90)),
         breath=((u(0.006, 0.016), 1 / u(45, 80), u(0, 1)),),
-        wall=(top, slope, bow),
-        edge=(middle + bottom, slope * 0.7 + u(-0.12, 0.12), u(-0.15, 0.25)),
-        gallbladder=(gallbladder_x, middle + bottom + u(-0.02, 0.08), u(2.4, 3.5), u(1.45, 2.1)),
-        tract=(side * u(0.55, 0.72), u(0.48, 0.62), -side * u(0.1, 0.7)),
-        duct=(u(1.9, 2.9), u(0.34, 0.5), u(-0.5, 0.5)),
-        vein=(u(-0.35, 0.45), u(0.08, 0.2), u(-0.8, 0.5), u(0.3, 0.44)),
+        wall=(top, slope, bow, u(-0.5, 0.5)),
+        edge=(middle + bottom, slope * 0.7 + u(-0.15, 0.15), u(-0.45, 0.1)),
+        lobes=(u(0.02, 0.06), u(3.5, 7.0), u(0, 6.28)),
+        gallbladder=(gallbladder_x, middle + bottom + u(0.04, 0.12), u(2.3, 3.3), u(1.45, 2.0), u(0.2, 0.5)),
+        tract=(side * u(0.6, 0.75), u(0.42, 0.62), -side * u(0.1, 0.8)),
+        duct=(u(2.1, 3.1), u(0.46, 0.62), u(-0.7, 0.7)),
+        vein=(u(-0.35, 0.45), u(0.12, 0.26), u(-0.8, 0.5), u(0.3, 0.44)),
         ligament=(u(-0.5, -0.15), u(-0.35, 0.15)),
         tissue=(u(-0.16, 0.0), u(0.0, 0.16), u(-0.5, 0.5)),
         blood=(u(-0.25, 0.3), u(-0.18, 0.15), u(1.0, 2.1)),
@@ -108,7 +116,7 @@ def _draw(seed: int, video: int) -> PhantomVideo:
         hook=(hook_from, u(0.078, 0.1), 1.0 if rng.random() < 0.5 else -1.0),
         reach=(waves(0.05, 120, 40), waves(0.05, 120, 40), waves(0.10, 120, 50), waves(0.10, 120, 50)),
         jaws=waves(1.0, 90, 40),
-        light=(u(-0.2, 0.2), u(-0.05, 0.3), u(0.55, 1.1), u(0.88, 1.18)),
+        light=(u(-0.2, 0.2), u(-0.05, 0.3), u(0.35, 0.85), u(1.05, 1.32)),
         tint=(1 + 0.5 * warm, 1 + u(-0.02, 0.02), 1 - warm),
         smoke=(u(0, 160), u(15, 35), u(0.18, 0.42)),
         jitter=(1 + rng.uniform(-0.1, 0.1, (13, 1)) + rng.uniform(-0.05, 0.05, (13, 3))).astype(np.float32),
@@ -120,7 +128,7 @@ def _draw(seed: int, video: int) -> PhantomVideo:
 
 @dataclass(frozen=True)
 class Shaft:
-    """A straight instrument in field coordinates: its tip, the unit vector out to its port, the way to the rim."""
+    """A straight instrument in field coordinates; `out` is the unit vector from its tip to its port."""
 
     tip: tuple[float, float]
     out: tuple[float, float]
@@ -172,7 +180,7 @@ def moment(
         -half_height - video.centre[1],
         half_height - video.centre[1],
     )
-    x, y, axis, _ = video.gallbladder
+    x, y, axis, _, _ = video.gallbladder
     parts: dict[str, Shaft] = {}
     if grasper > 0:
         way, grip, thickness = video.grasper
@@ -180,7 +188,7 @@ def moment(
         aim = now.to_field(x + held * math.cos(axis), y + held * math.sin(axis) + now.breath)
         aim = (aim[0] + swing(video.reach[0], frame), aim[1] + swing(video.reach[1], frame))
         length = _to_rim(aim, way, video.radius, frame_box)
-        half = min(max(grasper * 4 / (2 * length), 0.034), 0.085) * (0.5 + 0.5 * thickness)
+        half = min(max(1.2 * grasper * 4 / (2 * length), 0.036), 0.085) * (0.5 + 0.5 * thickness)
         opening = 0.5 + 0.5 * max(-1.0, min(1.0, swing(video.jaws, frame)))
         parts["grasper"] = Shaft(aim, (math.cos(way), math.sin(way)), length, half, opening)
     if hook > 0:
@@ -189,7 +197,11 @@ def moment(
         aim = now.to_field(x - 0.1 + swing(video.reach[3], frame), y + 0.08)
         rim = _to_rim(aim, way, video.radius, frame_box)
         half = thickness * (hook / 0.047) ** 0.3
-        length = (hook * 4 - 0.006) / (2 * half) + 0.13  # 0.13 of rod, which is thin, before the shaft begins
+        length = (hook * 4 - 0.006) / (2 * half)
+        if length > rim + 0.2:  # rather thicker than across the whole field
+            half *= length / (rim + 0.2)
+            length = rim + 0.2
+        length += 0.13  # the thin rod before the shaft
         out = (math.cos(way), math.sin(way))
         tip = (aim[0] + (rim - length) * out[0], aim[1] + (rim - length) * out[1])
         parts["hook"] = Shaft(tip, out, length, half, side)
@@ -205,7 +217,7 @@ def _smoke(video: PhantomVideo, frame: int) -> float:
 def _to_rim(
     point: tuple[float, float], way: float, radius: float, box: tuple[float, float, float, float]
 ) -> float:
-    """Return how far it is from a point of the field, in direction `way`, to its rim or the border of the frame."""
+    """Return the distance from a point of the field, in direction `way`, to its rim or the frame's border."""
     dx, dy = math.cos(way), math.sin(way)
     along = point[0] * dx + point[1] * dy
     inside = radius * radius - point[0] ** 2 - point[1] ** 2 + along * along

@@ -20,7 +20,7 @@ from rarescene.scenes.scene import Scene, SceneRecord
 Layout = Literal["folder", "cholecseg8k"]
 
 _CLIP = 80  # frames of a CholecSeg8k clip
-_NOTE = """These are phantom scenes: procedural laparoscopic views drawn by rarescene, not pictures of surgery.
+_NOTE = """These are phantom scenes: laparoscopic views drawn by rarescene, not pictures of surgery.
 Figures measured on them say nothing about surgical data; call them phantom wherever you show them.
 
 {videos} videos of {frames} frames, {width} x {height} pixels, seed {seed}.
@@ -36,10 +36,10 @@ def write_phantom(
 ) -> None:
     """Write the phantom scenes of a configuration as PNG files; files that exist already are kept.
 
-    Layout "folder": `images/video01_frame_00012.png`, `masks/video01_frame_00012.png` (8-bit palette, ids) and
-    `classes.json`. Layout "cholecseg8k": `video01/video01_00000/frame_12_endo.png` with `_endo_mask.png` (strokes,
-    as annotators leave them; not a label), `_endo_color_mask.png` and `_endo_watershed_mask.png`, all RGB, without the
-    white border of one pixel that real masks carry, so that reading them back loses nothing.
+    Layout "folder": `images/video01_frame_00012.png`, `masks/video01_frame_00012.png` (8-bit palette of ids)
+    and `classes.json`. Layout "cholecseg8k": `video01/video01_00000/frame_12_endo.png` with `_endo_mask.png`
+    (strokes, as annotators leave them; not a label), `_endo_color_mask.png` and `_endo_watershed_mask.png`,
+    all RGB, without the white border of one pixel that real masks carry, so that nothing is lost.
 
     Args:
         config: the scenes to write.
@@ -77,7 +77,9 @@ def _claim_folder(config: PhantomConfig, out: Path, layout: str) -> None:
         try:
             found = read_json(marker)
         except CheckpointError as error:
-            raise DataError(error.what, "Delete this file to go on writing into the folder.", marker) from error
+            raise DataError(
+                error.what, "Delete this file to go on writing into the folder.", marker
+            ) from error
         if found != expected:
             raise DataError(
                 f"the folder holds phantom scenes of another kind: {found}",
@@ -118,7 +120,7 @@ def _picture(scene: Scene, kind: str) -> Image.Image:
 
 
 def _strokes(mask: np.ndarray) -> Image.Image:
-    """Draw what an annotator leaves before the watershed: a stroke of its code along the middle of each class."""
+    """Draw what an annotator leaves before the watershed: a stroke of its code along each class's middle."""
     height, width = mask.shape
     picture = Image.new("L", (width, height))
     pen = ImageDraw.Draw(picture)

@@ -1,0 +1,263 @@
+"""What a synthetic scene must show: per class, how many, where, and how large.
+
+One language for both papers: its words prompt the map generator, its multi-hot vector conditions the joint
+generator, and it is the yardstick that a generated mask is checked against.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from rarescene.foundation.errors import ConfigError
+from rarescene.scenes.class_table import ClassTable
+
+PLACES = (
+    "upper left",
+    "upper centre",
+    "upper right",
+    "centre left",
+    "centre",
+    "centre right",
+    "lower left",
+    "lower centre",
+    "lower right",
+)
+"""The nine places of a frame, row by row: its thirds in both directions."""
+
+SPECK = 0.0005
+"""A piece below this share of the frame is a speck and not counted, unless it is its class's largest."""
+
+_NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_TOUCHING = np.ones((3, 3), np.int8)  # pixels that touch at a corner belong to one piece
+_PHRASE = re.compile(
+    rf"(?P<count>\S+) (?P<name>.+?)(?: in the (?P<place>{'|'.join(sorted(PLACES, key=len))}))?"
+)
+
+
+@dataclass(frozen=True)
+class ClassRequest:
+    """What is asked of one class.
+
+    Attributes:
+        class_id: the class.
+        count: how many connected pieces, 1 or more.
+        place: one of `PLACES`, where the centre of all its pixels lies; None where it does not matter.
+        share: its share of the frame's area, from 0 to 1; None where it does not matter.
+    """
+
+    class_id: int
+    count: int = 1
+    place: str | None = None
+    share: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise ConfigError(f"a request asks for {self.count} pieces of a class", "Ask for one or more.")
+        if self.place is not None and self.place not in PLACES:
+            raise ConfigError(f"{self.place!r} is no place", f"The places are: {', '.join(PLACES)}.")
+        if self.share is not None and not 0 <= self.share <= 1:
+            raise ConfigError(f"a request asks for {self.share} of the frame", "Ask for a share from 0 to 1.")
+
+    def to_words(self, table: ClassTable) -> str:
+        """Return the prompt of this class, for instance "two graspers in the upper right"."""
+        name = table.names[self.class_id]
+        noun = name if self.count == 1 else plural(name)
+        return f"{_number(self.count)} {noun}" + (f" in the {self.place}" if self.place else "")
+
+
+@dataclass(frozen=True)
+class ClassKept:
+    """Whether a mask shows one requested class, in the number and at the place asked (None: not asked)."""
+
+    class_id: int
+    present: bool
+    quantity: bool
+    place: bool | None
+
+
+@dataclass(frozen=True)
+class KeptReport:
+    """How well a mask keeps a request, class by class."""
+
+    classes: tuple[ClassKept, ...]
+
+    @property
+    def present(self) -> float:
+        """The share of the requested classes that the mask shows; 1 where nothing was asked."""
+        return _mean(entry.present for entry in self.classes)
+
+    @property
+    def quantity(self) -> float:
+        """The share of the requested classes with the right number of pieces."""
+        return _mean(entry.quantity for entry in self.classes)
+
+    @property
+    def place(self) -> float:
+        """The share of the classes with a place asked for that lie there."""
+        return _mean(entry.place for entry in self.classes if entry.place is not None)
+
+    @property
+    def kept(self) -> bool:
+        """Whether all is as it was asked."""
+        return self.quantity == 1 and self.place == 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as JSON values, for a manifest."""
+        shares = {"present": self.present, "quantity": self.quantity, "place": self.place, "kept": self.kept}
+        return shares | {"classes": [asdict(entry) for entry in self.classes]}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a scene must show; each class at most once, by id."""
+
+    classes: tuple[ClassRequest, ...]
+
+    def __post_init__(self) -> None:
+        ids = [entry.class_id for entry in self.classes]
+        if len(set(ids)) < len(ids):
+            raise ConfigError(
+                "a request names a class twice", "Name each class once, with a number of pieces."
+            )
+        object.__setattr__(self, "classes", tuple(sorted(self.classes, key=lambda entry: entry.class_id)))
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The requested class ids, ascending."""
+        return tuple(entry.class_id for entry in self.classes)
+
+    @classmethod
+    def from_mask(cls, mask: np.ndarray, table: ClassTable, speck: float = SPECK) -> Request:
+        """Return the request that a mask uint8 `(H, W)` keeps: each class it shows, number, place, share.
+
+        Pieces are connected over edges and corners. Those smaller than `speck` of the frame are passed over,
+        except the largest of a class, so that a tiny class is asked for as well. Derive it after
+        augmentation: a flip exchanges left and right.
+        """
+        present = np.flatnonzero(np.bincount(mask.ravel(), minlength=256)[: len(table)])
+        return cls(tuple(_seen(mask, int(class_id), speck) for class_id in present))
+
+    def to_words(self, table: ClassTable) -> list[str]:
+        """Return one prompt a class, in the order of `classes`."""
+        return [entry.to_words(table) for entry in self.classes]
+
+    def to_text(self, table: ClassTable) -> str:
+        """Return the request as `parse` reads it: "cystic duct: one, centre, 1.2 %; grasper: two"."""
+        return "; ".join(_line(entry, table) for entry in self.classes)
+
+    @classmethod
+    def parse(cls, text: str, table: ClassTable) -> Request:
+        """Return the request written in words; classes are separated by `;` or by line breaks.
+
+        A class is written as a list, "cystic duct: one, centre, 1.2 %" with number, place and share in any
+        order and each optional, or as a prompt, "two graspers in the upper right", or by its name alone.
+
+        Raises:
+            ConfigError: a class, a number or a place is not known.
+        """
+        parts = [" ".join(part.split()) for part in re.split(r"[;\n]", text)]
+        return cls(tuple(_parse_class(part, table) for part in parts if part))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the request as JSON values."""
+        return {"classes": [asdict(entry) for entry in self.classes]}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Request:
+        """Return the request that `to_dict` wrote."""
+        return cls(tuple(ClassRequest(**entry) for entry in value["classes"]))
+
+    def multi_hot(self, length: int) -> np.ndarray:
+        """Return float32 `(C,)`: 1 for every requested class."""
+        vector = np.zeros(length, np.float32)
+        vector[list(self.ids)] = 1
+        return vector
+
+    def kept_by(self, mask: np.ndarray, table: ClassTable, speck: float = SPECK) -> KeptReport:
+        """Say class by class whether a mask shows what was asked; shares of area are not judged."""
+        seen = {entry.class_id: entry for entry in Request.from_mask(mask, table, speck).classes}
+        return KeptReport(tuple(_judge(asked, seen.get(asked.class_id)) for asked in self.classes))
+
+
+def plural(name: str) -> str:
+    """Return the English plural of a class name: graspers, L-hook electrocauteries."""
+    if re.search(r"[^aeiou]y$", name):
+        return f"{name[:-1]}ies"
+    return f"{name}es" if re.search(r"(s|x|z|ch|sh)$", name) else f"{name}s"
+
+
+def _seen(mask: np.ndarray, class_id: int, speck: float) -> ClassRequest:
+    region = mask == class_id
+    labels, _ = ndimage.label(region, _TOUCHING)
+    sizes = np.bincount(labels.ravel())[1:]
+    count = int(np.count_nonzero(sizes >= min(speck * mask.size, sizes.max())))
+    y, x = (positions.mean() + 0.5 for positions in np.nonzero(region))
+    row, column = (min(2, int(3 * at / side)) for at, side in zip((y, x), mask.shape, strict=True))
+    return ClassRequest(class_id, count, PLACES[3 * row + column], round(float(region.mean()), 6))
+
+
+def _judge(asked: ClassRequest, seen: ClassRequest | None) -> ClassKept:
+    at = None if asked.place is None else seen is not None and seen.place == asked.place
+    return ClassKept(asked.class_id, seen is not None, seen is not None and seen.count == asked.count, at)
+
+
+def _line(entry: ClassRequest, table: ClassTable) -> str:
+    wishes = [_number(entry.count)]
+    wishes += [entry.place] if entry.place else []
+    wishes += [f"{100 * entry.share:.4f} %"] if entry.share is not None else []
+    return f"{table.names[entry.class_id]}: {', '.join(wishes)}"
+
+
+def _parse_class(text: str, table: ClassTable) -> ClassRequest:
+    name, colon, wishes = text.rpartition(":")
+    if colon:
+        return _parse_wishes(table.id_of(name), wishes)
+    known = {name.casefold(): class_id for class_id, name in enumerate(table.names)}
+    if text.casefold() in known:
+        return ClassRequest(known[text.casefold()])
+    match = _PHRASE.fullmatch(text)
+    count = _count(match["count"]) if match else None
+    if match is None or count is None:
+        return ClassRequest(table.id_of(text))
+    if count > 1:
+        known = {plural(name).casefold(): class_id for class_id, name in enumerate(table.names)}
+    class_id = known.get(match["name"].casefold())
+    return ClassRequest(table.id_of(match["name"]) if class_id is None else class_id, count, match["place"])
+
+
+def _parse_wishes(class_id: int, wishes: str) -> ClassRequest:
+    count, place, share = 1, None, None
+    for wish in filter(None, (part.strip() for part in wishes.split(","))):
+        number = _count(wish)
+        percent = re.fullmatch(r"(\d+(?:\.\d+)?) ?%", wish)
+        if number is not None:
+            count = number
+        elif percent:
+            share = round(float(percent[1]) / 100, 6)
+        elif wish.replace("center", "centre") in PLACES:
+            place = wish.replace("center", "centre")
+        else:
+            remedy = f"Write a number (one, two, 3), a place ({', '.join(PLACES)}) or a share (1.2 %)."
+            raise ConfigError(f"{wish!r} in a request is not understood", remedy)
+    return ClassRequest(class_id, count, place, share)
+
+
+def _count(word: str) -> int | None:
+    if word.casefold() in _NUMBERS:
+        return _NUMBERS.index(word.casefold()) + 1
+    return int(word) if word.isdecimal() else None
+
+
+def _number(count: int) -> str:
+    return _NUMBERS[count - 1] if count <= len(_NUMBERS) else str(count)
+
+
+def _mean(values: Iterable[bool]) -> float:
+    listed = list(values)
+    return sum(listed) / len(listed) if listed else 1.0

@@ -1,0 +1,102 @@
+"""`rarescene compare`: the table of strategies, at equal steps, seeds and recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rarescene.evaluation import ComparisonTable, RecordingOverlap
+from rarescene.evaluation import compare as compared
+from rarescene.foundation.errors import ConfigError
+from rarescene.foundation.files import write_json
+from rarescene.scenes import ClassTable
+from rarescene.workflows.evaluate import read_metrics
+from rarescene.workflows.prepared import CONSOLE
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scored runs, by strategy and seed."""
+
+    metrics: dict[str, dict[int, dict[str, Any]]]
+    table: ClassTable
+    equal_steps: bool
+
+    @property
+    def strategies(self) -> list[str]:
+        """Names of the strategies, in the order in which their runs were given."""
+        return list(self.metrics)
+
+    def compared(self, baseline: str, rare: Sequence[str], score: Literal["iou", "dice"] = "iou") -> ComparisonTable:
+        """Return every strategy against the baseline."""
+        runs = {
+            strategy: {
+                seed: {name: RecordingOverlap.from_dict(value) for name, value in one["recordings"].items()}
+                for seed, one in by_seed.items()
+            }
+            for strategy, by_seed in self.metrics.items()
+        }
+        return compared(runs, self.table.names, baseline=baseline, rare=rare, score=score)
+
+
+def compare(
+    runs: list[Path],
+    *,
+    baseline: str | None = None,
+    classes: str = "",
+    score: Literal["iou", "dice"] = "iou",
+    out: Path | None = None,
+) -> None:
+    """Compare strategies: means, intervals over recordings, effect sizes, corrected p-values.
+
+    Runs of one strategy with other seeds are averaged. All runs must have been scored on the same masks.
+
+    Args:
+        runs: folders of `rarescene segment` that `rarescene evaluate` has scored.
+        baseline: the strategy that the others are compared with; by default that of the first run.
+        classes: comma-separated classes to compare one by one; by default those in under 10 % of the test frames.
+        score: iou or dice.
+        out: JSON file to write as well.
+    """
+    from rarescene.reports import comparison_table, comparisons
+
+    scored = read_scored(runs)
+    rare = rare_classes(scored, classes)
+    found = scored.compared(baseline or scored.strategies[0], rare, score)
+    CONSOLE.print(comparison_table(comparisons(found.to_dict(), equal_steps=scored.equal_steps)))
+    if out is not None:
+        write_json(out, found.to_dict())
+        CONSOLE.print(f"written to {out}")
+
+
+def read_scored(runs: Sequence[Path]) -> Scored:
+    """Read the metrics of several runs.
+
+    Raises:
+        ConfigError: two runs are of the same strategy and seed, or of different class tables.
+    """
+    metrics: dict[str, dict[int, dict[str, Any]]] = {}
+    tables, budgets = [], set()
+    segmenters = {str(read_metrics(run)["segmenter"]) for run in runs}
+    for run in runs:
+        one = read_metrics(run)
+        name = one["strategy"] if len(segmenters) == 1 else f"{one['segmenter']} {one['strategy']}"
+        if one["seed"] in metrics.setdefault(name, {}):
+            remedy = "Give each run once, and train further runs with another --seed."
+            raise ConfigError(f"two runs are of strategy {name!r} and seed {one['seed']}", remedy)
+        metrics[name][one["seed"]] = one
+        tables.append(ClassTable.from_dict(one["classes"]))
+        budgets.add((one["steps"], one["batch_size"]))
+    if len({table.fingerprint for table in tables}) != 1:
+        raise ConfigError("the runs have different class tables", "Compare runs on the same data.")
+    return Scored(metrics, tables[0], len(budgets) == 1)
+
+
+def rare_classes(scored: Scored, classes: str) -> list[str]:
+    """Return the classes named, or those that fewer than a tenth of the test frames show."""
+    if classes:
+        return [scored.table.names[index] for index in scored.table.ids_of(classes.split(","))]
+    first = next(iter(next(iter(scored.metrics.values())).values()))["scores"]
+    return [entry["name"] for entry in first["classes"] if 0 < entry["frames"] < 0.1 * first["frames"]]

@@ -1,0 +1,40 @@
+"""`rarescene stats`: what a data set shows of each class, and which classes are rare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rarescene.foundation.files import write_json
+from rarescene.workflows.prepared import CONSOLE, decode, progress
+
+
+def stats(
+    data: str,
+    *,
+    group_by: str | None = None,
+    frame_share: float = 0.10,
+    area_share: float = 0.01,
+    out: Path | None = None,
+) -> None:
+    """Show, per class, the share of frames, the area where present and the recordings; mark the rare ones and say why.
+
+    Args:
+        data: NAME:PATH or a YAML file.
+        group_by: regular expression whose first group tells the recordings of a folder apart.
+        frame_share: a class in fewer frames than this is rare.
+        area_share: a class that covers less than this where it is present is rare.
+        out: JSON file to write as well.
+    """
+    from rarescene.reports import statistics_table
+    from rarescene.scenes import class_statistics, open_scenes
+
+    scenes = open_scenes(data, group_by=group_by)
+    height, width = scenes[0].mask.shape
+    scale = min(1.0, 256 / max(height, width))
+    cache = decode(scenes, round(height * scale), round(width * scale))
+    with progress("counting") as advance:
+        found = class_statistics(cache, frame_share=frame_share, area_share=area_share, progress=advance)
+    CONSOLE.print(statistics_table(found, scenes.classes))
+    if out is not None:
+        write_json(out, found.to_dict())
+        CONSOLE.print(f"written to {out}")

@@ -1,0 +1,109 @@
+"""Synthesis: which masks, the same files whatever happens on the way, and nothing of the held-out recordings."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rarescene.cli import main
+from rarescene.foundation.run_record import read_record
+from rarescene.scenes import open_scenes
+
+PHANTOM = "phantom:videos=6,frames=8,size=32"
+
+
+def words(run: Path, out: Path, count: int = 10) -> list[str]:
+    return [
+        "synthesize", str(run), "--masks", PHANTOM, "--out", str(out), "--count", str(count),
+        "--classes", "grasper,fat", "--sampling.steps=3", "--sampling.block=4",
+    ]  # fmt: skip
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Everything that makes up a set; `run.json` tells times and is left out."""
+    found = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "run.json"]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(generator_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("sets") / "whole"
+    assert main(words(generator_run, out)) == 0
+    return out
+
+
+def test_every_pair_shows_a_class_that_was_asked_for(undisturbed: Path) -> None:
+    pairs = open_scenes(f"set:{undisturbed}")
+    assert len(pairs) == 10
+    wanted = pairs.classes.ids_of(["grasper", "fat"])
+    assert all(np.isin(wanted, scene.mask).any() for scene in pairs)
+    assert all(record.details["synthetic"] and record.details["generator"] == "casdm" for record in pairs.records)
+
+
+def test_masks_come_from_training_recordings_alone(undisturbed: Path, generator_run: Path) -> None:
+    trained = set(read_record(generator_run).recordings["train"])
+    assert {record.group for record in open_scenes(f"set:{undisturbed}").records} <= trained
+    assert set(read_record(undisturbed).seen.spans) == trained
+
+
+def test_a_pair_is_drawn_for_its_own_mask(undisturbed: Path) -> None:
+    pairs, source = open_scenes(f"set:{undisturbed}"), open_scenes(PHANTOM)
+    masks = {record.name: index for index, record in enumerate(source.records)}
+    for scene in pairs:
+        assert np.array_equal(scene.mask, source[masks[scene.record.details["mask_of"]]].mask)
+
+
+def test_a_longer_set_begins_with_the_shorter_one(undisturbed: Path, generator_run: Path, tmp_path: Path) -> None:
+    assert main(words(generator_run, tmp_path / "long", count=13)) == 0
+    shorter, longer = files(undisturbed), files(tmp_path / "long")
+    assert all(longer[name] == content for name, content in shorter.items() if name.endswith(".png"))
+
+
+def test_an_existing_set_is_refused_without_resume(undisturbed: Path, generator_run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    before = files(undisturbed)
+    assert main(words(generator_run, undisturbed)) == 2
+    assert "--resume" in capfd.readouterr().err
+    assert files(undisturbed) == before
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_equals_undisturbed(undisturbed: Path, generator_run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "cut"
+    command = [sys.executable, "-m", "rarescene.cli", *words(generator_run, out)]
+    for pairs_before_the_kill in (1, 5):
+        process = subprocess.Popen([*command, "--resume"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 120
+        while process.poll() is None and time.monotonic() < deadline:
+            if len(list(out.glob("images/*.png"))) >= pairs_before_the_kill:
+                process.send_signal(signal.SIGKILL)
+                break
+            time.sleep(0.005)
+        process.wait()
+        lines = (out / "manifest.jsonl").read_text().splitlines() if (out / "manifest.jsonl").exists() else []
+        for line in lines:
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue  # the line that the kill cut through; resuming drops it
+            assert (out / entry["image"]).is_file()
+            assert (out / entry["mask"]).is_file()
+    assert main([*words(generator_run, out), "--resume"]) == 0
+    assert files(out) == files(undisturbed)
+
+
+@pytest.mark.slow
+def test_two_ranks_make_the_files_of_one(undisturbed: Path, generator_run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "ranks"
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "rarescene.cli"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*launch, *words(generator_run, out)], env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert files(out) == files(undisturbed)

@@ -1,0 +1,51 @@
+"""Training CASDM from the command line: ranks, records, leaks."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from rarescene.cli import main
+from rarescene.foundation.run_record import read_record
+
+from .conftest import PHANTOM, TINY
+
+
+def test_the_run_folder_tells_how_to_repeat_it(generator_run: Path) -> None:
+    record = read_record(generator_run, "casdm")
+    assert record.finished is not None
+    assert record.data["spec"] == PHANTOM
+    assert record.config["model"]["network"]["base_channels"] == 16
+    assert {"torch", "diffusers", "rarescene"} <= set(record.versions)
+    parts = [set(record.recordings[part]) for part in ("train", "validation", "test")]
+    assert sum(map(len, parts)) == len(set.union(*parts)) == 6
+    assert set(record.seen.spans) == parts[0]
+    log = [json.loads(line) for line in (generator_run / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in log] == [2, 4]
+
+
+@pytest.mark.slow
+def test_two_ranks_follow_one(generator_run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "ranks"
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "rarescene.cli"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [*launch, "train", "casdm", "--data", PHANTOM, "--out", str(out), *TINY]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    one, two = (load_file(run / "model" / "weights.safetensors") for run in (generator_run, out))
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], rtol=1e-3, atol=1e-4, msg=lambda text, name=name: f"{name}: {text}")
+
+
+def test_print_config_shows_the_resolved_yaml(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "casdm", "--config", "tiny", "--data", PHANTOM, "--out", "x", "--print_config"])
+    assert stop.value.code == 0
+    assert "base_channels: 48" in capsys.readouterr().out
