@@ -8,7 +8,8 @@ Two measurements, each side by side in one process, interleaved, medians:
   and contiguous (wanted: 4×).
 
 Run: python benchmarks/cached_modulation.py [--repeats 5] [--threads 2]
-Leave the machine alone meanwhile: a step is hundreds of short parallel loops, and each waits for the slowest core.
+Leave the machine alone meanwhile: a step is hundreds of short parallel loops, each as slow as its slowest
+core.
 Writes benchmarks/results/cached_modulation.json.
 """
 

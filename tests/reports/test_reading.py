@@ -67,6 +67,9 @@ def test_differences_are_those_of_the_table(recordings: int) -> None:
     (one,) = comparisons(json_of(table.to_dict()))
     assert (one.baseline, one.candidate, one.seeds, one.recordings) == ("none", "offline", 3, recordings)
     assert one.differences[0] == one.headline
+    duct = next(line for line in one.differences if line.of == "cystic duct")
+    assert one.headline.of == "rare mean"  # the hepatic vein is absent, so the duct is all there is
+    assert (one.headline.mean, one.headline.low) == pytest.approx((duct.mean, duct.low))
     label = next(line for line in one.differences if line.of == "label mean")
     row = table.of("offline", "label mean")
     assert (label.mean, label.effect, label.p) == (row.difference, row.effect_size, row.p_holm)

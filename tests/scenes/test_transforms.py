@@ -16,8 +16,6 @@ from rarescene.scenes import (
     pad_to_multiple,
     resize_image,
     resize_mask,
-    to_arrays,
-    to_tensors,
 )
 
 SIDES = st.integers(1, 24)
@@ -159,21 +157,6 @@ def test_padding_is_cut_back(height: int, width: int, multiple: int) -> None:
     assert torch.equal(cut_back(ids, height, width), masks)
     assert (ids[:, height:] == 255).all()
     assert (ids[:, :, width:] == 255).all()
-
-
-def test_bytes_to_tensors_and_back() -> None:
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (3, 4, 5, 3), np.uint8)
-    masks = rng.integers(0, 13, (3, 4, 5), np.uint8)
-    tensors = to_tensors(images, masks)
-    assert tensors[0].min() >= -1
-    assert tensors[0].max() <= 1
-    assert abs(tensors[0][1, 2, 3, 4].item() - (images[1, 3, 4, 2] / 127.5 - 1)) < 1e-6
-    back = to_arrays(*tensors)
-    np.testing.assert_array_equal(back[0], images)
-    np.testing.assert_array_equal(back[1], masks)
-    with pytest.raises(DataError, match="NaN"):
-        to_arrays(torch.full((1, 3, 2, 2), float("nan")))
 
 
 def test_arrays_of_a_user_become_images_or_say_why_not() -> None:

@@ -50,7 +50,8 @@ class Comparison:
 
     Attributes:
         strategy: the strategy's name.
-        measure: `label mean`, `sample mean`, `sample median`, or the name of a class.
+        measure: `label mean`, `sample mean`, `sample median`, `rare mean` (over two rare classes or more), or
+            the name of a class.
         mean: the score, averaged over seeds; None if no recording shows the class.
         per_seed: the score of each seed, in the order of the table's `seeds`.
         interval: bootstrap interval of `mean`; None with fewer than two recordings.
@@ -270,6 +271,9 @@ def _measure(
         "sample mean": of_frames(np.mean, resampled_mean),
         "sample median": of_frames(np.median, resampled_median),
     }
+    if len(rare) > 1:
+        chosen = [list(classes).index(name) for name in rare]
+        measures["rare mean"] = of_classes(lambda scores: mean_of_known(scores[..., chosen]))
     for name in rare:
         index = list(classes).index(name)
         measures[name] = of_classes(lambda scores, index=index: scores[..., index])  # type: ignore[misc]

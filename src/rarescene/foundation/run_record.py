@@ -153,7 +153,7 @@ def installed_versions() -> dict[str, str]:
 
 def source_commit() -> str | None:
     """Return the commit of the source tree that runs, with `+` if it was changed since, or None outside a checkout."""
-    here = Path(__file__).resolve().parent
+    here = Path(__file__).resolve().parents[1]
     git = ["git", "-C", str(here)]
     try:
         head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, timeout=10)

@@ -79,7 +79,7 @@ def strategy_scores(
     """Return one column a strategy, each score averaged over seeds, with its interval over recordings.
 
     Args:
-        tables: the JSON of `ComparisonTable.to_dict` as `iou` and as `dice`, both made with every class as `rare`.
+        tables: the JSON of `ComparisonTable.to_dict` as `iou` and `dice`, both with every class as `rare`.
         overlap: the JSON of `OverlapScores.to_dict` of any of the runs; all were scored on the same labels.
         recordings: by strategy, one entry a seed, the JSON of `RecordingOverlap.to_dict` by recording.
         stride: pixels that one output cell of the segmenter spans along a side.

@@ -24,7 +24,11 @@ if TYPE_CHECKING:
     from rarescene.scenes.datasets.phantom.writing import write_phantom as write_phantom
     from rarescene.scenes.datasets.propose import propose_class_table as propose_class_table
     from rarescene.scenes.faults import Fault as Fault
+    from rarescene.scenes.padding import cut_back as cut_back
+    from rarescene.scenes.padding import pad_to_multiple as pad_to_multiple
     from rarescene.scenes.rasters import read_image as read_image
+    from rarescene.scenes.rasters import write_image as write_image
+    from rarescene.scenes.rasters import write_mask as write_mask
     from rarescene.scenes.request import PLACES as PLACES
     from rarescene.scenes.request import ClassRequest as ClassRequest
     from rarescene.scenes.request import KeptReport as KeptReport
@@ -40,10 +44,6 @@ if TYPE_CHECKING:
     from rarescene.scenes.store import SceneSetWriter as SceneSetWriter
     from rarescene.scenes.store import merge as merge
     from rarescene.scenes.store import open_set as open_set
-    from rarescene.scenes.tensors import cut_back as cut_back
-    from rarescene.scenes.tensors import pad_to_multiple as pad_to_multiple
-    from rarescene.scenes.tensors import to_arrays as to_arrays
-    from rarescene.scenes.tensors import to_tensors as to_tensors
     from rarescene.scenes.transforms import as_image as as_image
     from rarescene.scenes.transforms import resize_image as resize_image
     from rarescene.scenes.transforms import resize_mask as resize_mask
@@ -76,11 +76,11 @@ __all__, __getattr__, __dir__ = open_door(
         "augment": "augmenting",
         "cache_root": "cache",
         "class_statistics": "statistics",
-        "cut_back": "tensors",
+        "cut_back": "padding",
         "merge": "store",
         "open_scenes": "datasets.opening",
         "open_set": "store",
-        "pad_to_multiple": "tensors",
+        "pad_to_multiple": "padding",
         "phantom_scenes": "datasets.phantom.dataset",
         "propose_class_table": "datasets.propose",
         "read_image": "rasters",
@@ -88,8 +88,8 @@ __all__, __getattr__, __dir__ = open_door(
         "resize_mask": "transforms",
         "scan": "datasets.checking",
         "split_scenes": "split",
-        "to_arrays": "tensors",
-        "to_tensors": "tensors",
+        "write_image": "rasters",
+        "write_mask": "rasters",
         "write_phantom": "datasets.phantom.writing",
     },
 )

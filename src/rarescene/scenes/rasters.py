@@ -1,4 +1,4 @@
-"""Reading image and mask files. Whatever is wrong with one becomes a `DataError` that names it."""
+"""Reading and writing image and mask files. Whatever goes wrong becomes a `DataError` that names the file."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from rarescene.foundation.errors import DataError
+from rarescene.foundation.files import atomic
+from rarescene.scenes.class_table import ClassTable
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 """Endings of files that are looked at, compared without regard to case."""
@@ -78,6 +80,20 @@ def read_raster(path: Path) -> Raster:
         if image.mode in ("RGB", "RGBA"):
             return Raster(np.asarray(image)[..., :3])
         raise DataError(f"has the unusual colour mode {image.mode}", remedy, path)
+
+
+def write_image(path: Path, image: np.ndarray) -> None:
+    """Write an image uint8 `(H, W, 3)` as PNG, whole or not at all."""
+    with atomic(path) as temporary:
+        Image.fromarray(image).save(temporary, "PNG")
+
+
+def write_mask(path: Path, mask: np.ndarray, classes: ClassTable) -> None:
+    """Write a mask uint8 `(H, W)` as an 8-bit palette PNG: class ids that also look right in a viewer."""
+    shown = Image.fromarray(mask)
+    shown.putpalette(classes.palette().tobytes())
+    with atomic(path) as temporary:
+        shown.save(temporary, "PNG")
 
 
 def walk_files(root: Path) -> list[Path]:

@@ -21,14 +21,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from rarescene.foundation.errors import ConfigError, DataError, RareSceneError
-from rarescene.foundation.files import atomic, read_json, write_json, write_text
+from rarescene.foundation.files import read_json, write_json, write_text
 from rarescene.scenes.class_table import ClassTable
 from rarescene.scenes.datasets.groups import group_by_pattern
 from rarescene.scenes.faults import Fault, Listing
 from rarescene.scenes.pairs import MaskCode, PairReader
+from rarescene.scenes.rasters import write_image, write_mask
 from rarescene.scenes.scene import SceneRecord, SceneSet
 
 MANIFEST = "manifest.jsonl"
@@ -104,12 +104,8 @@ class SceneSetWriter:
             return
         self._check(image, mask)
         image_file, mask_file = _place("images", index), _place("masks", index)
-        with atomic(self.folder / image_file) as temporary:
-            Image.fromarray(image).save(temporary, "PNG")
-        palette = Image.fromarray(mask)
-        palette.putpalette(self.classes.palette().tobytes())
-        with atomic(self.folder / mask_file) as temporary:
-            palette.save(temporary, "PNG")
+        write_image(self.folder / image_file, image)
+        write_mask(self.folder / mask_file, mask, self.classes)
         files = {"index": index, "image": image_file, "mask": mask_file}
         line = _text({index: files | {"group": "synthetic", "synthetic": True} | dict(details or {}) | files})
         self._append(line)

@@ -19,7 +19,7 @@ Augment = Callable[[Tensor, Tensor, Sequence[int]], tuple[Tensor, Tensor]]
 
 def to_images(pixels: np.ndarray) -> Tensor:
     """Return images uint8 `(B, H, W, 3)` as float32 `(B, 3, H, W)` in [-1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
+    return torch.tensor(pixels).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
 
 
 def to_pixels(images: Tensor) -> np.ndarray:
@@ -30,7 +30,7 @@ def to_pixels(images: Tensor) -> np.ndarray:
 
 def to_masks(ids: np.ndarray) -> Tensor:
     """Return masks uint8 `(B, H, W)` as int64."""
-    return torch.from_numpy(np.ascontiguousarray(ids)).long()
+    return torch.tensor(ids, dtype=torch.int64)
 
 
 class SceneBatches:

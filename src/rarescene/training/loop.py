@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
@@ -94,6 +95,7 @@ def fit(
         CheckpointError: `folder` holds checkpoints, and `resume` is false.
         TrainingError: the loss is no longer finite; the last good checkpoint is named.
     """
+    AcceleratorState._reset_state()  # one process may train several networks, each in its own precision
     accelerator = Accelerator(mixed_precision=config.mixed_precision)
     parts = accelerator.num_processes * config.accumulate
     if config.batch_size % parts:
