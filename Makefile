@@ -1,5 +1,6 @@
 # Two commands do everything: `make demo` and `make test`. Each makes the virtual environment if it is missing.
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
+PYTHON312 ?= python3.12
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
@@ -41,9 +42,14 @@ format: $(STAMP) ## let ruff put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+floors:          ## the tests on Python 3.12 with the lowest versions that are allowed, in .venv-floors
+	$(PYTHON312) -m venv .venv-floors
+	.venv-floors/bin/python -m pip install --quiet --disable-pip-version-check -c floors.txt --editable . pytest hypothesis
+	.venv-floors/bin/python -m pytest --override-ini addopts="--import-mode=importlib" --ignore=tests/docs
+
 docs: $(STAMP)   ## build the documentation into site/
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	$(BIN)/mkdocs build --strict
 
 clean:           ## remove the environment and everything that was built
-	rm -rf $(VENV) build dist site demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-floors build dist site demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

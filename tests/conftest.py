@@ -1,11 +1,35 @@
-"""Real files for tests. They lie beside the checkout, or where RARESCENE_TEST_DATA points, and never enter the project."""
+"""What several rooms' tests share: small runs of every kind, made once, and real files.
+
+Real files lie beside the checkout, or where RARESCENE_TEST_DATA points, and never enter the project.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from rarescene.cli import main
+
+PHANTOM = "phantom:videos=6,frames=8,size=32"
+FRACTIONS = "--fractions=[0.5,0.17,0.33]"
+TINY = [
+    "--model.height=32", "--model.width=32", "--model.network.base_channels=16",
+    "--model.network.multipliers=[1,2]", "--model.network.blocks_per_level=1",
+    "--model.network.attention_strides=[]", "--model.network.head_channels=16",
+    "--model.network.spade_hidden=8", "--model.network.patch=2", "--model.diffusion.prediction=v",
+    "--model.training.steps=4", "--model.training.batch_size=4", "--model.training.log_every=2",
+    "--model.training.save_every=2", "--model.training.mixed_precision=no", FRACTIONS,
+]  # fmt: skip
+"""A CASDM that trains in a second."""
+
+BRIEF = [
+    "--model.widths=[8,16]", "--training.steps=4", "--training.batch_size=4", "--training.log_every=2",
+    "--training.save_every=2", "--training.validate_every=2", "--training.mixed_precision=no", FRACTIONS,
+]  # fmt: skip
+"""A U-Net that trains in a second."""
 
 ROOT = Path(os.environ.get("RARESCENE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
@@ -27,3 +51,37 @@ def real_clip() -> Path:
 def real_cadis() -> Path:
     """Forty real CaDIS label maps and one pair."""
     return _real("cadis")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the tests' caches out of the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RARESCENE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def generator_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of `rarescene train casdm`."""
+    out = tmp_path_factory.mktemp("runs") / "casdm"
+    assert main(["train", "casdm", "--data", PHANTOM, "--out", str(out), *TINY]) == 0
+    return out
+
+
+@pytest.fixture(scope="session")
+def pairs(generator_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of `rarescene synthesize`: four pairs."""
+    out = tmp_path_factory.mktemp("sets") / "pairs"
+    words = ["synthesize", str(generator_run), "--masks", PHANTOM, "--out", str(out), "--count", "4"]
+    assert main([*words, "--sampling.steps=1", "--sampling.block=4"]) == 0
+    return out
+
+
+@pytest.fixture(scope="session")
+def segmenter_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of `rarescene segment unet`, scored by `rarescene evaluate`."""
+    out = tmp_path_factory.mktemp("runs") / "none"
+    assert main(["segment", "unet", "--data", PHANTOM, "--out", str(out), *BRIEF]) == 0
+    assert main(["evaluate", str(out), "--data", PHANTOM, "--quiet"]) == 0
+    return out

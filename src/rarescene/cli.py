@@ -7,13 +7,15 @@ so that `rarescene --help` answers at once.
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import importlib
 import inspect
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, get_type_hints
+from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
 
 from rich.console import Console
 from rich.markup import escape
@@ -109,10 +111,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(function(**values) or 0)
     except RareSceneError as error:
         where = f"{error.path}: " if error.path is not None else ""
-        _ERRORS.print(f"[bold red]error[/] {escape(where + error.what)}\n[bold]remedy[/] {escape(error.remedy)}", soft_wrap=True)
+        _ERRORS.print(
+            f"[bold red]error[/] {escape(where + error.what)}\n[bold]remedy[/] {escape(error.remedy)}",
+            soft_wrap=True,
+        )
         return 2
     except KeyboardInterrupt:
-        _ERRORS.print("\nstopped; what was written before is whole, and commands with --resume go on from there")
+        _ERRORS.print(
+            "\nstopped; what was written before is whole, and commands with --resume go on from there"
+        )
         return 130
 
 
@@ -123,8 +130,14 @@ def parse(name: str, words: Sequence[str]) -> tuple[Callable[..., int | None], d
         importlib.import_module(f"rarescene.{command.module}"), command.function
     )
     parser = build_parser(name, function)
-    tidy = [_tidy(word) for word in words]
-    values = dict(vars(parser.instantiate(parser.parse_args(_shipped_configs(tidy)))))
+    tidy, configs = _shipped_configs([_tidy(word) for word in words])
+    read = [(path, _read_config(path)) for path in configs]
+    try:
+        values = dict(vars(parser.instantiate(parser.parse_args(tidy))))
+    except argparse.ArgumentError as error:
+        what = " ".join(str(error).split())
+        remedy = f"`rarescene {name} --help` lists the options; for example: {command.example}"
+        raise ConfigError(what, remedy, _blamed(what, read)) from error
     values.pop("config")
     return function, values
 
@@ -139,8 +152,13 @@ def build_parser(name: str, function: Callable[..., int | None]) -> ArgumentPars
         description=text.split("\n\nArgs:")[0],
         epilog=f"example: {COMMANDS[name].example}",
         allow_abbrev=False,
+        exit_on_error=False,
     )
-    parser.add_argument("--config", action=ActionConfigFile, help="YAML file with any of these options, or the name of a shipped one.")
+    parser.add_argument(
+        "--config",
+        action=ActionConfigFile,
+        help="YAML file with any of these options, or the name of a shipped one.",
+    )
     hints = get_type_hints(function)
     several = [name for name, hint in hints.items() if hint == list[Path]]
     for name in several:  # `RUN RUN …` rather than a list in brackets
@@ -176,18 +194,55 @@ def _tidy(word: str) -> str:
     return f"{option}=true" if option in SWITCHES and not equals else option + equals + value
 
 
-def _shipped_configs(words: list[str]) -> list[str]:
-    """Let `--config tiny` name a configuration that ships with the package."""
-    shipped = {path.stem: str(path) for path in sorted((Path(__file__).parent / "recipes" / "configs").glob("*.yaml"))}
-    found = list(words)
-    for place, word in enumerate(words[:-1]):
-        if word == "--config":
-            given = words[place + 1]
-            if not Path(given).is_file():
-                if given not in shipped:
-                    raise ConfigError(f"there is no configuration file {given!r}", f"Shipped ones are: {', '.join(shipped)}.")
-                found[place + 1] = shipped[given]
-    return found
+def _shipped_configs(words: Sequence[str]) -> tuple[list[str], list[Path]]:
+    """Let `--config tiny` name a configuration that ships with the package; return also the files that are read."""
+    folder = Path(__file__).parent / "recipes" / "configs"
+    shipped = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    found, files = [], []
+    for place, word in enumerate(words):
+        option, equals, value = word.partition("=")
+        follows = place > 0 and words[place - 1] == "--config"
+        given = word if follows else value if option == "--config" and equals else None
+        if given is None:
+            found.append(word)
+            continue
+        path = Path(given) if Path(given).is_file() else shipped.get(given)
+        if path is None:
+            remedy = f"Give a YAML file, or a shipped one: {', '.join(shipped)}."
+            raise ConfigError("there is no such configuration file", remedy, given)
+        files.append(path)
+        found.append(str(path) if follows else f"--config={path}")
+    return found, files
+
+
+def _read_config(path: Path) -> Mapping[str, Any]:
+    """Return a configuration file, or say what is wrong with it as a whole."""
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        what = f"is not valid YAML ({' '.join(str(error).split())})"
+        raise ConfigError(what, "Correct the file; --print_config shows how one looks.", path) from error
+    if not isinstance(content, dict):
+        raise ConfigError("holds no options", "Write `option: value` lines; --print_config shows how.", path)
+    return content
+
+
+def _blamed(what: str, configs: Sequence[tuple[Path, Mapping[str, Any]]]) -> Path | None:
+    """Return the configuration file that sets the option which a message names, if there is one."""
+    named = {part for quoted in re.findall(r"['\"]([\w.]+)['\"]", what) for part in quoted.split(".")[-1:]}
+    for path, content in configs:
+        if named & set(_keys(content)):
+            return path
+    return None
+
+
+def _keys(content: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in content.items():
+        yield str(key).split(".")[-1]
+        if isinstance(value, dict):
+            yield from _keys(value)
 
 
 def _overview(names: Sequence[str] = tuple(COMMANDS)) -> None:

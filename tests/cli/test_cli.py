@@ -44,7 +44,11 @@ def test_help_of_each_command_shows_an_example(name: str, capsys: pytest.Capture
     ],
 )
 def test_a_slip_is_answered_with_a_hint(
-    words: list[str], hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    words: list[str],
+    hint: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(words) == 2
@@ -52,7 +56,14 @@ def test_a_slip_is_answered_with_a_hint(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("words", [["stats"], ["stats", "phantom:", "--typo", "1"], ["segment", "unet", "--data", "phantom:", "--out", "o", "--strategy", "magic"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["stats"],
+        ["stats", "phantom:", "--typo", "1"],
+        ["segment", "unet", "--data", "phantom:", "--out", "o", "--strategy", "magic"],
+    ],
+)
 def test_a_wrong_option_exits_with_2(words: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main(words)

@@ -19,7 +19,8 @@ from rarescene.scenes import AugmentConfig, ClassTable, SceneClass
 from rarescene.training import SceneBatches, TrainingConfig, fit
 
 TABLE = ClassTable(
-    "toy", (SceneClass(0, "dark", (0, 0, 0)), SceneClass(1, "red", (255, 0, 0)), SceneClass(2, "blue", (0, 0, 255)))
+    "toy",
+    (SceneClass(0, "dark", (0, 0, 0)), SceneClass(1, "red", (255, 0, 0)), SceneClass(2, "blue", (0, 0, 255))),
 )
 TRAINING = TrainingConfig(
     steps=6, batch_size=4, learning_rate=1e-3, mixed_precision="no", log_every=2, save_every=2, ema_decay=0.9
@@ -50,7 +51,9 @@ def toy_scenes() -> tuple[np.ndarray, np.ndarray]:
 
 def batches(config: CasdmConfig = CONFIG) -> SceneBatches:
     images, masks = toy_scenes()
-    return SceneBatches(lambda index: (images[index], masks[index]), range(12), config.training.batch_size, seed=1)
+    return SceneBatches(
+        lambda index: (images[index], masks[index]), range(12), config.training.batch_size, seed=1
+    )
 
 
 def learner(config: CasdmConfig = CONFIG) -> CasdmLearner:
@@ -111,7 +114,9 @@ def test_phi_is_the_snapshot_of_the_average_and_takes_no_gradient() -> None:
     assert equal(made.phi, average)
     made(batches()(0), 3)["loss"].backward()
     assert all(weight.grad is None for weight in made.phi.parameters())
-    assert any(weight.grad is not None and weight.grad.abs().sum() > 0 for weight in made.network.parameters())
+    assert any(
+        weight.grad is not None and weight.grad.abs().sum() > 0 for weight in made.network.parameters()
+    )
 
 
 def test_without_weight_there_is_no_phi() -> None:
@@ -125,7 +130,10 @@ def test_the_loss_of_a_scene_does_not_depend_on_its_batch() -> None:
     made = learner()
     batch = batches()(0)
     whole = made(batch, 0)["loss"]
-    alone = [made(Batch(batch.images[i : i + 1], batch.masks[i : i + 1], batch.seeds[i : i + 1]), 0)["loss"] for i in range(4)]
+    alone = [
+        made(Batch(batch.images[i : i + 1], batch.masks[i : i + 1], batch.seeds[i : i + 1]), 0)["loss"]
+        for i in range(4)
+    ]
     torch.testing.assert_close(whole, torch.stack(alone).mean())
 
 
@@ -178,7 +186,9 @@ def test_damaged_or_foreign_weights_are_named(tmp_path: Path) -> None:
 def test_it_learns_to_paint_each_class_in_its_colour(tmp_path: Path) -> None:
     config = replace(
         CONFIG,
-        training=replace(TRAINING, steps=400, learning_rate=3e-3, decay="cosine", log_every=100, save_every=400),
+        training=replace(
+            TRAINING, steps=400, learning_rate=3e-3, decay="cosine", log_every=100, save_every=400
+        ),
         self_perceptual=SelfPerceptualConfig(weight=0.02, warmup_steps=200, refresh_every=100),
     )
     fitted = fit(learner(config), batches(config), config.training, tmp_path, seed=0)

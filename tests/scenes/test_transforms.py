@@ -13,7 +13,8 @@ from rarescene.scenes import (
     as_image,
     augment,
     cut_back,
-    pad_to_multiple,
+    pad_images,
+    pad_masks,
     resize_image,
     resize_mask,
 )
@@ -38,7 +39,7 @@ def test_augmenting_and_padding_invent_no_id_but_the_ignored(
     images = torch.zeros(1, 3, *mask.shape)
     masks = torch.from_numpy(mask.astype(np.int64))[None]
     _, turned = augment(images, masks, [seed], EVERYTHING)
-    _, padded = pad_to_multiple(None, masks, multiple)
+    padded = pad_masks(masks, multiple)
     assert padded is not None
     allowed = {*np.unique(mask).tolist(), 255}
     assert set(turned.unique().tolist()) <= allowed
@@ -148,7 +149,7 @@ def test_a_config_out_of_range_is_refused() -> None:
 @pytest.mark.parametrize(("height", "width", "multiple"), [(5, 7, 4), (8, 8, 4), (3, 3, 16)])
 def test_padding_is_cut_back(height: int, width: int, multiple: int) -> None:
     images, masks = torch.rand(3, 3, height, width), torch.randint(0, 4, (3, height, width))
-    wide, ids = pad_to_multiple(images, masks, multiple)
+    wide, ids = pad_images(images, multiple), pad_masks(masks, multiple)
     assert wide is not None
     assert ids is not None
     assert wide.shape[-2] % multiple == wide.shape[-1] % multiple == 0

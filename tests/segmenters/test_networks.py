@@ -8,7 +8,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from rarescene.foundation.errors import ConfigError
-from rarescene.segmenters import SegFormerConfig, UNetConfig, build_segmenter, output_cell, training_defaults
+from rarescene.segmenters import SegFormerConfig, UNetConfig, build_segmenter, output_cell
 from rarescene.segmenters.segformer import SegFormer
 from rarescene.segmenters.unet import UNet
 
@@ -115,10 +115,3 @@ def test_unet_is_cheap() -> None:
 def test_impossible_options_are_refused(make) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ConfigError):
         make()
-
-
-def test_every_segmenter_has_training_defaults() -> None:
-    for config in (SegFormerConfig("tiny"), SegFormerConfig("b2"), UNetConfig()):
-        defaults = training_defaults(config)
-        assert 0 < defaults.lr < 0.1
-        assert defaults.warmup < defaults.steps

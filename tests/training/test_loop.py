@@ -13,7 +13,16 @@ from torch import Tensor, nn
 
 from rarescene.foundation.errors import CheckpointError, ConfigError, TrainingError
 from rarescene.foundation.protocols import Batch
-from rarescene.training import Fitted, Learner, SceneBatches, TrainingConfig, fit, learning_rate, to_images, to_pixels
+from rarescene.training import (
+    Fitted,
+    Learner,
+    SceneBatches,
+    TrainingConfig,
+    fit,
+    learning_rate,
+    to_images,
+    to_pixels,
+)
 
 CONFIG = TrainingConfig(
     steps=12, batch_size=4, learning_rate=0.05, mixed_precision="no", log_every=3, save_every=4, ema_decay=0.9
@@ -26,7 +35,9 @@ class Toy(Learner):
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)
-        self.network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Dropout(0.3), nn.ReLU(), nn.Conv2d(8, 2, 1))
+        self.network = nn.Sequential(
+            nn.Conv2d(3, 8, 3, padding=1), nn.Dropout(0.3), nn.ReLU(), nn.Conv2d(8, 2, 1)
+        )
         self.poison: int | None = None
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
@@ -41,7 +52,9 @@ def scenes(batch_size: int = 4) -> SceneBatches:
     return SceneBatches(lambda index: (images[index], masks[index]), range(10), batch_size, seed=5)
 
 
-def run(folder: Path, config: TrainingConfig = CONFIG, resume: bool = False, learner: Toy | None = None) -> Fitted:
+def run(
+    folder: Path, config: TrainingConfig = CONFIG, resume: bool = False, learner: Toy | None = None
+) -> Fitted:
     return fit(learner or Toy(), scenes(config.batch_size), config, folder, seed=3, resume=resume)
 
 
@@ -67,7 +80,10 @@ def test_resumed_run_equals_the_undisturbed_one(tmp_path: Path) -> None:
     resumed = run(tmp_path / "cut", resume=True)
     assert same(whole.average, resumed.average)
     curves = [
-        {line["step"]: line["loss"] for line in map(json.loads, (tmp_path / name / "log.jsonl").read_text().splitlines())}
+        {
+            line["step"]: line["loss"]
+            for line in map(json.loads, (tmp_path / name / "log.jsonl").read_text().splitlines())
+        }
         for name in ("whole", "cut")
     ]
     assert list(curves[0]) == list(curves[1]) == [3, 6, 9, 12]
@@ -177,9 +193,13 @@ def test_pixels_survive_the_way_to_images_and_back() -> None:
     assert np.array_equal(to_pixels(images), pixels)
 
 
-@pytest.mark.parametrize(("decay", "last"), [("none", 1.0), ("linear", 0.1), ("cosine", 0.5 * (1 - np.cos(np.pi / 10)))])
+@pytest.mark.parametrize(
+    ("decay", "last"), [("none", 1.0), ("linear", 0.1), ("cosine", 0.5 * (1 - np.cos(np.pi / 10)))]
+)
 def test_learning_rate(decay: str, last: float) -> None:
     config = replace(CONFIG, steps=20, warmup_steps=10, learning_rate=1.0, decay=decay)  # type: ignore[arg-type]
-    assert [learning_rate(config, step) for step in range(10)] == pytest.approx([0.1 * (i + 1) for i in range(10)])
+    assert [learning_rate(config, step) for step in range(10)] == pytest.approx(
+        [0.1 * (i + 1) for i in range(10)]
+    )
     assert learning_rate(config, 10) == 1
     assert learning_rate(config, 19) == pytest.approx(last)

@@ -17,7 +17,8 @@ from rarescene.cli import main
 from rarescene.foundation.run_record import read_record
 from rarescene.scenes import open_scenes
 
-PHANTOM = "phantom:videos=6,frames=8,size=32"
+from ..conftest import PHANTOM
+
 
 
 def words(run: Path, out: Path, count: int = 10) -> list[str]:
@@ -28,8 +29,9 @@ def words(run: Path, out: Path, count: int = 10) -> list[str]:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """Everything that makes up a set; `run.json` tells times and is left out."""
-    found = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "run.json"]
+    """Everything that makes up a set; `run.json` and the card tell times and commands, and are left out."""
+    told = ("run.json", "README.md")
+    found = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name not in told]
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 
 
@@ -45,7 +47,9 @@ def test_every_pair_shows_a_class_that_was_asked_for(undisturbed: Path) -> None:
     assert len(pairs) == 10
     wanted = pairs.classes.ids_of(["grasper", "fat"])
     assert all(np.isin(wanted, scene.mask).any() for scene in pairs)
-    assert all(record.details["synthetic"] and record.details["generator"] == "casdm" for record in pairs.records)
+    assert all(
+        record.details["synthetic"] and record.details["generator"] == "casdm" for record in pairs.records
+    )
 
 
 def test_masks_come_from_training_recordings_alone(undisturbed: Path, generator_run: Path) -> None:
@@ -61,13 +65,17 @@ def test_a_pair_is_drawn_for_its_own_mask(undisturbed: Path) -> None:
         assert np.array_equal(scene.mask, source[masks[scene.record.details["mask_of"]]].mask)
 
 
-def test_a_longer_set_begins_with_the_shorter_one(undisturbed: Path, generator_run: Path, tmp_path: Path) -> None:
+def test_a_longer_set_begins_with_the_shorter_one(
+    undisturbed: Path, generator_run: Path, tmp_path: Path
+) -> None:
     assert main(words(generator_run, tmp_path / "long", count=13)) == 0
     shorter, longer = files(undisturbed), files(tmp_path / "long")
     assert all(longer[name] == content for name, content in shorter.items() if name.endswith(".png"))
 
 
-def test_an_existing_set_is_refused_without_resume(undisturbed: Path, generator_run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_existing_set_is_refused_without_resume(
+    undisturbed: Path, generator_run: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     before = files(undisturbed)
     assert main(words(generator_run, undisturbed)) == 2
     assert "--resume" in capfd.readouterr().err
@@ -75,11 +83,15 @@ def test_an_existing_set_is_refused_without_resume(undisturbed: Path, generator_
 
 
 @pytest.mark.slow
-def test_killed_and_resumed_equals_undisturbed(undisturbed: Path, generator_run: Path, tmp_path: Path) -> None:
+def test_killed_and_resumed_equals_undisturbed(
+    undisturbed: Path, generator_run: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "cut"
     command = [sys.executable, "-m", "rarescene.cli", *words(generator_run, out)]
     for pairs_before_the_kill in (1, 5):
-        process = subprocess.Popen([*command, "--resume"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [*command, "--resume"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         deadline = time.monotonic() + 120
         while process.poll() is None and time.monotonic() < deadline:
             if len(list(out.glob("images/*.png"))) >= pairs_before_the_kill:
@@ -102,8 +114,19 @@ def test_killed_and_resumed_equals_undisturbed(undisturbed: Path, generator_run:
 @pytest.mark.slow
 def test_two_ranks_make_the_files_of_one(undisturbed: Path, generator_run: Path, tmp_path: Path) -> None:
     out = tmp_path / "ranks"
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "rarescene.cli"]
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node",
+        "2",
+        "-m",
+        "rarescene.cli",
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*launch, *words(generator_run, out)], env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [*launch, *words(generator_run, out)], env=environment, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert files(out) == files(undisturbed)

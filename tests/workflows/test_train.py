@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from rarescene.cli import main
 from rarescene.foundation.run_record import read_record
 
-from .conftest import PHANTOM, TINY
+from ..conftest import PHANTOM, TINY
 
 
 def test_the_run_folder_tells_how_to_repeat_it(generator_run: Path) -> None:
@@ -34,14 +34,25 @@ def test_the_run_folder_tells_how_to_repeat_it(generator_run: Path) -> None:
 @pytest.mark.slow
 def test_two_ranks_follow_one(generator_run: Path, tmp_path: Path) -> None:
     out = tmp_path / "ranks"
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "rarescene.cli"]
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node",
+        "2",
+        "-m",
+        "rarescene.cli",
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [*launch, "train", "casdm", "--data", PHANTOM, "--out", str(out), *TINY]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     one, two = (load_file(run / "model" / "weights.safetensors") for run in (generator_run, out))
     for name in one:
-        torch.testing.assert_close(one[name], two[name], rtol=1e-3, atol=1e-4, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(
+            one[name], two[name], rtol=1e-3, atol=1e-4, msg=lambda text, name=name: f"{name}: {text}"
+        )
 
 
 def test_print_config_shows_the_resolved_yaml(capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,9 @@ def config_from(kind: type[Config], values: Mapping[str, Any]) -> Config:
     """
     names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     if unknown := [name for name in values if name not in names]:
-        raise ConfigError(f"{kind.__name__} has no field {unknown[0]!r}", f"Its fields are: {', '.join(names)}.")
+        raise ConfigError(
+            f"{kind.__name__} has no field {unknown[0]!r}", f"Its fields are: {', '.join(names)}."
+        )
     hints = get_type_hints(kind)
     return kind(**{name: _value(hints[name], value) for name, value in values.items()})
 

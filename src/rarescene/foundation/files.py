@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,29 +22,26 @@ def atomic(path: Path) -> Iterator[Path]:
     disk, a folder without permission) is reported as a `DataError` that names `path`.
     """
     path = Path(path)
-    temporary: Path | None = None
+    temporary = path.with_name(f".partial-{uuid.uuid4().hex}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".partial-", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
+        os.close(
+            os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        )  # with the user's own permissions
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
-        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
-        remedy = "Free some space or choose another folder; files written before are whole, so the command can be resumed."
-        raise DataError(f"could not be written ({error.strerror or error})", remedy, path) from error
+        raise _unwritable(path, error) from error
     finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _unwritable(path: Path, error: OSError) -> DataError:
+    remedy = "Free some space or choose another folder; files written before are whole, so the command can be resumed."
+    return DataError(f"could not be written ({error.strerror or error})", remedy, path)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -63,9 +60,42 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise CheckpointError("is missing or cannot be read", "Check the path; is this the folder of a finished run?", path) from error
+        raise CheckpointError(
+            "is missing or cannot be read", "Check the path; is this the folder of a finished run?", path
+        ) from error
     except ValueError as error:
-        raise CheckpointError(f"is not valid JSON ({error})", "Restore the file, or run the command again that wrote it.", path) from error
+        raise CheckpointError(
+            f"is not valid JSON ({error})", "Restore the file, or run the command again that wrote it.", path
+        ) from error
+
+
+def write_json_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
+    """Write one line of JSON for each value, atomically."""
+    write_text(path, "".join(map(_json_line, lines)))
+
+
+def append_json_line(path: Path, line: Mapping[str, Any]) -> None:
+    """Add one line of JSON to a file. A failing write is a `DataError` that names it."""
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(_json_line(line))
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the lines of a JSON-lines file; one that a kill cut off is left out, and a missing file has none."""
+    if not path.is_file():
+        return []
+    lines = []
+    for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        with suppress(ValueError):
+            lines.append(json.loads(text))
+    return lines
+
+
+def _json_line(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def file_hash(path: Path) -> str:

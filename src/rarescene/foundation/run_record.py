@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,19 @@ from rarescene.foundation.errors import CheckpointError, LeakError
 from rarescene.foundation.files import read_json, write_json
 
 RECORD = "run.json"
-_PACKAGES = ("rarescene", "torch", "diffusers", "transformers", "accelerate", "torchmetrics", "numpy", "pillow")
+Place = tuple[str, int]
+"""A frame: its recording, and its position there."""
+
+_PACKAGES = (
+    "rarescene",
+    "torch",
+    "diffusers",
+    "transformers",
+    "accelerate",
+    "torchmetrics",
+    "numpy",
+    "pillow",
+)
 
 
 @dataclass(frozen=True)
@@ -26,36 +38,43 @@ class Seen:
     """What a model or a synthetic set was made from.
 
     Attributes:
-        spans: recording → None where all of it counts as seen (a split by recording), or [first, last] frame where
-            the split cut through it.
+        spans: recording → None where all of it counts as seen (a split by recording), or, where the split cut
+            through it, runs [first, last] of frames, ascending; no scene of the data between the two was left out.
     """
 
-    spans: Mapping[str, Sequence[int] | None] = field(default_factory=dict)
+    spans: Mapping[str, Sequence[Sequence[int]] | None] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, scenes: Iterable[tuple[str, int]], whole_recordings: bool) -> Seen:
-        """Return what is seen by using these scenes, given as (recording, frame order)."""
-        frames: dict[str, list[int]] = {}
-        for group, order in scenes:
-            frames.setdefault(group, []).append(order)
-        return cls({g: None if whole_recordings else [min(o), max(o)] for g, o in sorted(frames.items())})
+    def of(cls, scenes: Iterable[Place], others: Iterable[Place] | None = None) -> Seen:
+        """Return what is seen by using these scenes.
+
+        Args:
+            scenes: (recording, frame order) of each scene used.
+            others: the scenes of the data that were not used, where the split cut through recordings; None for a split
+                by recording, where a recording counts as seen as a whole.
+        """
+        frames = _by_recording(scenes)
+        if others is None:
+            return cls(dict.fromkeys(sorted(frames)))
+        unused = _by_recording(others)
+        return cls({group: _runs(frames[group], unused.get(group, set())) for group in sorted(frames)})
 
     def covers(self, group: str, order: int) -> bool:
-        """Return whether this frame, or a neighbour of it, was seen."""
+        """Return whether this frame was seen, or lies between frames that were."""
         if group not in self.spans:
             return False
-        span = self.spans[group]
-        return span is None or span[0] <= order <= span[1]
+        runs = self.spans[group]
+        return runs is None or any(first <= order <= last for first, last in runs)
 
     def union(self, other: Seen) -> Seen:
         """Return what either of them has seen."""
         spans = dict(self.spans)
-        for group, span in other.spans.items():
-            mine = spans.get(group, span)
-            spans[group] = None if mine is None or span is None else [min(mine[0], span[0]), max(mine[1], span[1])]
+        for group, theirs in other.spans.items():
+            mine = spans.get(group, ())
+            spans[group] = None if mine is None or theirs is None else _merged([*mine, *theirs])
         return Seen(dict(sorted(spans.items())))
 
-    def refuse(self, held_out: Iterable[tuple[str, int]], who: str, path: Path) -> None:
+    def refuse(self, held_out: Iterable[Place], who: str, path: Path) -> None:
         """Raise `LeakError` if `who` (a generator, a set or a model at `path`) saw any of the held-out scenes."""
         leaked = sorted({group for group, order in held_out if self.covers(group, order)})
         if leaked:
@@ -75,6 +94,8 @@ class RunRecord:
         recordings: part of the split → recordings in it.
         seen: what the weights or pairs were made from.
         class_table: the class table as JSON values.
+        seconds: what the process that ended the run spent on it; a resumed run took longer in all.
+        metrics: the figures that the run ended with.
     """
 
     kind: str
@@ -91,14 +112,15 @@ class RunRecord:
     commit: str | None = None
     finished: str | None = None
     seconds: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def begin(cls, **fields: Any) -> RunRecord:
-        """Return a record of a run that starts now, on this machine, with these versions."""
+    def begin(cls, *, accelerator: str | None = None, **fields: Any) -> RunRecord:
+        """Return a record of a run that starts now, on this machine (and accelerator), with these versions."""
         return cls(
-            command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            command=_command(),
             started=_now(),
-            machine=describe_machine(),
+            machine=describe_machine() | ({"accelerator": accelerator} if accelerator else {}),
             versions=installed_versions(),
             commit=source_commit(),
             **fields,
@@ -108,36 +130,55 @@ class RunRecord:
         """Write the record to its folder."""
         write_json(folder / RECORD, asdict(self))
 
-    def end(self, folder: Path, seconds: float) -> None:
-        """Write the record once more, as finished."""
-        write_json(folder / RECORD, {**asdict(self), "finished": _now(), "seconds": round(seconds, 1)})
+    def end(self, folder: Path, seconds: float, metrics: Mapping[str, float] | None = None) -> RunRecord:
+        """Write the record once more, as finished, and return it."""
+        ended = replace(self, finished=_now(), seconds=round(seconds, 1), metrics=dict(metrics or {}))
+        ended.write(folder)
+        return ended
 
 
 def read_record(folder: Path, kind: str | None = None) -> RunRecord:
     """Read a run folder's record. Raises `CheckpointError` when it is no run folder, or one of another kind."""
     folder = Path(folder)
     if not (folder / RECORD).is_file():
-        raise CheckpointError("is not a run folder: it has no run.json", "Give the --out folder of an earlier command.", folder)
+        raise CheckpointError(
+            "is not a run folder: it has no run.json", "Give the --out folder of an earlier command.", folder
+        )
     value = read_json(folder / RECORD)
     try:
-        value["seen"] = Seen(value["seen"]["spans"])
-        record = RunRecord(**value)
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(f"is not a run record ({error})", "Run the command again that wrote it.", folder / RECORD) from error
+        spans = {
+            group: None if runs is None else _merged(runs) for group, runs in value["seen"]["spans"].items()
+        }
+        record = RunRecord(**value | {"seen": Seen(spans)})
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(
+            f"is not a run record ({error})", "Run the command again that wrote it.", folder / RECORD
+        ) from error
     if kind is not None and record.kind != kind:
-        raise CheckpointError(f"holds a {record.kind}, and a {kind} is needed", "Give the folder of such a run.", folder)
+        raise CheckpointError(
+            f"holds a {record.kind}, and a {kind} is needed", "Give the folder of such a run.", folder
+        )
     return record
 
 
 def describe_machine() -> dict[str, Any]:
-    """Return processor, cores and system; a GPU is added by the room that uses it."""
+    """Return processor, cores, system and Python; an accelerator is known to whoever has imported torch."""
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
-        models = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        models = [
+            line.split(":", 1)[1].strip()
+            for line in cpuinfo.read_text().splitlines()
+            if line.startswith("model name")
+        ]
         name = models[0] if models else name
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"processor": name, "cores": cores, "system": platform.system(), "python": platform.python_version()}
+    return {
+        "processor": name,
+        "cores": cores,
+        "system": platform.system(),
+        "python": platform.python_version(),
+    }
 
 
 def installed_versions() -> dict[str, str]:
@@ -153,14 +194,58 @@ def installed_versions() -> dict[str, str]:
 
 def source_commit() -> str | None:
     """Return the commit of the source tree that runs, with `+` if it was changed since, or None outside a checkout."""
-    here = Path(__file__).resolve().parents[1]
-    git = ["git", "-C", str(here)]
-    try:
-        head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, timeout=10)
-        changed = subprocess.run([*git, "status", "--porcelain", "--", "."], capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return head.stdout.strip() + ("+" if changed.stdout.strip() else "") if head.returncode == 0 else None
+    here = Path(__file__).resolve()
+
+    def git(*words: str) -> str | None:
+        command = ["git", "-C", str(here.parents[1]), *words]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=10)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    # An installed package may lie inside the checkout of something else, which does not track it.
+    head = git("rev-parse", "--short=12", "HEAD") if git("ls-files", "--error-unmatch", str(here)) else None
+    return None if head is None else head + ("+" if git("status", "--porcelain", "--", ".") else "")
+
+
+def _command() -> str:
+    program = Path(sys.argv[0]).name
+    return shlex.join(
+        ["rarescene" if program == "cli.py" else program, *sys.argv[1:]]
+    )  # cli.py under torchrun
+
+
+def _by_recording(places: Iterable[Place]) -> dict[str, set[int]]:
+    frames: dict[str, set[int]] = {}
+    for group, order in places:
+        frames.setdefault(group, set()).add(order)
+    return frames
+
+
+def _runs(used: set[int], unused: set[int]) -> list[list[int]]:
+    """Return the used frames as runs [first, last], cut wherever an unused frame lies between two of them."""
+    runs: list[list[int]] = []
+    cut = True
+    for order in sorted(used | unused):
+        if order not in used:
+            cut = True
+        elif cut:
+            runs.append([order, order])
+            cut = False
+        else:
+            runs[-1][1] = order
+    return runs
+
+
+def _merged(runs: Iterable[Sequence[int]]) -> list[list[int]]:
+    merged: list[list[int]] = []
+    for first, last in sorted([list(run) for run in runs]):
+        if merged and first <= merged[-1][1]:
+            merged[-1][1] = max(last, merged[-1][1])
+        else:
+            merged.append([first, last])
+    return merged
 
 
 def _now() -> str:

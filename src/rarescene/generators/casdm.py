@@ -25,13 +25,13 @@ from rarescene.diffusion import (
     sample,
 )
 from rarescene.foundation.configs import config_from
-from rarescene.foundation.errors import CheckpointError
+from rarescene.foundation.errors import CheckpointError, ConfigError
 from rarescene.foundation.files import read_json, write_json
 from rarescene.foundation.protocols import Batch
 from rarescene.foundation.seeds import derive_seed
 from rarescene.generators.config import CasdmConfig
 from rarescene.networks import SpadeUNet, one_hot_layout
-from rarescene.scenes import ClassTable, pad_to_multiple
+from rarescene.scenes import ClassTable, cut_back, pad_images, pad_masks
 from rarescene.training import Learner, load_weights, save_tensors
 
 MODULATION_BUDGET = 4 * 2**30  # bytes of γ and β kept while a block of images is drawn
@@ -44,6 +44,8 @@ class CasdmLearner(Learner):
     a step.
     """
 
+    network: SpadeUNet
+
     def __init__(self, config: CasdmConfig, table: ClassTable, seed: int) -> None:
         super().__init__()
         self.config, self.table = config, table
@@ -51,7 +53,9 @@ class CasdmLearner(Learner):
         with torch.random.fork_rng():
             torch.manual_seed(derive_seed(seed, "weights"))
             self.network = SpadeUNet.build(replace(config.network, classes=len(table)))
-        self.phi = copy.deepcopy(self.network).requires_grad_(False) if config.self_perceptual.weight else None
+        self.phi = copy.deepcopy(self.network) if config.self_perceptual.weight else None
+        if self.phi is not None:
+            self.phi.requires_grad_(False)
         self.boost = {table.id_of(name): factor for name, factor in config.class_aware.class_boost.items()}
 
     def before_step(self, step: int, average: nn.Module) -> None:
@@ -64,9 +68,12 @@ class CasdmLearner(Learner):
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return the losses of a batch; `loss` is what is minimised."""
         settings = self.config.self_perceptual
-        x_0, masks = pad_to_multiple(batch.images, batch.masks, self.config.network.stride, self.table.ignore_index)
+        stride = self.config.network.stride
+        x_0, masks = pad_images(batch.images, stride), pad_masks(batch.masks, stride, self.table.ignore_index)
         layout = one_hot_layout(masks, len(self.table), self.table.ignore_index)
-        weights = class_weight_map(masks, len(self.table), self.table.ignore_index, self.config.class_aware, self.boost)
+        weights = class_weight_map(
+            masks, len(self.table), self.table.ignore_index, self.config.class_aware, self.boost
+        )
         t, noise = self._draw(batch.seeds, x_0, "noise")
 
         # Eq. 1 in closed form, then Eq. 9: the network also takes the map s.
@@ -89,7 +96,9 @@ class CasdmLearner(Learner):
         scalars = {"loss": camse + settings.weight * casp, "camse": camse, "casp": casp}
         if (step + 1) % self.config.training.log_every == 0:
             norms = gradient_norms({"camse": camse, "casp": settings.weight * casp}, output)
-            scalars |= {f"gradient_{name}": torch.tensor(norm, device=output.device) for name, norm in norms.items()}
+            scalars |= {
+                f"gradient_{name}": torch.tensor(norm, device=output.device) for name, norm in norms.items()
+            }
         return scalars
 
     def _draw(self, seeds: Sequence[int], like: Tensor, purpose: str) -> tuple[Tensor, Tensor]:
@@ -114,7 +123,7 @@ class Casdm:
 
     def to(self, device: torch.device | str) -> Casdm:
         """Move the weights, and return the generator."""
-        self.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-arg]
         return self
 
     @torch.inference_mode()
@@ -143,7 +152,7 @@ class Casdm:
         """
         device = next(self.network.parameters()).device
         height, width = masks.shape[-2:]
-        _, maps = pad_to_multiple(None, masks.to(device), self.config.network.stride, self.table.ignore_index)
+        maps = pad_masks(masks.to(device), self.config.network.stride, self.table.ignore_index)
         layout = one_hot_layout(maps, len(self.table), self.table.ignore_index)
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             modulation = self.network.modulate(layout, budget_bytes=MODULATION_BUDGET)
@@ -157,24 +166,38 @@ class Casdm:
                 device=device,
                 progress=progress,
             )
-        return images[..., :height, :width]
+        return cut_back(images, height, width)
 
     def save(self, folder: Path) -> None:
         """Write weights (safetensors) and settings (JSON) to a folder."""
         folder.mkdir(parents=True, exist_ok=True)
         save_tensors(self.network.state_dict(), folder / "weights.safetensors")
-        settings: dict[str, Any] = {"generator": self.name, "config": asdict(self.config), "classes": self.table.to_dict()}
+        settings: dict[str, Any] = {
+            "generator": self.name,
+            "config": asdict(self.config),
+            "classes": self.table.to_dict(),
+        }
         write_json(folder / "generator.json", settings)
 
     @classmethod
     def load(cls, folder: Path) -> Casdm:
         """Read what `save` wrote. Raises `CheckpointError` naming the file when something is missing or does not fit."""
-        settings = read_json(folder / "generator.json")
-        if settings.get("generator") != cls.name:
-            raise CheckpointError(
-                f"holds a {settings.get('generator')!r} generator", "Give the folder of a CASDM run.", folder / "generator.json"
+        path = folder / "generator.json"
+        settings = read_json(path)
+        try:
+            if settings["generator"] != cls.name:
+                raise CheckpointError(
+                    f"holds a {settings['generator']!r} generator", "Give the folder of a CASDM run.", path
+                )
+            config, table = (
+                config_from(CasdmConfig, settings["config"]),
+                ClassTable.from_dict(settings["classes"]),
             )
-        config, table = config_from(CasdmConfig, settings["config"]), ClassTable.from_dict(settings["classes"])
+        except (KeyError, TypeError, AttributeError, ConfigError) as error:
+            remedy = "Restore the file, or train the generator again."
+            raise CheckpointError(
+                f"is not the description of a generator ({error!r})", remedy, path
+            ) from error
         network = SpadeUNet.build(replace(config.network, classes=len(table)))
         load_weights(network, folder / "weights.safetensors")
         return cls(network, config, table)

@@ -37,4 +37,6 @@ class CasdmConfig:
 
     def __post_init__(self) -> None:
         if min(self.height, self.width) < 16:
-            raise ConfigError(f"images of {self.width}×{self.height} are too small", "Set height and width to 16 or more.")
+            raise ConfigError(
+                f"images of {self.width}×{self.height} are too small", "Set height and width to 16 or more."
+            )

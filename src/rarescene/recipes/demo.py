@@ -13,11 +13,15 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rarescene.foundation.errors import CheckpointError
+from rarescene.foundation.errors import CheckpointError, ConfigError
 from rarescene.foundation.run_record import read_record
 from rarescene.training.config import TrainingConfig
-from rarescene.workflows.prepared import CONSOLE, fresh_folder
+from rarescene.workflows.prepared import CONSOLE, decode, open_as_in, say
+
+if TYPE_CHECKING:
+    from rarescene.workflows.segment import StrategyName
 
 WEIGHTS = Path(__file__).parent / "weights" / "phantom_casdm"
 
@@ -28,7 +32,9 @@ TRAINING = TrainingConfig(
 
 
 def demo(*, out: Path = Path("demo"), pairs: int = 400, seed: int = 0, quick: bool = False) -> None:
-    """Run the main job on the embedded default: phantom scenes, their rare classes, synthetic pairs, a measured answer.
+    """Run the main job on the embedded default: phantom scenes, their rare classes, synthetic pairs, an answer.
+
+    A demo that was stopped goes on where it was when the command is repeated.
 
     Args:
         out: folder for everything that is made; the page is OUT/report.html.
@@ -39,7 +45,6 @@ def demo(*, out: Path = Path("demo"), pairs: int = 400, seed: int = 0, quick: bo
     from rarescene.reports import comparison_table, overlap_table, verdict, verdict_text, write_report
     from rarescene.scenes import class_statistics
     from rarescene.workflows.evaluate import evaluate
-    from rarescene.workflows.prepared import decode, open_data
     from rarescene.workflows.report import build_report
     from rarescene.workflows.segment import segment_unet
     from rarescene.workflows.stats import stats
@@ -48,38 +53,60 @@ def demo(*, out: Path = Path("demo"), pairs: int = 400, seed: int = 0, quick: bo
     began = time.perf_counter()
     if not (WEIGHTS / "run.json").is_file():
         raise CheckpointError("the shipped weights are missing", "Install the package again.", WEIGHTS)
-    fresh_folder(out, False, "demo")
+    if out.is_dir() and any(out.iterdir()):
+        _only_a_demo(out)
+        say(
+            f"{out} holds a demo already, which is gone on with; for a new one, delete it or choose another --out."
+        )
     trained = read_record(WEIGHTS, "casdm")
-    data, settings = trained.data["spec"], trained.config
+    data = trained.data["spec"]
     training = replace(TRAINING, steps=20, validate_every=10, save_every=20) if quick else TRAINING
     pairs = 8 if quick else pairs
-    split = {key: settings[key] for key in ("split", "fractions", "split_seed")}
 
     CONSOLE.rule("1. Phantom scenes, and what is rare in them")
     stats(data)
-    source = open_data(data, settings["split"], settings["split_seed"], settings["fractions"])
+    source = open_as_in(trained)
     train = source.scenes.subset(source.split.train)
-    rare = [entry.name for entry in class_statistics(decode(train, 64, 64)).rare]
+    rare = ",".join(entry.name for entry in class_statistics(decode(train, 64, 64)).rare)
 
-    CONSOLE.rule(f"2. {pairs} synthetic pairs that show {', '.join(rare)}")
+    CONSOLE.rule(f"2. {pairs} synthetic pairs that show {rare.replace(',', ', ')}")
     sampling = SamplingConfig(steps=4 if quick else 20, precision="bf16", block=16)
-    synthesize(WEIGHTS, masks=data, out=out / "pairs", classes=",".join(rare), count=pairs, sampling=sampling, seed=seed)
+    made = out / "pairs"
+    synthesize(
+        WEIGHTS, masks=data, out=made, classes=rare, count=pairs, sampling=sampling, seed=seed, resume=True
+    )
 
-    for number, (name, strategy, synthetic) in enumerate((("without", "none", None), ("with", "offline", out / "pairs")), 3):
-        CONSOLE.rule(f"{number}. A U-Net {name} the synthetic pairs")
+    strategies: dict[StrategyName, Path | None] = {"none": None, "offline": made}
+    for number, (strategy, synthetic) in enumerate(strategies.items(), start=3):
+        CONSOLE.rule(f"{number}. A U-Net {'without' if synthetic is None else 'with'} the synthetic pairs")
         segment_unet(
-            data=data, out=out / name, strategy=strategy, synthetic=synthetic, training=training, seed=seed, **split
-        )  # fmt: skip
-        evaluate(out / name, data=data, quiet=True)
+            data=data,
+            out=out / strategy,
+            strategy=strategy,
+            synthetic=synthetic,
+            training=training,
+            seed=seed,
+            resume=True,
+            **source.options,
+        )
+        evaluate(out / strategy, data=data, quiet=True)
 
     CONSOLE.rule("5. Did it help?")
-    page = build_report(
-        [WEIGHTS, out / "pairs", out / "without", out / "with"], title="rarescene demo", classes=",".join(rare)
-    )
+    runs = [WEIGHTS, made, *(out / strategy for strategy in strategies)]
+    page = build_report(runs, title="rarescene demo", classes=rare)
     write_report(page, out / "report.html")
     CONSOLE.print(overlap_table(page.runs, page.classes, rare=page.rare))
     CONSOLE.print(comparison_table(page.comparisons))
     for one in page.comparisons:
         CONSOLE.print(verdict_text(verdict(one)))
     minutes = (time.perf_counter() - began) / 60
-    CONSOLE.print(f"{minutes:.1f} minutes. The page: {out / 'report.html'}. These are phantom figures, not surgical ones.")
+    say(
+        f"{minutes:.1f} minutes. The page: {out / 'report.html'}. These are phantom figures, not surgical ones."
+    )
+
+
+def _only_a_demo(out: Path) -> None:
+    """Refuse a folder that holds anything but an earlier demo."""
+    strange = sorted({entry.name for entry in out.iterdir()} - {"pairs", "none", "offline", "report.html"})
+    if strange:
+        raise ConfigError(f"is no folder of a demo: it holds {strange[0]}", "Choose another --out.", out)

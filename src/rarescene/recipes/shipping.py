@@ -15,27 +15,18 @@ from rarescene.recipes.demo import WEIGHTS
 
 def ship(run: Path, folder: Path = WEIGHTS) -> None:
     """Copy what a generator's run needs to draw, with its log and a model card, to `folder`."""
-    import torch
-
     from rarescene.generators import Casdm
-    from rarescene.reports import ModelCard, model_card, provenance
+    from rarescene.workflows.cards import write_generator_card
 
     record = read_record(run, "casdm")
     generator = Casdm.load(run / "model")
-    generator.network.to(torch.float16)
+    generator.network.half()
     generator.save(folder / "model")
     for name in ("run.json", "log.jsonl"):
         shutil.copyfile(run / name, folder / name)
-    card = ModelCard(
-        name="phantom_casdm",
-        kind="CASDM image generator",
-        summary="Draws 64² phantom scenes for masks of the 13 CholecSeg8k classes. It ships for the demo.",
-        provenance=provenance([record]),
-        phantom=True,
-        config=record.config["model"]["training"],
-        parameters=sum(weight.numel() for weight in generator.network.parameters()),
-    )
-    (folder / "README.md").write_text(model_card(card), encoding="utf-8")
+    size = sum(weight.numel() for weight in generator.network.parameters())
+    summary = "Draws 64² phantom scenes for masks of the 13 CholecSeg8k classes. It ships for the demo."
+    write_generator_card(folder, record, size, name="phantom_casdm", summary=summary)
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ class RunScores:
     sample_mean: MeanScore
     sample_median: MeanScore
     seeds: tuple[int, ...] = ()
-    stride: int = 1
+    stride: float = 1
     confusion: tuple[tuple[int, ...], ...] | None = None
     notes: tuple[str, ...] = ()
 

@@ -29,7 +29,7 @@ def run_scores(
     *,
     recordings: Mapping[str, Mapping[str, Any]] | None = None,
     seeds: Sequence[int] = (),
-    stride: int = 1,
+    stride: float = 1,
 ) -> RunScores:
     """Return the scores of a run from the JSON of `OverlapScores.to_dict`.
 
@@ -74,7 +74,7 @@ def strategy_scores(
     overlap: Mapping[str, Any],
     *,
     recordings: Mapping[str, Sequence[Mapping[str, Mapping[str, Any]]]] | None = None,
-    stride: int = 1,
+    stride: float = 1,
 ) -> tuple[RunScores, ...]:
     """Return one column a strategy, each score averaged over seeds, with its interval over recordings.
 

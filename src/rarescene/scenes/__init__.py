@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from rarescene.scenes.datasets.propose import propose_class_table as propose_class_table
     from rarescene.scenes.faults import Fault as Fault
     from rarescene.scenes.padding import cut_back as cut_back
-    from rarescene.scenes.padding import pad_to_multiple as pad_to_multiple
+    from rarescene.scenes.padding import pad_images as pad_images
+    from rarescene.scenes.padding import pad_masks as pad_masks
     from rarescene.scenes.rasters import read_image as read_image
     from rarescene.scenes.rasters import write_image as write_image
     from rarescene.scenes.rasters import write_mask as write_mask
@@ -80,7 +81,8 @@ __all__, __getattr__, __dir__ = open_door(
         "merge": "store",
         "open_scenes": "datasets.opening",
         "open_set": "store",
-        "pad_to_multiple": "padding",
+        "pad_images": "padding",
+        "pad_masks": "padding",
         "phantom_scenes": "datasets.phantom.dataset",
         "propose_class_table": "datasets.propose",
         "read_image": "rasters",

@@ -1,4 +1,4 @@
-"""Sizes that a network's strides divide: batches are padded, and what comes out is cut back."""
+"""Sizes that a network's strides divide: batches are padded at the right and at the bottom, and cut back after."""
 
 from __future__ import annotations
 
@@ -6,25 +6,23 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def pad_to_multiple(
-    images: Tensor | None, masks: Tensor | None, multiple: int, ignore_index: int = 255
-) -> tuple[Tensor | None, Tensor | None]:
-    """Pad a batch at the right and at the bottom until `multiple` divides both sides.
+def pad_images(images: Tensor, multiple: int) -> Tensor:
+    """Return images `(B, C, H, W)` continued by reflection until `multiple` divides both sides.
 
-    Images `(B, C, H, W)` are continued by reflection, or by their last row and column where they are smaller
-    than the padding; masks `(B, H, W)` by the ignore index. `cut_back` undoes it.
+    Where an image is smaller than the padding, its last row and column are repeated instead.
     """
-    if images is not None:
-        down, right = -images.shape[-2] % multiple, -images.shape[-1] % multiple
-        if down or right:
-            enough = down < images.shape[-2] and right < images.shape[-1]
-            images = F.pad(images, (0, right, 0, down), mode="reflect" if enough else "replicate")
-    if masks is not None:
-        down, right = -masks.shape[-2] % multiple, -masks.shape[-1] % multiple
-        masks = F.pad(masks, (0, right, 0, down), value=ignore_index)
-    return images, masks
+    height, width = images.shape[-2:]
+    down, right = -height % multiple, -width % multiple
+    enough = down < height and right < width
+    return F.pad(images, (0, right, 0, down), mode="reflect" if enough else "replicate")
+
+
+def pad_masks(masks: Tensor, multiple: int, ignore_index: int = 255) -> Tensor:
+    """Return masks `(B, H, W)` continued by the ignore index until `multiple` divides both sides."""
+    height, width = masks.shape[-2:]
+    return F.pad(masks, (0, -width % multiple, 0, -height % multiple), value=ignore_index)
 
 
 def cut_back(batch: Tensor, height: int, width: int) -> Tensor:
-    """Return the batch `(…, H, W)` without what `pad_to_multiple` added."""
+    """Return the batch `(…, H, W)` without its padding."""
     return batch[..., :height, :width]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
 from rarescene.foundation.errors import ConfigError
+from rarescene.training.config import TrainingConfig
 
 SegFormerSize = Literal["tiny", "b0", "b1", "b2"]
 
@@ -103,37 +104,18 @@ def output_cell(config: SegmenterConfig) -> float:
             return 1.0
 
 
-@dataclass(frozen=True)
-class TrainingDefaults:
-    """A training that suits a segmenter from scratch: AdamW, a linear warm-up, then a cosine to zero.
-
-    Attributes:
-        lr: peak learning rate.
-        weight_decay: of AdamW.
-        warmup: optimiser steps of the linear warm-up.
-        batch: scenes a step.
-        steps: optimiser steps; enough for a few dozen frames of one recording, while a data set of many
-            recordings deserves more.
-        clip: largest gradient norm.
-    """
-
-    lr: float
-    weight_decay: float = 0.01
-    warmup: int = 40
-    batch: int = 8
-    steps: int = 400
-    clip: float = 1.0
-
-
-def training_defaults(config: SegmenterConfig) -> TrainingDefaults:
-    """Return the training to start from."""
+def training_defaults(config: SegmenterConfig) -> TrainingConfig:
+    """Return the training from scratch to start from: AdamW, a linear warm-up, then a cosine to zero."""
+    usual = TrainingConfig(
+        steps=1500, weight_decay=0.01, warmup_steps=40, decay="cosine", ema_decay=0.99, validate_every=250
+    )
     match config:
         case SegFormerConfig(size="tiny"):
-            return TrainingDefaults(lr=2e-3)
+            return replace(usual, learning_rate=2e-3, batch_size=8)
         case SegFormerConfig():
-            return TrainingDefaults(lr=5e-4)
+            return replace(usual, learning_rate=5e-4, batch_size=8)
         case UNetConfig():
-            return TrainingDefaults(lr=3e-3)
+            return replace(usual, learning_rate=3e-3, batch_size=16)
 
 
 def _check_dice(weight: float) -> None:

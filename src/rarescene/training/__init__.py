@@ -8,6 +8,7 @@ __all__, __getattr__, __dir__ = open_door(
     __name__,
     {
         "Fitted": "loop",
+        "LOG": "loop",
         "Learner": "loop",
         "SceneBatches": "batches",
         "TrainingConfig": "config",
@@ -25,4 +26,4 @@ if TYPE_CHECKING:
     from rarescene.training.batches import SceneBatches, to_images, to_masks, to_pixels
     from rarescene.training.checkpoints import load_weights, save_tensors
     from rarescene.training.config import TrainingConfig
-    from rarescene.training.loop import Fitted, Learner, fit, learning_rate
+    from rarescene.training.loop import LOG, Fitted, Learner, fit, learning_rate

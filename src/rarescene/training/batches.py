@@ -78,7 +78,9 @@ class SceneBatches:
         epochs, places = np.divmod(places, len(self.scenes))
         drawn = np.empty(self.batch_size, np.int64)
         for epoch in np.unique(epochs):
-            order = np.random.default_rng(derive_seed(self.seed, "epoch", int(epoch))).permutation(self.scenes)
+            order = np.random.default_rng(derive_seed(self.seed, "epoch", int(epoch))).permutation(
+                self.scenes
+            )
             drawn[epochs == epoch] = order[places[epochs == epoch]]
         return drawn
 

@@ -14,14 +14,22 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from rarescene.foundation.errors import CheckpointError, DataError
-from rarescene.foundation.files import read_json, write_json
+from rarescene.foundation.files import atomic, read_json, write_json
 
+_EARLIER = "Restore the file, or go on from an earlier checkpoint by deleting this one's folder."
 _STEP = re.compile(r"step_(\d{8})$")
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write named tensors as one safetensors file."""
-    save_file({name: value.detach().contiguous().cpu().clone() for name, value in tensors.items()}, path)
+    """Write named tensors as one safetensors file, whole or not at all. A failing write is a `DataError`."""
+    with atomic(path) as temporary:
+        try:
+            save_file(
+                {name: value.detach().contiguous().cpu().clone() for name, value in tensors.items()},
+                temporary,
+            )
+        except SafetensorError as error:  # the library's word for a full disk
+            raise OSError(str(error)) from error
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -29,8 +37,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        remedy = "Restore the file, or go on from an earlier checkpoint by deleting this one's folder."
-        raise CheckpointError(f"weights are missing or damaged ({error})", remedy, path) from error
+        raise CheckpointError(f"weights are missing or damaged ({error})", _EARLIER, path) from error
 
 
 def load_weights(module: nn.Module, path: Path) -> None:
@@ -39,7 +46,9 @@ def load_weights(module: nn.Module, path: Path) -> None:
         module.load_state_dict(load_tensors(path))
     except RuntimeError as error:
         remedy = "Use the configuration that the weights were trained with; it lies in the same run folder."
-        raise CheckpointError(f"the weights do not fit the network ({str(error).splitlines()[-1].strip()})", remedy, path) from error
+        raise CheckpointError(
+            f"the weights do not fit the network ({str(error).splitlines()[-1].strip()})", remedy, path
+        ) from error
 
 
 def save_checkpoint(folder: Path, step: int, modules: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer,
@@ -49,34 +58,51 @@ def save_checkpoint(folder: Path, step: int, modules: Mapping[str, nn.Module], o
     partial = folder / f".partial-{place.name}"
     try:
         shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
         for name, module in modules.items():
             save_tensors(module.state_dict(), partial / f"{name}.safetensors")
         moments = optimiser.state_dict()["state"]
-        tensors = {f"{index}.{key}": torch.as_tensor(value) for index, entry in moments.items() for key, value in entry.items()}
+        tensors = {
+            f"{index}.{key}": torch.as_tensor(value)
+            for index, entry in moments.items()
+            for key, value in entry.items()
+        }
         save_tensors(tensors, partial / "optimiser.safetensors")
         write_json(partial / "state.json", {"step": step, **state})
         shutil.rmtree(place, ignore_errors=True)
         partial.rename(place)
-    except OSError as error:
+    except (OSError, DataError) as error:
         shutil.rmtree(partial, ignore_errors=True)
         remedy = "Free some space and add --resume; the checkpoints before this one are whole."
-        raise DataError(f"the checkpoint could not be written ({error.strerror or error})", remedy, place) from error
+        raise DataError(f"the checkpoint could not be written ({_reason(error)})", remedy, place) from error
     for old in checkpoints(folder)[:-keep]:
-        shutil.rmtree(old)
+        shutil.rmtree(old, ignore_errors=True)
     return place
 
 
-def load_checkpoint(place: Path, modules: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer) -> dict[str, Any]:
-    """Take up a checkpoint and return its JSON state, which holds at least `step`."""
+def _reason(error: OSError | DataError) -> str:
+    cause = error.__cause__ if isinstance(error, DataError) else error
+    return str(getattr(cause, "strerror", None) or cause)
+
+
+def load_checkpoint(
+    place: Path, modules: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer
+) -> dict[str, Any]:
+    """Take up a checkpoint and return its JSON state, which holds at least `step`.
+
+    Raises:
+        CheckpointError: a file is missing or damaged, or belongs to another network.
+    """
     for name, module in modules.items():
         load_weights(module, place / f"{name}.safetensors")
     moments: dict[int, dict[str, Tensor]] = {}
     for name, value in load_tensors(place / "optimiser.safetensors").items():
-        index, key = name.split(".", 1)
+        index, _, key = name.partition(".")
         moments.setdefault(int(index), {})[key] = value
     optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
-    return dict(read_json(place / "state.json"))
+    state = read_json(place / "state.json")
+    if not isinstance(state, dict) or not isinstance(state.get("step"), int):
+        raise CheckpointError("is not the state of a checkpoint", _EARLIER, place / "state.json")
+    return state
 
 
 def checkpoints(folder: Path) -> list[Path]:

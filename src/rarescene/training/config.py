@@ -21,8 +21,10 @@ class TrainingConfig:
         decay: what the learning rate does after the warm-up: stay, or fall to 0 along a cosine or a line.
         gradient_clip: largest norm of the gradient; larger ones are scaled down.
         ema_decay: decay of the exponential moving average of the weights; 0 keeps the last weights instead.
-        mixed_precision: numbers used in the forward pass; weights and optimiser stay in float32.
-        accumulate: parts a batch is cut into where the device's memory is small; the result is the same.
+        mixed_precision: numbers used in the forward pass; weights and optimiser stay in float32. "fp16" is for GPUs; on a
+            processor it is computed as "no".
+        accumulate: parts a batch is cut into where the device's memory is small; a loss that is a mean over scenes gives
+            the same result.
         log_every: steps between two lines of the log.
         save_every: steps between two checkpoints.
         keep: how many checkpoints stay on disk.
@@ -51,8 +53,12 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "accumulate", "log_every", "save_every", "keep"):
             if getattr(self, name) < 1:
-                raise ConfigError(f"training.{name} is {getattr(self, name)}", f"Set training.{name} to 1 or more.")
+                raise ConfigError(
+                    f"training.{name} is {getattr(self, name)}", f"Set training.{name} to 1 or more."
+                )
         if not self.learning_rate > 0:
-            raise ConfigError(f"training.learning_rate is {self.learning_rate}", "Set it above 0, for instance 1e-4.")
+            raise ConfigError(
+                f"training.learning_rate is {self.learning_rate}", "Set it above 0, for instance 1e-4."
+            )
         if not 0 <= self.ema_decay < 1:
             raise ConfigError(f"training.ema_decay is {self.ema_decay}", "Set it from 0 (off) to below 1.")

@@ -4,7 +4,6 @@ resumed ends with the same weights as one that was not, and several ranks follow
 from __future__ import annotations
 
 import copy
-import json
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -16,14 +15,24 @@ from typing import Any, Protocol
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from torch import Tensor, nn
 
 from rarescene.foundation.errors import CheckpointError, ConfigError, TrainingError
+from rarescene.foundation.files import append_json_line, read_json_lines, write_json_lines
 from rarescene.foundation.protocols import Batch
 from rarescene.foundation.seeds import derive_seed
 from rarescene.training.checkpoints import checkpoints, load_checkpoint, save_checkpoint
 from rarescene.training.config import TrainingConfig
+
+LOG = "log.jsonl"
 
 DrawBatch = Callable[[int, int, int], Batch]
 
@@ -65,6 +74,11 @@ class Fitted:
     log: list[dict[str, float]]
     seconds: float
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The last value of every scalar that was logged."""
+        return {name: value for line in self.log for name, value in line.items()}
+
 
 def fit(
     learner: Learner,
@@ -91,8 +105,10 @@ def fit(
         keeper: saved and resumed with the checkpoints.
 
     Raises:
-        ConfigError: the batch cannot be dealt evenly to the ranks and accumulation parts.
-        CheckpointError: `folder` holds checkpoints, and `resume` is false.
+        ConfigError: the batch cannot be dealt evenly to the ranks and accumulation parts, or the run that is resumed went
+            beyond `config.steps`.
+        CheckpointError: `folder` holds checkpoints and `resume` is false, or the newest checkpoint is damaged.
+        DataError: the log or a checkpoint cannot be written.
         TrainingError: the loss is no longer finite; the last good checkpoint is named.
     """
     AcceleratorState._reset_state()  # one process may train several networks, each in its own precision
@@ -104,7 +120,9 @@ def fit(
     share = config.batch_size // parts
     places = folder / "checkpoints"
     if checkpoints(places) and not resume:
-        raise CheckpointError("holds an earlier run", "Add --resume to go on with it, or choose another --out.", folder)
+        raise CheckpointError(
+            "holds an earlier run", "Add --resume to go on with it, or choose another --out.", folder
+        )
 
     memory = torch.channels_last if config.channels_last else torch.contiguous_format
     learner.to(accelerator.device, memory_format=memory)  # type: ignore[call-overload]
@@ -113,20 +131,32 @@ def fit(
     optimiser = torch.optim.AdamW(weights, lr=config.learning_rate, weight_decay=config.weight_decay)
     kept = {"learner": learner, "average": average}
     first = 0
+    sums: dict[str, list[Tensor]] = {}  # scalars since the last line of the log
     if resume and (found := checkpoints(places)):
         state = load_checkpoint(found[-1], kept, optimiser)
-        first = int(state["step"])
+        first = state["step"]
+        if first > config.steps:
+            remedy = f"Set training.steps to {first} or more, or choose another --out."
+            raise ConfigError(
+                f"the run is at step {first}, beyond training.steps {config.steps}", remedy, folder
+            )
         if keeper is not None:
-            keeper.load_state_dict(state["keeper"])
-    log = _Log(folder / "log.jsonl", first, accelerator.is_main_process)
+            keeper.load_state_dict(state.get("keeper", {}))
+        if accelerator.scaler is not None and "scaler" in state:
+            accelerator.scaler.load_state_dict(state["scaler"])
+        sums = {
+            name: list(torch.tensor(values, device=accelerator.device))
+            for name, values in state.get("sums", {}).items()
+        }
+    log = _Log(folder / LOG, first, accelerator.is_main_process)
 
     if config.compile:
         learner.network.compile()
     model, optimiser = accelerator.prepare(learner, optimiser)
     model.train()
-    sums: dict[str, list[Tensor]] = {}
     finite = torch.ones((), dtype=torch.bool, device=accelerator.device)
     began = since = time.perf_counter()
+    timed_from = first
 
     with _progress(accelerator.is_main_process) as bar:
         task = bar.add_task(label, total=config.steps, completed=first, note="")
@@ -146,7 +176,10 @@ def fit(
                 for name, value in scalars.items():
                     sums.setdefault(name, []).append(value.detach().float())
                 finite &= torch.isfinite(scalars["loss"].detach())
-            sums.setdefault("gradient", []).append(accelerator.clip_grad_norm_(weights, config.gradient_clip).detach())
+            norm = accelerator.clip_grad_norm_(weights, config.gradient_clip).detach()
+            sums.setdefault("gradient", []).append(norm)
+            if accelerator.scaler is None:  # a scaler leaves out steps whose gradient overflowed
+                finite &= torch.isfinite(norm)
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
             _average(average, learner.network, step, config.ema_decay)
@@ -159,16 +192,26 @@ def fit(
                 raise _not_finite(done, folder, places)
             if due_log:
                 now = time.perf_counter()
-                line = {name: float(accelerator.reduce(torch.stack(found).mean(), "mean")) for name, found in sums.items()}
-                speed = len(sums["gradient"]) * config.batch_size / (now - since)
+                line = {
+                    name: float(accelerator.reduce(torch.stack(found).mean(), "mean"))
+                    for name, found in sums.items()
+                }
+                speed = (done - timed_from) * config.batch_size / (now - since)
                 log.add({"step": done, **line, "lr": learning_rate(config, step), "scenes_per_second": speed})
                 bar.update(task, note=f"loss {line['loss']:.4f}  {speed:.0f} scenes/s")
-                sums, since = {}, now
+                sums, since, timed_from = {}, now, done
             if validate is not None and config.validate_every and done % config.validate_every == 0:
+                paused = time.perf_counter()
                 log.add({"step": done, **validate(done, average)})
-                since = time.perf_counter()
+                since += time.perf_counter() - paused
             if due_save and accelerator.is_main_process:
-                extra = {"keeper": keeper.state_dict()} if keeper is not None else {}
+                extra: dict[str, Any] = {
+                    "sums": {name: torch.stack(found).tolist() for name, found in sums.items()}
+                }
+                if keeper is not None:
+                    extra["keeper"] = keeper.state_dict()
+                if accelerator.scaler is not None:
+                    extra["scaler"] = accelerator.scaler.state_dict()
                 save_checkpoint(places, done, kept, optimiser, extra, config.keep)
             if due_save:
                 accelerator.wait_for_everyone()
@@ -205,7 +248,13 @@ def _to_device(batch: Batch, device: torch.device, memory: torch.memory_format) 
 
 
 def _progress(shown: bool) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     return Progress(*columns, TextColumn("{task.fields[note]}"), disable=not shown)
 
 
@@ -220,15 +269,14 @@ class _Log:
     """`log.jsonl`: one line a report. A resumed run drops the lines after its checkpoint and goes on."""
 
     def __init__(self, path: Path, first: int, writes: bool) -> None:
-        self.path, self.writes, self.lines = path, writes, []
-        if first and path.is_file():
-            self.lines = [line for line in map(json.loads, path.read_text().splitlines()) if line["step"] <= first]
+        self.path, self.writes = path, writes
+        self.lines = [line for line in read_json_lines(path) if line["step"] <= first] if first else []
         if writes:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("".join(json.dumps(line) + "\n" for line in self.lines))
+            write_json_lines(path, self.lines)
 
-    def add(self, line: dict[str, float]) -> None:
-        self.lines.append(line)
+    def add(self, line: Mapping[str, float]) -> None:
+        """Add what is finite: an overflow of fp16, which the scaler handles, has no number in JSON."""
+        known = {name: value for name, value in line.items() if math.isfinite(value)}
+        self.lines.append(known)
         if self.writes:
-            with self.path.open("a") as file:
-                file.write(json.dumps(line) + "\n")
+            append_json_line(self.path, known)

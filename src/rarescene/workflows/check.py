@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.files import write_json
-from rarescene.workflows.prepared import CONSOLE, progress
+from rarescene.workflows.prepared import CONSOLE, progress, say
 
 
 def check(data: str, *, group_by: str | None = None, write_classes: bool = False) -> int:
@@ -20,25 +20,32 @@ def check(data: str, *, group_by: str | None = None, write_classes: bool = False
         write_classes: for a folder without classes.json: write the one that is proposed, to be edited.
     """
     from rarescene.reports import faults_table
-    from rarescene.scenes import propose_class_table, scan
+    from rarescene.scenes import scan
 
     if write_classes:
-        _write_proposal(data, propose_class_table)
+        _write_proposal(data)
     with progress("checking") as advance:
         found = scan(data, group_by=group_by, progress=advance)
     CONSOLE.print(faults_table(found.faults, found.notes))
     if found.scenes is not None:
         scenes = found.scenes
-        CONSOLE.print(f"{len(scenes)} sound scenes of {len(scenes.groups)} recordings; licence: {scenes.licence}")
+        say(f"{len(scenes)} sound scenes of {len(scenes.groups)} recordings; licence: {scenes.licence}")
     return 1 if found.faults else 0
 
 
-def _write_proposal(data: str, propose: object) -> None:
+def _write_proposal(data: str) -> None:
+    from rarescene.scenes import propose_class_table
+
     name, _, path = data.partition(":")
-    target = Path(path) / "classes.json"
+    folder = Path(path).expanduser()
+    target = folder / "classes.json"
     if name != "folder":
-        raise ConfigError(f"--write-classes is for folder:PATH, not for {data!r}", "Leave --write-classes out.")
+        raise ConfigError(
+            f"--write-classes is for folder:PATH, not for {data!r}", "Leave --write-classes out."
+        )
+    if not folder.is_dir():
+        raise ConfigError("is not a folder", "Check the path of the data.", folder)
     if target.exists():
-        raise ConfigError(f"{target} exists already", "Edit it, or delete it to have another one proposed.")
-    write_json(target, propose(Path(path)))  # type: ignore[operator]
-    CONSOLE.print(f"wrote {target}: give the classes their names, then check again")
+        raise ConfigError("exists already", "Edit it, or delete it to have another one proposed.", target)
+    write_json(target, propose_class_table(folder))
+    say(f"wrote {target}: give the classes their names, then check again")

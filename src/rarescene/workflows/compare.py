@@ -13,14 +13,22 @@ from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.files import write_json
 from rarescene.scenes import ClassTable
 from rarescene.workflows.evaluate import read_metrics
-from rarescene.workflows.prepared import CONSOLE
+from rarescene.workflows.prepared import CONSOLE, class_ids, say
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Scored runs, by strategy and seed."""
+    """Scored runs of one class table.
+
+    Attributes:
+        metrics: strategy → seed → what `evaluate` wrote.
+        runs: strategy → seed → folder of the run.
+        table: the class table.
+        equal_steps: whether all had the same optimiser steps, batch size and image size.
+    """
 
     metrics: dict[str, dict[int, dict[str, Any]]]
+    runs: dict[str, dict[int, Path]]
     table: ClassTable
     equal_steps: bool
 
@@ -29,7 +37,9 @@ class Scored:
         """Names of the strategies, in the order in which their runs were given."""
         return list(self.metrics)
 
-    def compared(self, baseline: str, rare: Sequence[str], score: Literal["iou", "dice"] = "iou") -> ComparisonTable:
+    def compared(
+        self, baseline: str, rare: Sequence[str], score: Literal["iou", "dice"] = "iou"
+    ) -> ComparisonTable:
         """Return every strategy against the baseline."""
         runs = {
             strategy: {
@@ -68,7 +78,7 @@ def compare(
     CONSOLE.print(comparison_table(comparisons(found.to_dict(), equal_steps=scored.equal_steps)))
     if out is not None:
         write_json(out, found.to_dict())
-        CONSOLE.print(f"written to {out}")
+        say(f"written to {out}")
 
 
 def read_scored(runs: Sequence[Path]) -> Scored:
@@ -78,25 +88,29 @@ def read_scored(runs: Sequence[Path]) -> Scored:
         ConfigError: two runs are of the same strategy and seed, or of different class tables.
     """
     metrics: dict[str, dict[int, dict[str, Any]]] = {}
-    tables, budgets = [], set()
-    segmenters = {str(read_metrics(run)["segmenter"]) for run in runs}
-    for run in runs:
-        one = read_metrics(run)
-        name = one["strategy"] if len(segmenters) == 1 else f"{one['segmenter']} {one['strategy']}"
-        if one["seed"] in metrics.setdefault(name, {}):
+    folders: dict[str, dict[int, Path]] = {}
+    found = [(run, read_metrics(run)) for run in runs]
+    segmenters = {one["segmenter"] for _, one in found}
+    for run, one in found:
+        name, seed = (
+            one["strategy"] if len(segmenters) == 1 else f"{one['segmenter']} {one['strategy']}",
+            one["seed"],
+        )
+        if seed in metrics.setdefault(name, {}):
             remedy = "Give each run once, and train further runs with another --seed."
-            raise ConfigError(f"two runs are of strategy {name!r} and seed {one['seed']}", remedy)
-        metrics[name][one["seed"]] = one
-        tables.append(ClassTable.from_dict(one["classes"]))
-        budgets.add((one["steps"], one["batch_size"]))
+            raise ConfigError(f"two runs are of strategy {name!r} and seed {seed}", remedy, run)
+        metrics[name][seed] = one
+        folders.setdefault(name, {})[seed] = run
+    tables = [ClassTable.from_dict(one["classes"]) for _, one in found]
     if len({table.fingerprint for table in tables}) != 1:
         raise ConfigError("the runs have different class tables", "Compare runs on the same data.")
-    return Scored(metrics, tables[0], len(budgets) == 1)
+    budgets = {(one["steps"], one["batch_size"], *one["size"]) for _, one in found}
+    return Scored(metrics, folders, tables[0], len(budgets) == 1)
 
 
 def rare_classes(scored: Scored, classes: str) -> list[str]:
     """Return the classes named, or those that fewer than a tenth of the test frames show."""
     if classes:
-        return [scored.table.names[index] for index in scored.table.ids_of(classes.split(","))]
+        return [scored.table.names[index] for index in class_ids(scored.table, classes)]
     first = next(iter(next(iter(scored.metrics.values())).values()))["scores"]
     return [entry["name"] for entry in first["classes"] if 0 < entry["frames"] < 0.1 * first["frames"]]

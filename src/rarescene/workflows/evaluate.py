@@ -2,23 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from rarescene.foundation.configs import config_from
 from rarescene.foundation.errors import CheckpointError, DataError
 from rarescene.foundation.files import read_json, write_json
-from rarescene.foundation.run_record import read_record
-from rarescene.workflows.prepared import CONSOLE, open_data, progress
+from rarescene.foundation.run_record import RunRecord, read_record
+from rarescene.workflows.cards import write_segmenter_card
+from rarescene.workflows.prepared import CONSOLE, open_as_in, open_unsplit, progress, say
+
+if TYPE_CHECKING:
+    from rarescene.reports import RunScores
 
 METRICS = "metrics.json"
+"""What `evaluate` found on the test recordings of real data, in the run's folder."""
+
+_FIELDS = {
+    "segmenter",
+    "strategy",
+    "seed",
+    "steps",
+    "batch_size",
+    "size",
+    "data",
+    "classes",
+    "scores",
+    "recordings",
+}
 
 
 def evaluate(
     run: Path,
     *,
     data: str,
-    part: str = "test",
+    part: Literal["test", "validation", "all"] = "test",
     split: str | None = None,
+    group_by: str | None = None,
     at: Literal["native", "run"] = "native",
     out: Path | None = None,
     quiet: bool = False,
@@ -27,28 +48,32 @@ def evaluate(
 
     Args:
         run: folder of a `rarescene segment` run.
-        data: NAME:PATH or a YAML file; `set:PATH` scores on a synthetic set.
+        data: NAME:PATH or a YAML file; `set:PATH` scores on all of a synthetic set, which is not split.
         part: part of the split to score on: test, validation or all.
-        split: how DATA is split; by default as the run's data were, and not at all for a synthetic set.
+        split: how DATA is split; by default as the run's data were.
+        group_by: regular expression that tells the recordings of a folder apart; by default the run's.
         at: score at the masks' own resolution, or at that of the run's images.
-        out: the JSON file to write; RUN/metrics.json by default.
+        out: the JSON file to write; by default RUN/metrics.json for the test part of real data, and a name that tells
+            the part or the set for anything else.
         quiet: write the file and print no table.
+
+    Raises:
+        LeakError: the segmenter saw recordings that it would be scored on.
     """
     import numpy as np
     import torch
     import torch.nn.functional as F
 
     from rarescene.evaluation import OverlapMeter
-    from rarescene.reports import overlap_table, run_scores
+    from rarescene.reports import overlap_table
     from rarescene.scenes import resize_image, resize_mask
     from rarescene.segmenters import load_segmenter
     from rarescene.training import to_images
 
     trained = read_record(run, "segmenter")
     settings = trained.config
-    source = open_data(
-        data, split or settings["split"], settings["split_seed"], settings["fractions"], settings["group_by"]
-    )
+    synthetic = data.startswith("set:")
+    source = open_unsplit(data) if synthetic else open_as_in(trained, data, split=split, group_by=group_by)
     table = source.scenes.classes
     network, _ = load_segmenter(run / "model", table)
     chosen = source.part(part)
@@ -67,28 +92,66 @@ def evaluate(
             probabilities = network.predict(image)
             mask = scene.mask if at == "native" else resize_mask(scene.mask, height, width)
             if probabilities.shape[-2:] != mask.shape:
-                probabilities = F.interpolate(probabilities, size=mask.shape, mode="bilinear", align_corners=False)
+                probabilities = F.interpolate(
+                    probabilities, size=mask.shape, mode="bilinear", align_corners=False
+                )
             meter.update(probabilities.argmax(1).cpu(), mask[None].astype(np.int64), [scene.record.group])
             advance(done, len(chosen))
 
     scores = meter.result()
-    path = out or run / METRICS
     metrics = {
         "segmenter": settings["segmenter"], "strategy": settings["strategy"], "seed": trained.seed,
         "steps": settings["training"]["steps"], "batch_size": settings["training"]["batch_size"],
+        "size": [height, width],
         "data": source.describe() | {"part": part, "at": at}, "classes": table.to_dict(),
         "scores": scores.to_dict(),
         "recordings": {name: overlap.to_dict() for name, overlap in meter.recordings.items()},
     }  # fmt: skip
+    usual = (
+        METRICS
+        if not synthetic and part == "test"
+        else f"metrics_{source.scenes.name if synthetic else part}.json"
+    )
+    path = out or run / usual
     write_json(path, metrics)
-    if quiet:
-        return
-    CONSOLE.print(overlap_table([run_scores(run.name, metrics["scores"])], table))
-    CONSOLE.print(f"written to {path}")
+    column = scores_of_run(run.resolve().name, trained, metrics)
+    if path == run / METRICS:
+        write_segmenter_card(run, trained, sum(weight.numel() for weight in network.parameters()), column)
+    if not quiet:
+        CONSOLE.print(overlap_table([column], table))
+        say(f"written to {path}")
 
 
 def read_metrics(run: Path) -> dict[str, Any]:
-    """Return what `evaluate` wrote in a run folder. Raises `CheckpointError` when it has not been called yet."""
+    """Return what `evaluate` wrote in a run folder.
+
+    Raises:
+        CheckpointError: it has not been called yet, or the file is damaged.
+    """
+    again = f"rarescene evaluate {run} --data DATA"
     if not (run / METRICS).is_file():
-        raise CheckpointError("has not been scored yet", f"First: rarescene evaluate {run} --data DATA", run)
-    return dict(read_json(run / METRICS))
+        raise CheckpointError("has not been scored yet", f"First: {again}", run)
+    metrics = read_json(run / METRICS)
+    if not isinstance(metrics, dict) or not metrics.keys() >= _FIELDS:
+        raise CheckpointError("does not hold the scores of a run", f"Write it again: {again}", run / METRICS)
+    return metrics
+
+
+def scores_of_run(name: str, record: RunRecord, metrics: Mapping[str, Any]) -> RunScores:
+    """Return the column of a scored run, headed by `name`, for tables, pages and cards."""
+    from rarescene.reports import run_scores
+
+    return run_scores(
+        name,
+        metrics["scores"],
+        recordings=metrics["recordings"],
+        seeds=[record.seed],
+        stride=cell_of_run(record),
+    )
+
+
+def cell_of_run(record: RunRecord) -> float:
+    """Return the side of a segmenter's output cell, in pixels of the images that it sees."""
+    from rarescene.segmenters import SEGMENTERS, output_cell
+
+    return output_cell(config_from(SEGMENTERS[record.config["segmenter"]], record.config["model"]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from rarescene.workflows.prepared import CONSOLE, progress
+from rarescene.workflows.prepared import progress, say
 
 
 def phantom(
@@ -35,8 +35,10 @@ def phantom(
     """
     from rarescene.scenes import PhantomConfig, write_phantom
 
-    config = PhantomConfig(videos=videos, frames=frames, height=height or size, width=width or size, seed=seed)
+    config = PhantomConfig(
+        videos=videos, frames=frames, height=height or size, width=width or size, seed=seed
+    )
     with progress("phantom scenes") as advance:
         write_phantom(config, out, layout, progress=advance)
     kind = "cholecseg8k" if layout == "cholecseg8k" else "folder"
-    CONSOLE.print(f"{videos * frames} phantom scenes in {out}; name them {kind}:{out}")
+    say(f"{videos * frames} phantom scenes in {out}; name them {kind}:{out}")

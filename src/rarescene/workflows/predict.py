@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from rarescene.foundation.errors import DataError
+from rarescene.foundation.errors import ConfigError, DataError
 from rarescene.foundation.run_record import read_record
-from rarescene.workflows.prepared import CONSOLE, progress
+from rarescene.workflows.prepared import progress, say
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
@@ -29,14 +30,13 @@ def predict(run: Path, images: Path, *, out: Path, opacity: float = 0.45) -> Non
     from rarescene.segmenters import load_segmenter
     from rarescene.training import to_images
 
+    if not 0 <= opacity <= 1:
+        raise ConfigError(f"opacity is {opacity}", "Give a number from 0 to 1.")
     settings = read_record(run, "segmenter").config
-    files = [images] if images.is_file() else sorted(f for f in images.rglob("*") if f.suffix.lower() in ENDINGS)
-    if not files:
-        raise DataError("holds no image", f"Give an image, or a folder of {', '.join(ENDINGS)} files.", images)
+    root, files = _listed(images)
     network, table = load_segmenter(run / "model")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network.to(device)
-    root = images.parent if images.is_file() else images
     with progress("predicting") as advance:
         for done, file in enumerate(files, start=1):
             image = read_image(file)
@@ -50,4 +50,28 @@ def predict(run: Path, images: Path, *, out: Path, opacity: float = 0.45) -> Non
             write_mask(out / "masks" / place, mask, table)
             write_image(out / "overlays" / place, blend.round().astype(np.uint8))
             advance(done, len(files))
-    CONSOLE.print(f"{len(files)} masks in {out / 'masks'}, overlays in {out / 'overlays'}")
+    say(f"{len(files)} masks in {out / 'masks'}, overlays in {out / 'overlays'}")
+
+
+def _listed(images: Path) -> tuple[Path, Sequence[Path]]:
+    """Return a root and the images under it.
+
+    Raises:
+        DataError: there is none, or two of them would get a mask of the same name.
+    """
+    if images.is_file():
+        return images.parent, [images]
+    files = sorted(
+        file for file in images.rglob("*") if file.suffix.lower() in ENDINGS and not file.name.startswith(".")
+    )
+    if not files:
+        raise DataError(
+            "holds no image", f"Give an image, or a folder of {', '.join(ENDINGS)} files.", images
+        )
+    first: dict[Path, Path] = {}
+    for file in files:
+        if (other := first.setdefault(file.with_suffix(""), file)) != file:
+            raise DataError(
+                f"has the same name as {other.name}", "Rename one of them: masks are named like images.", file
+            )
+    return images, files

@@ -2,24 +2,46 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rarescene.foundation.errors import ConfigError
+from rarescene.foundation.files import read_json_lines
 from rarescene.foundation.run_record import RunRecord, read_record
 from rarescene.scenes import ClassTable, SceneSet, open_scenes
-from rarescene.workflows.compare import rare_classes, read_scored
-from rarescene.workflows.evaluate import read_metrics
-from rarescene.workflows.prepared import CONSOLE, Data, decode, open_data, progress
+from rarescene.workflows.compare import Scored, rare_classes, read_scored
+from rarescene.workflows.evaluate import cell_of_run, read_metrics, scores_of_run
+from rarescene.workflows.prepared import (
+    CONSOLE,
+    Data,
+    class_ids,
+    decode,
+    is_phantom,
+    open_as_in,
+    progress,
+    say,
+)
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from rarescene.reports import Comparison, GalleryRow, Measure, Report, RunScores
 
-Runs = Mapping[Path, RunRecord]
+KINDS = ("casdm", "scene set", "segmenter")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder, its record, and the name by which the page calls it."""
+
+    name: str
+    folder: Path
+    record: RunRecord
 
 
 def report(
@@ -47,33 +69,40 @@ def report(
     write_report(page, out)
     for one in page.comparisons:
         CONSOLE.print(verdict_text(verdict(one)))
-    CONSOLE.print(f"written to {out}")
+    say(f"written to {out}")
 
 
 def build_report(
     folders: Sequence[Path], *, title: str, classes: str = "", rows: int = 6, realism: bool = True
 ) -> Report:
-    """Return the content of the page. Raises `CheckpointError` for a folder that is no run, or not scored yet."""
+    """Return the content of the page.
+
+    Raises:
+        CheckpointError: a folder is no run, or a segmenter has not been scored yet.
+        ConfigError: the runs have different class tables, or cannot be compared.
+    """
     from rarescene.reports import PHANTOM_WARNING, Report, curve_plot, provenance
     from rarescene.scenes import class_statistics
 
-    records = {folder: read_record(folder) for folder in folders}
-    kinds = {kind: {f: r for f, r in records.items() if r.kind == kind} for kind in ("casdm", "scene set", "segmenter")}
-    segmenters, sets = kinds["segmenter"], kinds["scene set"]
-    tables = {ClassTable.from_dict(record.class_table).fingerprint for record in records.values()}
-    if len(tables) != 1:
+    runs = _named(folders)
+    generators, sets, segmenters = ([run for run in runs if run.record.kind == kind] for kind in KINDS)
+    if len({ClassTable.from_dict(run.record.class_table).fingerprint for run in runs}) != 1:
         raise ConfigError("the runs have different class tables", "Make one report for each data set.")
-    source = _data_of(next(iter(segmenters.values() or records.values())))
+    for run in segmenters:
+        read_metrics(run.folder)
+    source = open_as_in((segmenters or runs)[0].record)
     table = source.scenes.classes
 
-    height, width = _display_size(source.scenes)
-    statistics = class_statistics(decode(source.scenes, height, width))
-    rare = tuple(table.names[index] for index in table.ids_of(classes.split(","))) if classes else tuple(
+    statistics = class_statistics(decode(source.scenes, *_display_size(source.scenes)))
+    rare = tuple(table.names[index] for index in class_ids(table, classes)) or tuple(
         entry.name for entry in statistics.rare
     )
-    scores, comparisons = _scores(segmenters, rare)
-    phantom = any(record.data["name"] == "phantom" or "phantom" in record.data["spec"] for record in records.values())
-    logs = {kind: {folder.name: _log(folder) for folder in kinds[kind]} for kind in ("casdm", "segmenter")}
+    scores, comparisons, shown = _scores(segmenters, rare)
+    phantom = any(is_phantom(run.record) for run in runs)
+    logs = {
+        kind: {run.name: read_json_lines(run.folder / "log.jsonl") for run in found}
+        for kind, found in (("generator", generators), ("segmenter", segmenters))
+    }
     return Report(
         title=title,
         summary=f"{source.scenes.name}: {len(source.scenes)} scenes of {len(source.scenes.groups)} recordings.",
@@ -83,96 +112,127 @@ def build_report(
             word for word in (PHANTOM_WARNING if phantom else "", source.split.warning or "") if word
         ),
         phantom=phantom,
-        compared={folder.name: _in_words(record) for folder, record in records.items()},
+        compared={run.name: _in_words(run.record) for run in runs},
         statistics=statistics,
         runs=scores,
         comparisons=comparisons,
-        realism={folder.name: _realism(folder, record) for folder, record in sets.items()} if realism else {},
-        gallery=(*_scored_rows(source, segmenters, rare, rows), *_synthetic_rows(sets, rare, rows)),
+        realism={run.name: measures for run in sets if (measures := _realism(run))} if realism else {},
+        gallery=(*_scored_rows(source, shown, rare, rows), *_synthetic_rows(sets, rare, rows)),
         gallery_rule="Scenes are chosen by a rule, not by eye: for each rare class in turn, those of median area.",
         curves=tuple(
             curve_plot(name, found, value)
             for name, found, value in (
-                ("image generator: class-aware MSE", logs["casdm"], "camse"),
-                ("image generator: class-aware self-perceptual loss", logs["casdm"], "casp"),
+                ("image generator: class-aware MSE", logs["generator"], "camse"),
+                ("image generator: class-aware self-perceptual loss", logs["generator"], "casp"),
                 ("segmenters: training loss", logs["segmenter"], "loss"),
                 ("segmenters: label-mean IoU on the validation recordings", logs["segmenter"], "validation"),
             )
             if any(value in line for log in found.values() for line in log)
         ),
-        provenance=provenance(list(records.values())),
+        provenance=provenance([run.record for run in runs]),
     )
 
 
-def _data_of(record: RunRecord) -> Data:
-    settings = record.config
-    return open_data(
-        record.data["spec"], record.data["split"], settings.get("split_seed", 0), settings.get("fractions"),
-        settings.get("group_by"),
-    )  # fmt: skip
+def _named(folders: Sequence[Path]) -> list[Run]:
+    """Return the runs, each called by its folder, or by its whole path where two folders have one name."""
+    counts = Counter(folder.resolve().name for folder in folders)
+    names = [
+        folder.resolve().name if counts[folder.resolve().name] == 1 else str(folder) for folder in folders
+    ]
+    if len(set(names)) < len(names):
+        twice = Counter(names).most_common(1)[0][0]
+        raise ConfigError(f"the run {twice} is given twice", "Give each folder once.")
+    return [Run(name, folder, read_record(folder)) for name, folder in zip(names, folders, strict=True)]
 
 
-def _scores(segmenters: Runs, rare: Sequence[str]) -> tuple[tuple[RunScores, ...], tuple[Comparison, ...]]:
-    from rarescene.reports import comparisons, run_scores
-    from rarescene.segmenters import SEGMENTERS, output_cell
+def _scores(
+    segmenters: Sequence[Run], rare: Sequence[str]
+) -> tuple[tuple[RunScores, ...], tuple[Comparison, ...], list[Run]]:
+    """Return the columns, the comparisons, and the runs whose predictions the gallery shows.
 
-    found = []
-    for folder, record in segmenters.items():
-        metrics = read_metrics(folder)
-        cell = output_cell(SEGMENTERS[record.config["segmenter"]](**_tuples(record.config["model"])))
-        found.append(
-            run_scores(
-                folder.name, metrics["scores"], recordings=metrics["recordings"], seeds=[record.seed], stride=cell
-            )
-        )
-    if len({record.config["strategy"] for record in segmenters.values()}) < 2:
-        return tuple(found), ()
-    scored = read_scored(list(segmenters))
-    shown = [name for name in (rare or rare_classes(scored, "")) if name in scored.table.names]
-    table = scored.compared(scored.strategies[0], shown)
-    return tuple(found), comparisons(table.to_dict(), equal_steps=scored.equal_steps)
+    A column is a run, or, where strategies were trained with several seeds, a strategy, its scores averaged over them;
+    the gallery then shows the run with the first seed of each.
+    """
+    from rarescene.reports import comparisons
+
+    each = tuple(scores_of_run(run.name, run.record, read_metrics(run.folder)) for run in segmenters)
+    if len({run.record.config["strategy"] for run in segmenters}) < 2:
+        return each, (), list(segmenters)
+    scored = read_scored([run.folder for run in segmenters])
+    named = [name for name in (rare or rare_classes(scored, "")) if name in scored.table.names]
+    table = scored.compared(scored.strategies[0], named)
+    judged = comparisons(table.to_dict(), equal_steps=scored.equal_steps)
+    if max(map(len, scored.runs.values())) == 1:
+        return each, judged, list(segmenters)
+    records = {run.folder: run.record for run in segmenters}
+    firsts = {strategy: (min(by_seed), by_seed[min(by_seed)]) for strategy, by_seed in scored.runs.items()}
+    shown = [Run(f"{name}, seed {seed}", folder, records[folder]) for name, (seed, folder) in firsts.items()]
+    cells = {name: cell_of_run(records[folder]) for name, (_, folder) in firsts.items()}
+    return _averaged(scored, cells), judged, shown
 
 
-def _realism(folder: Path, record: RunRecord) -> tuple[Measure, ...]:
+def _averaged(scored: Scored, cells: Mapping[str, float]) -> tuple[RunScores, ...]:
+    """Return one column a strategy, averaged over its seeds."""
+    from rarescene.reports import strategy_scores
+
+    names = scored.table.names
+    tables = {
+        score: scored.compared(scored.strategies[0], names, score).to_dict() for score in ("iou", "dice")
+    }
+    some = next(iter(scored.metrics[scored.strategies[0]].values()))
+    recordings = {
+        strategy: [one["recordings"] for _, one in sorted(by_seed.items())]
+        for strategy, by_seed in scored.metrics.items()
+    }
+    columns = strategy_scores(tables, some["scores"], recordings=recordings)
+    return tuple(replace(column, stride=cells[column.name]) for column in columns)
+
+
+def _realism(run: Run) -> tuple[Measure, ...]:
     """Compare a set's images with the real ones of the same maps, a few hundred at most."""
     from rarescene.evaluation import realism_scores
     from rarescene.reports import realism_measures
     from rarescene.scenes import resize_image
     from rarescene.training import to_images
 
-    pairs, origins = open_scenes(f"set:{folder}"), _origins(record)
-    usable = [index for index, entry in enumerate(pairs.records) if entry.details["mask_of"] in origins][:512]
-    if len(usable) < 2 or record.config["vary"]:
+    pairs, originals = open_scenes(f"set:{run.folder}"), open_scenes(run.record.config["masks"])
+    places = _places(originals)
+    usable = [index for index, entry in enumerate(pairs.records) if entry.details["mask_of"] in places][:512]
+    if len(usable) < 2:
         return ()
-    originals, places = origins[""], origins
+    varied = run.record.config[
+        "vary"
+    ]  # a flipped map has no real image of its own, so there are no pairs then
 
-    def images(real: bool) -> Any:
+    def images(real: bool) -> Iterator[Tensor]:
         for start in range(0, len(usable), 16):
             batch = []
-            for index in usable[start : start + 16]:
-                scene = pairs[index]
-                if real:
-                    original = originals[places[scene.record.details["mask_of"]]].image
-                    batch.append(resize_image(original, *scene.mask.shape))
-                else:
-                    batch.append(scene.image)
+            for scene in (pairs[index] for index in usable[start : start + 16]):
+                original = originals[places[scene.record.details["mask_of"]]].image if real else None
+                batch.append(scene.image if original is None else resize_image(original, *scene.mask.shape))
             yield to_images(np.stack(batch))
 
+    done = 0
     with progress("realism") as advance:
-        scores = realism_scores(
-            images(True), images(False), groups=[pairs.records[index].group for index in usable],
-            progress=lambda done: advance(done, len(usable)),
-        )  # fmt: skip
+
+        def count(seen: int) -> None:
+            nonlocal done
+            done += seen
+            advance(done, 2 * len(usable))
+
+        groups = [pairs.records[index].group for index in usable]
+        scores = realism_scores(images(True), images(False), paired=not varied, groups=groups, progress=count)
     return realism_measures(scores.to_dict())
 
 
-def _origins(record: RunRecord) -> dict[str, Any]:
-    """Return where each scene of the data that gave the maps is, by name; the data themselves under the empty name."""
-    scenes = open_scenes(record.config["masks"])
-    return {"": scenes, **{entry.name: index for index, entry in enumerate(scenes.records)}}
+def _places(scenes: SceneSet) -> dict[str, int]:
+    """Return where each scene is, by its name."""
+    return {entry.name: index for index, entry in enumerate(scenes.records)}
 
 
-def _scored_rows(source: Data, segmenters: Runs, rare: Sequence[str], rows: int) -> tuple[GalleryRow, ...]:
+def _scored_rows(
+    source: Data, segmenters: Sequence[Run], rare: Sequence[str], rows: int
+) -> tuple[GalleryRow, ...]:
     """Return test scenes with what each segmenter predicts there."""
     import torch
     import torch.nn.functional as F
@@ -188,7 +248,7 @@ def _scored_rows(source: Data, segmenters: Runs, rare: Sequence[str], rows: int)
     test = source.scenes.subset(source.split.test)
     cache = decode(test, *_display_size(test))
     chosen = representative(cache.class_pixels, targets, rows) or list(range(min(rows, len(test))))
-    networks = {folder.name: (load_segmenter(folder / "model")[0], record.config) for folder, record in segmenters.items()}
+    networks = {run.name: (load_segmenter(run.folder / "model")[0], run.record.config) for run in segmenters}
     scenes = []
     for index in chosen:
         scene = test[index]
@@ -201,36 +261,52 @@ def _scored_rows(source: Data, segmenters: Runs, rare: Sequence[str], rows: int)
         shown = tuple(target for target in targets if (scene.mask == target).any())
         scenes.append(
             GalleryScene(
-                scene.record.name, scene.record.group, scene.mask, scene.image, {}, predictions, shown,
+                scene.record.name,
+                scene.record.group,
+                scene.mask,
+                scene.image,
+                {},
+                predictions,
+                shown,
                 note="test scene: never seen in training",
             )  # fmt: skip
         )
     return gallery_rows(scenes, source.scenes.classes)
 
 
-def _synthetic_rows(sets: Runs, rare: Sequence[str], rows: int) -> tuple[GalleryRow, ...]:
+def _synthetic_rows(sets: Sequence[Run], rare: Sequence[str], rows: int) -> tuple[GalleryRow, ...]:
     """Return synthetic pairs beside the real frame of the same map."""
     from rarescene.reports import GalleryScene, gallery_rows, representative
     from rarescene.scenes import resize_image
 
     made: list[GalleryRow] = []
-    for folder, record in sets.items():
-        pairs, origins = open_scenes(f"set:{folder}"), _origins(record)
+    for run in sets:
+        pairs, originals = open_scenes(f"set:{run.folder}"), open_scenes(run.record.config["masks"])
+        places = _places(originals)
         targets = pairs.classes.ids_of(rare)
-        areas = np.stack([np.bincount(scene.mask.ravel(), minlength=256)[: len(pairs.classes)] for scene in pairs])
+        areas = np.stack(
+            [np.bincount(scene.mask.ravel(), minlength=256)[: len(pairs.classes)] for scene in pairs]
+        )
         chosen = representative(areas, targets, rows) or list(range(min(rows, len(pairs))))
         scenes = []
         for index in chosen:
             scene = pairs[index]
             name = scene.record.details["mask_of"]
             real = None
-            if name in origins and not record.config["vary"]:
-                real = resize_image(origins[""][origins[name]].image, *scene.mask.shape)
+            if name in places and not run.record.config["vary"]:
+                real = resize_image(originals[places[name]].image, *scene.mask.shape)
             shown = tuple(target for target in targets if (scene.mask == target).any())
             scenes.append(
                 GalleryScene(
-                    f"{folder.name} {index}", scene.record.group, scene.mask, real, {"synthetic": scene.image}, {}, shown,
-                    note=f"drawn for the map of {name}",
+                    f"{run.name} {index}",
+                    scene.record.group,
+                    scene.mask,
+                    real,
+                    {"synthetic": scene.image},
+                    {},
+                    shown,
+                    note=f"drawn for the map of {name}"
+                    + (", flipped or rotated" if run.record.config["vary"] else ""),
                 )  # fmt: skip
             )
         made += gallery_rows(scenes, pairs.classes, errors=False)
@@ -243,11 +319,6 @@ def _display_size(scenes: SceneSet) -> tuple[int, int]:
     return round(height * scale), round(width * scale)
 
 
-def _log(folder: Path) -> list[dict[str, float]]:
-    path = folder / "log.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
-
-
 def _in_words(record: RunRecord) -> str:
     config = record.config
     match record.kind:
@@ -258,12 +329,7 @@ def _in_words(record: RunRecord) -> str:
                 f"{training['batch_size']}, seed {record.seed}"
             )
         case "scene set":
-            return f"{config['count']} synthetic pairs, {config['sampling']['sampler']} in {config['sampling']['steps']} steps"
+            maps = ", for maps flipped and rotated, which no real frame shows" if config["vary"] else ""
+            return f"{config['count']} synthetic pairs, {config['sampling']['sampler']} in {config['sampling']['steps']} steps{maps}"
         case _:
             return f"image generator, {config['model']['training']['steps']} steps, seed {record.seed}"
-
-
-def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-
-

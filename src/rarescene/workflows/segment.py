@@ -10,12 +10,23 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from rarescene.foundation.errors import CheckpointError, ConfigError
+from rarescene.foundation.errors import CheckpointError, ConfigError, DataError
 from rarescene.foundation.run_record import RunRecord, read_record
 from rarescene.scenes import AugmentConfig, SceneCache, SceneSet, open_scenes
-from rarescene.segmenters.config import SegFormerConfig, SegmenterConfig, UNetConfig
+from rarescene.segmenters.config import SegFormerConfig, SegmenterConfig, UNetConfig, training_defaults
 from rarescene.training.config import TrainingConfig
-from rarescene.workflows.prepared import CONSOLE, decode, fresh_folder, open_data
+from rarescene.workflows.cards import write_segmenter_card
+from rarescene.workflows.prepared import (
+    Data,
+    accelerator,
+    class_ids,
+    decode,
+    fresh_folder,
+    is_main_process,
+    open_data,
+    same_run,
+    say,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -24,14 +35,8 @@ if TYPE_CHECKING:
 
 StrategyName = Literal["none", "duplicate", "offline"]
 
-UNET_TRAINING = TrainingConfig(
-    steps=1500, batch_size=16, learning_rate=2e-3, weight_decay=0.01, warmup_steps=50, decay="cosine",
-    ema_decay=0.99, validate_every=250,
-)  # fmt: skip
-SEGFORMER_TRAINING = TrainingConfig(
-    steps=1500, batch_size=8, learning_rate=1e-3, weight_decay=0.01, warmup_steps=50, decay="cosine",
-    ema_decay=0.99, validate_every=250,
-)  # fmt: skip
+UNET_TRAINING = training_defaults(UNetConfig())
+SEGFORMER_TRAINING = training_defaults(SegFormerConfig())
 AUGMENT = AugmentConfig(horizontal_flip=0.5, vertical_flip=0.0, rotation=0.0)
 
 
@@ -97,7 +102,7 @@ def _segment(
         augment: flips and rotations of the training scenes.
         height: of the images the network sees; by default that of the synthetic set, or of the data up to 256.
         width: likewise.
-        split: "recording", "time", "casdm", "gauda", or a file that lists the recordings of each part.
+        split: "recording", "time", "cholecseg8k", "casdm", "gauda", or a file that lists the recordings of each part.
         fractions: shares of training, validation and test; by default those that suit the split.
         split_seed: seed of the split; keep it the same for all runs that are compared.
         group_by: regular expression whose first group tells the recordings of a folder apart.
@@ -108,54 +113,50 @@ def _segment(
     from rarescene.segmenters import SEGMENTERS, save_segmenter
     from rarescene.training import SceneBatches, fit
 
-    fresh_folder(out, resume, "training")
-    source = open_data(data, split, split_seed, fractions, group_by)
-    table = source.scenes.classes
-    seen = source.seen("train")
     if (synthetic is None) == (strategy == "offline"):
         raise ConfigError(
-            f"strategy {strategy!r} {'needs' if synthetic is None else 'takes no'} synthetic set",
+            f"strategy {strategy!r} {'needs a' if synthetic is None else 'takes no'} synthetic set",
             "Give --strategy offline and --synthetic SET together, or neither.",
         )
-    if synthetic is not None:
-        made = read_record(synthetic, "scene set")
-        pairs = open_scenes(f"set:{synthetic}")
-        if pairs.classes.fingerprint != table.fingerprint:
-            remedy = "Draw the pairs with a generator that was trained on the same class table."
-            raise CheckpointError(f"has the classes of {pairs.classes.name!r}, not of {table.name!r}", remedy, synthetic)
-        held_out = source.places((*source.split.validation, *source.split.test))
-        made.seen.refuse(held_out, "the synthetic set", synthetic)
-        seen = seen.union(made.seen)
-    else:
-        pairs = None
-
+    main = is_main_process()
+    if main:
+        fresh_folder(out, resume, "training")
+    source = open_data(data, split, split_seed, fractions, group_by)
+    table = source.scenes.classes
+    made = None if synthetic is None else read_record(synthetic, "scene set")
+    pairs = None if synthetic is None or made is None else _pairs(synthetic, made, source)
     height, width = _size(source.scenes if pairs is None else pairs, height, width)
     config = {
-        "segmenter": next(name for name, kind in SEGMENTERS.items() if isinstance(model, kind)), "model": asdict(model), "training": asdict(training), "augment": asdict(augment),
+        "segmenter": next(name for name, kind in SEGMENTERS.items() if isinstance(model, kind)),
+        "model": asdict(model), "training": asdict(training), "augment": asdict(augment),
         "strategy": strategy, "synthetic": None if synthetic is None else str(synthetic), "classes": classes,
-        "height": height, "width": width,
-        "split": split, "fractions": fractions, "split_seed": split_seed, "group_by": group_by,
+        "height": height, "width": width, **source.options,
     }  # fmt: skip
+    seen = source.seen("train")
     record = RunRecord.begin(
-        kind="segmenter", config=config, seed=seed, data=source.describe(), recordings=source.recordings(),
-        seen=seen, class_table=table.to_dict(),
+        kind="segmenter", config=config, seed=seed, data=source.describe(*([] if made is None else [made])),
+        recordings=source.recordings(), seen=seen if made is None else seen.union(made.seen), class_table=table.to_dict(),
+        accelerator=accelerator(),
     )  # fmt: skip
-    record.write(out)
+    if resume:
+        same_run(out, record)
 
     cache = decode(source.scenes, height, width)
     pool = cache if pairs is None else _Pool(cache, decode(pairs, height, width))
-    plan = _strategy(strategy, cache, pool, classes, seed)
+    plan = _strategy(strategy, cache, source.split.train, len(pool), classes, seed)
     scenes = plan.extend(source.split.train)
-    CONSOLE.print(
-        f"{len(source.split.train)} real scenes, {len(scenes) - len(source.split.train)} added by {strategy!r}; "
-        f"{training.steps} steps of {training.batch_size} at {width}×{height}"
-    )
     batches = SceneBatches(
         pool.take, scenes, training.batch_size, seed,
         augment=lambda images, masks, seeds: augmented(images, masks, seeds, augment, ignore_index=table.ignore_index),
         weights=plan.weights(),
     )  # fmt: skip
     learner = _learner(model, len(table), table.ignore_index, seed)
+    if main:
+        record.write(out)
+        say(
+            f"{len(source.split.train)} real scenes, {len(scenes) - len(source.split.train)} added by {strategy!r}; "
+            f"{training.steps} steps of {training.batch_size} at {width}×{height}"
+        )
 
     def validate(step: int, network: nn.Module) -> dict[str, float]:
         scores = score(network, cache, source.split.validation)
@@ -167,9 +168,42 @@ def _segment(
         learner, batches, training, out, seed=seed, resume=resume, label=strategy, mix=plan.mix,
         validate=validate, keeper=plan,
     )  # fmt: skip
-    save_segmenter(fitted.average, out / "model", table)  # type: ignore[arg-type]
-    record.end(out, time.perf_counter() - began)
-    CONSOLE.print(f"trained in {fitted.seconds / 60:.1f} min; weights in {out / 'model'}")
+    if main:
+        save_segmenter(fitted.average, out / "model", table)  # type: ignore[arg-type]
+        ended = record.end(out, time.perf_counter() - began, fitted.metrics)
+        write_segmenter_card(out, ended, sum(weight.numel() for weight in fitted.average.parameters()))
+        say(f"trained in {fitted.seconds / 60:.1f} min; weights in {out / 'model'}")
+
+
+def _pairs(folder: Path, made: RunRecord, source: Data) -> SceneSet:
+    """Return the synthetic scenes, or say why they may not join the training on these data.
+
+    Raises:
+        DataError: the set is not finished.
+        CheckpointError: it has other classes.
+        ConfigError: recordings were told apart in another way, so that a leak could not be seen.
+        LeakError: it was made from recordings that are held out here.
+    """
+    if made.finished is None:
+        raise DataError(
+            "the set is not finished", "End it: repeat its `rarescene synthesize` with --resume.", folder
+        )
+    pairs = open_scenes(f"set:{folder}")
+    if pairs.classes.fingerprint != source.scenes.classes.fingerprint:
+        remedy = "Draw the pairs with a generator that was trained on the same class table."
+        raise CheckpointError(
+            f"has the classes of {pairs.classes.name!r}, not of {source.scenes.classes.name!r}",
+            remedy,
+            folder,
+        )
+    group_by, theirs = source.options["group_by"], made.config.get("group_by")
+    if made.data["name"] == source.scenes.name and theirs != group_by:
+        what = f"was made with --group-by {theirs!r} and not {group_by!r}, so held-out recordings could not be recognised"
+        raise ConfigError(what, "Repeat the option with which the set and its generator were made.", folder)
+    made.seen.refuse(
+        source.places((*source.split.validation, *source.split.test)), "the synthetic set", folder
+    )
+    return pairs
 
 
 def score(network: nn.Module, cache: SceneCache, indices: Sequence[int]) -> float | None:
@@ -215,7 +249,7 @@ def _learner(model: SegmenterConfig, classes: int, ignore_index: int, seed: int)
 
 
 def _strategy(
-    name: StrategyName, cache: SceneCache, pool: SceneCache | _Pool, classes: str, seed: int
+    name: StrategyName, cache: SceneCache, train: Sequence[int], pool: int, classes: str, seed: int
 ) -> Strategy:
     from rarescene.augmentation import Duplicate, DuplicateConfig, NoAugmentation, Offline, OfflineConfig
     from rarescene.scenes import class_statistics
@@ -224,11 +258,11 @@ def _strategy(
         case "none":
             return NoAugmentation()
         case "offline":
-            return Offline(OfflineConfig(seed=seed), range(len(cache), len(pool)))
+            return Offline(OfflineConfig(seed=seed), range(len(cache), pool))
         case "duplicate":
-            named = [word.strip() for word in classes.split(",") if word.strip()]
-            rare = [entry.name for entry in class_statistics(cache).rare]
-            targets = cache.classes.ids_of(named or rare)
+            # What is rare is asked of the training recordings alone.
+            rare = (entry.name for entry in class_statistics(cache.subset(train)).rare)
+            targets = class_ids(cache.classes, classes) or cache.classes.ids_of(rare)
             return Duplicate(DuplicateConfig(seed=seed), cache.class_pixels > 0, targets)
 
 
@@ -250,9 +284,7 @@ class _Pool:
             for cache, offset, which in ((self.real, 0, is_real), (self.synthetic, len(self.real), ~is_real))
             if which.any()
         ]
-        images, masks = (
-            np.empty((len(places), *parts[0][1][kind].shape[1:]), np.uint8) for kind in (0, 1)
-        )
+        images, masks = (np.empty((len(places), *parts[0][1][kind].shape[1:]), np.uint8) for kind in (0, 1))
         for which, (pixels, ids) in parts:
             images[which], masks[which] = pixels, ids
         return images, masks

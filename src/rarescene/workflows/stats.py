@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rarescene.foundation.files import write_json
-from rarescene.workflows.prepared import CONSOLE, decode, progress
+from rarescene.workflows.prepared import CONSOLE, decode, progress, say
 
 
 def stats(
@@ -37,4 +37,4 @@ def stats(
     CONSOLE.print(statistics_table(found, scenes.classes))
     if out is not None:
         write_json(out, found.to_dict())
-        CONSOLE.print(f"written to {out}")
+        say(f"written to {out}")

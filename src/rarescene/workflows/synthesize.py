@@ -13,12 +13,21 @@ from typing import Literal
 
 import numpy as np
 
-from rarescene.foundation.errors import CheckpointError, DataError
+from rarescene.foundation.errors import CheckpointError, ConfigError, DataError
 from rarescene.foundation.files import file_hash
-from rarescene.foundation.run_record import RunRecord, read_record
+from rarescene.foundation.run_record import RECORD, RunRecord, read_record
 from rarescene.foundation.seeds import derive_seed
 from rarescene.scenes import SceneCache
-from rarescene.workflows.prepared import CONSOLE, decode, fresh_folder, open_data, progress
+from rarescene.workflows.cards import write_set_card
+from rarescene.workflows.prepared import (
+    accelerator,
+    class_ids,
+    decode,
+    fresh_folder,
+    open_as_in,
+    progress,
+    say,
+)
 
 
 @dataclass(frozen=True)
@@ -26,16 +35,23 @@ class SamplingConfig:
     """How pairs are drawn.
 
     Attributes:
-        sampler: dpm-solver++, ddpm, ddim or unipc.
-        steps: denoising steps.
+        sampler: dpm-solver++, unipc, ddim or ddpm.
+        steps: denoising steps, at most the timesteps of the generator's noise schedule.
         precision: "no" for float32, or "bf16".
         block: scenes drawn at once; part of what makes two sets equal to the byte.
     """
 
-    sampler: str = "dpm-solver++"
+    sampler: Literal["dpm-solver++", "unipc", "ddim", "ddpm"] = "dpm-solver++"
     steps: int = 30
     precision: Literal["no", "bf16"] = "no"
     block: int = 8
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "block"):
+            if getattr(self, name) < 1:
+                raise ConfigError(
+                    f"sampling.{name} is {getattr(self, name)}", f"Set sampling.{name} to 1 or more."
+                )
 
 
 def synthesize(
@@ -47,7 +63,8 @@ def synthesize(
     count: int = 500,
     part: str = "train",
     split: str | None = None,
-    sampling: SamplingConfig = SamplingConfig(),  # noqa: B008 - frozen
+    group_by: str | None = None,
+    sampling: SamplingConfig = SamplingConfig(),
     vary: bool = False,
     seed: int = 0,
     resume: bool = False,
@@ -63,7 +80,8 @@ def synthesize(
         classes: comma-separated; a mask that shows any of them is used. Empty: every mask.
         count: number of pairs.
         part: part of the split that masks come from: train, validation, test or all.
-        split: how MASKS is split; by default as the generator's run was.
+        split: how MASKS is split; by default as the generator's data were.
+        group_by: regular expression that tells the recordings of a folder apart; by default the generator's.
         sampling: how images are drawn.
         vary: flip and rotate the masks as the generator's training did.
         seed: seed of the noise.
@@ -77,15 +95,20 @@ def synthesize(
     from rarescene.training import to_masks, to_pixels
 
     began = time.perf_counter()
+    if count < 1:
+        raise ConfigError(f"{count} pairs were asked for", "Set --count to 1 or more.")
     trained = read_record(run, "casdm")
     generator = Casdm.load(run / "model")
+    if sampling.steps > (most := generator.config.diffusion.timesteps):
+        raise ConfigError(
+            f"sampling.steps is {sampling.steps}", f"Take 1 to {most}, the timesteps of the generator."
+        )
     ranks = PartialState()  # one process, or one of those that torchrun started
     if ranks.is_main_process:
         fresh_folder(out, resume, "set")
-    settings = trained.config
-    source = open_data(
-        masks, split or settings["split"], settings["split_seed"], settings["fractions"], settings["group_by"]
-    )
+        if resume and (out / RECORD).is_file():
+            read_record(out, "scene set")
+    source = open_as_in(trained, masks, split=split, group_by=group_by)
     table = source.scenes.classes
     if table.fingerprint != generator.table.fingerprint:
         raise CheckpointError(
@@ -99,26 +122,31 @@ def synthesize(
     order = np.random.default_rng(derive_seed(seed, "masks")).permutation(shown)
     generator.to(ranks.device)
 
+    data, seen = source.describe(trained), trained.seen.union(source.seen(part))
     made_by = {
         "generator": generator.name, "weights": file_hash(run / "model" / "weights.safetensors"), "masks": masks,
         "classes": classes, "count": count, "part": part, "vary": vary, "seed": seed, "sampling": asdict(sampling),
     }  # fmt: skip
     record = RunRecord.begin(
         kind="scene set",
-        config={"run": str(run), **made_by},
+        config={"run": str(run), **made_by, **source.options},
         seed=seed,
-        data=source.describe(),
+        data=data,
         recordings=trained.recordings,
-        seen=trained.seen.union(source.seen(part)),
+        seen=seen,
         class_table=table.to_dict(),
+        accelerator=accelerator(),
     )
+    header = {**made_by, "licence": data["licence"], "seen": seen.spans}
     blocks = -(-count // sampling.block)
     with ranks.main_process_first():  # it writes what the others then agree to
-        writer = SceneSetWriter(out, table, made_by, rank=ranks.process_index, ranks=ranks.num_processes)
+        writer = SceneSetWriter(out, table, header, rank=ranks.process_index, ranks=ranks.num_processes)
         if ranks.is_main_process:
             record.write(out)
     mine = range(ranks.process_index, blocks, ranks.num_processes)
-    with progress(f"drawing, rank {ranks.process_index}" if ranks.num_processes > 1 else "drawing") as advance:
+    with progress(
+        f"drawing, rank {ranks.process_index}" if ranks.num_processes > 1 else "drawing"
+    ) as advance:
         for turn, block in enumerate(mine, start=1):
             indices = range(block * sampling.block, (block + 1) * sampling.block)  # the last block is padded
             wanted = [index for index in indices if index < count]
@@ -144,9 +172,10 @@ def synthesize(
             advance(turn, len(mine))
     ranks.wait_for_everyone()
     if ranks.is_main_process:
-        writer.finish()
-        record.end(out, time.perf_counter() - began)
-        CONSOLE.print(f"{count} pairs in {out}, {time.perf_counter() - began:.0f} s")
+        pairs, seconds = writer.finish(), time.perf_counter() - began
+        ended = record.end(out, seconds, {"pairs": len(pairs)})
+        write_set_card(out, ended, trained, pairs)
+        say(f"{count} pairs in {out}, {seconds:.0f} s")
 
 
 def masks_that_show(cache: SceneCache, classes: str, where: str) -> np.ndarray:
@@ -155,7 +184,7 @@ def masks_that_show(cache: SceneCache, classes: str, where: str) -> np.ndarray:
     Raises:
         DataError: no mask shows them.
     """
-    wanted = list(cache.classes.ids_of(name.strip() for name in classes.split(",") if name.strip()))
+    wanted = list(class_ids(cache.classes, classes))
     shown = np.flatnonzero(cache.class_pixels[:, wanted].any(axis=1)) if wanted else np.arange(len(cache))
     if not len(shown):
         remedy = "`rarescene stats` lists which recordings show a class; choose another part or split."

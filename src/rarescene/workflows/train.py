@@ -8,7 +8,16 @@ from pathlib import Path
 
 from rarescene.foundation.run_record import RunRecord
 from rarescene.generators.config import CasdmConfig
-from rarescene.workflows.prepared import CONSOLE, decode, fresh_folder, open_data
+from rarescene.workflows.cards import write_generator_card
+from rarescene.workflows.prepared import (
+    accelerator,
+    decode,
+    fresh_folder,
+    is_main_process,
+    open_data,
+    same_run,
+    say,
+)
 
 
 def train_casdm(
@@ -31,7 +40,7 @@ def train_casdm(
         data: NAME:PATH or a YAML file.
         out: folder of the run.
         model: sizes, losses and training; `--config paper|small|tiny` gives sensible ones.
-        split: "recording", "time", "casdm", "gauda", or a file that lists the recordings of each part.
+        split: "recording", "time", "cholecseg8k", "casdm", "gauda", or a file that lists the recordings of each part.
         fractions: shares of training, validation and test; by default those that suit the split.
         split_seed: seed of the split; keep it the same for all runs that are compared.
         group_by: regular expression whose first group tells the recordings of a folder apart.
@@ -42,18 +51,22 @@ def train_casdm(
     from rarescene.scenes import augment
     from rarescene.training import SceneBatches, fit
 
-    fresh_folder(out, resume, "training")
+    main = is_main_process()
+    if main:
+        fresh_folder(out, resume, "training")
     source = open_data(data, split, split_seed, fractions, group_by)
     record = RunRecord.begin(
         kind="casdm",
-        config={"model": asdict(model), "split": split, "fractions": fractions, "split_seed": split_seed, "group_by": group_by},
+        config={"model": asdict(model), **source.options},
         seed=seed,
         data=source.describe(),
         recordings=source.recordings(),
         seen=source.seen("train"),
         class_table=source.scenes.classes.to_dict(),
+        accelerator=accelerator(),
     )
-    record.write(out)
+    if resume:
+        same_run(out, record)
 
     train = source.scenes.subset(source.split.train)
     cache = decode(train, model.height, model.width)
@@ -67,10 +80,15 @@ def train_casdm(
         ),
     )
     learner = CasdmLearner(model, train.classes, seed)
-    size = sum(weight.numel() for weight in learner.network.parameters()) / 1e6
-    CONSOLE.print(f"{len(train)} scenes of {len(train.groups)} recordings; a network of {size:.1f} M parameters")
+    size = sum(weight.numel() for weight in learner.network.parameters())
+    if main:
+        record.write(out)
+        say(
+            f"{len(train)} scenes of {len(train.groups)} recordings; a network of {size / 1e6:.1f} M parameters"
+        )
     began = time.perf_counter()
     fitted = fit(learner, batches, model.training, out, seed=seed, resume=resume, label="casdm")
-    Casdm(fitted.average, model, train.classes).save(out / "model")  # type: ignore[arg-type]
-    record.end(out, time.perf_counter() - began)
-    CONSOLE.print(f"trained in {fitted.seconds / 60:.1f} min; weights in {out / 'model'}")
+    if main:
+        Casdm(fitted.average, model, train.classes).save(out / "model")  # type: ignore[arg-type]
+        write_generator_card(out, record.end(out, time.perf_counter() - began, fitted.metrics), size)
+        say(f"trained in {fitted.seconds / 60:.1f} min; weights in {out / 'model'}")

@@ -1,0 +1,95 @@
+"""Cards: the README.md of a run folder and of a synthetic set."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rarescene.foundation.files import write_text
+from rarescene.foundation.run_record import RunRecord
+from rarescene.workflows.prepared import is_phantom
+
+if TYPE_CHECKING:
+    from rarescene.reports import RunScores
+    from rarescene.scenes import SceneSet
+
+CARD = "README.md"
+
+
+def write_generator_card(
+    folder: Path,
+    record: RunRecord,
+    parameters: int,
+    *,
+    name: str | None = None,
+    summary: str = "Draws an image for a mask.",
+) -> None:
+    """Write the model card of an image generator; by default it bears the folder's name."""
+    from rarescene.reports import ModelCard, model_card, provenance
+
+    model = record.config["model"]
+    sizes = {"height": model["height"], "width": model["width"]}
+    card = ModelCard(
+        name=name or folder.resolve().name,
+        kind="CASDM image generator",
+        summary=summary,
+        provenance=provenance([record]),
+        phantom=is_phantom(record),
+        config=sizes
+        | _flat({"network": model["network"], "diffusion": model["diffusion"]})
+        | model["training"],
+        parameters=parameters,
+    )
+    write_text(folder / CARD, model_card(card))
+
+
+def write_segmenter_card(
+    folder: Path, record: RunRecord, parameters: int, scores: RunScores | None = None
+) -> None:
+    """Write the model card of a segmenter, with its scores on held-out recordings once it has them."""
+    from rarescene.reports import ModelCard, model_card, provenance
+
+    config = record.config
+    added = f", {config['synthetic']}" if config["synthetic"] else ""
+    card = ModelCard(
+        name=folder.resolve().name,
+        kind=f"{config['segmenter']} segmenter",
+        summary=f"Trained with the strategy {config['strategy']}{added}; it sees images of {config['width']}×{config['height']}.",
+        provenance=provenance([record]),
+        phantom=is_phantom(record),
+        config=_flat({"model": config["model"]}) | config["training"],
+        parameters=parameters,
+        scores=scores,
+        limits=() if scores else ("It has not been scored on held-out recordings yet.",),
+    )
+    write_text(folder / CARD, model_card(card))
+
+
+def write_set_card(folder: Path, record: RunRecord, trained: RunRecord, pairs: SceneSet) -> None:
+    """Write the data card of a synthetic set, given the record of the generator that drew it."""
+    from rarescene.reports import DataCard, data_card, provenance
+
+    config, model = record.config, trained.config["model"]
+    shown = Counter(
+        entry["class_id"] for scene in pairs.records for entry in scene.details["request"]["classes"]
+    )
+    card = DataCard(
+        name=folder.resolve().name,
+        pairs=len(pairs),
+        size=(model["height"], model["width"]),
+        generator=f"{config['generator']} ({config['run']}), {config['sampling']['sampler']} in {config['sampling']['steps']} steps",
+        masks=f"the {config['part']} part of {config['masks']}"
+        + (", flipped and rotated" if config["vary"] else ""),
+        classes={name: shown[index] for index, name in enumerate(pairs.classes.names)},
+        provenance=provenance([trained, record]),
+        phantom=is_phantom(record),
+    )
+    write_text(folder / CARD, data_card(card))
+
+
+def _flat(sections: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    return {
+        f"{section}.{name}": value for section, values in sections.items() for name, value in values.items()
+    }

@@ -1,0 +1,626 @@
+"""Bad input through the command line: exit code 2, a message that names file and remedy, nothing half-written.
+
+What is merely unusual works.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rarescene.cli import main
+
+from ..conftest import BRIEF, PHANTOM
+
+TABLE = {
+    "name": "mine",
+    "classes": [
+        {"id": 0, "name": "background", "colour": [10, 10, 10]},
+        {"id": 1, "name": "liver", "colour": [255, 114, 114]},
+        {"id": 2, "name": "vein", "colour": [0, 50, 128]},
+    ],
+}
+IDS = np.array([[0, 1, 2, 1], [1, 1, 255, 0], [0, 0, 2, 2]], np.uint8).repeat(8, 0).repeat(8, 1)
+COLOURS = np.array([(10, 10, 10), (255, 114, 114), (0, 50, 128)], np.uint8)[np.minimum(IDS, 2)]
+FRAME = np.random.default_rng(0).integers(0, 256, (*IDS.shape, 3), np.uint8)
+TRAIN = ["--split", "time", "--fractions=[0.5,0,0.5]", *(word for word in BRIEF if "fractions" not in word)]
+HURT = "case1_frame2"
+
+
+def save(path: str, values: np.ndarray, mode: str | None = None) -> str:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(values)
+    (image.convert(mode) if mode else image).save(path)
+    return path
+
+
+def truncate(path: str) -> str:
+    Path(path).write_bytes(Path(path).read_bytes()[:-60])
+    return path
+
+
+def write(path: str, text: str) -> str:
+    Path(path).write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(autouse=True)
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with a sound data set `mine`: three recordings of two frames."""
+    monkeypatch.chdir(tmp_path)
+    for case in (1, 2, 3):
+        for frame in (1, 2):
+            save(f"mine/images/case{case}_frame{frame}.png", FRAME)
+            save(f"mine/masks/case{case}_frame{frame}.png", IDS)
+    write("mine/classes.json", json.dumps(TABLE))
+    return tmp_path
+
+
+def tree() -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+
+
+def refused(words: list[str], capfd: pytest.CaptureFixture[str]) -> str:
+    """Run a command that must fail; return its message. Nothing may have been written or changed."""
+    before = tree()
+    assert main(words) == 2
+    message = capfd.readouterr().err
+    assert "Traceback" not in message
+    assert message.startswith("error ")
+    assert len(message.split("\nremedy ")[1]) > 10
+    assert {name: content for name, content in tree().items() if name not in before} == {}
+    assert tree() == before
+    return message
+
+
+# Data sets that cannot be used: `check` lists the fault and exits with 1, training refuses.
+
+
+def damaged_image() -> str:
+    return truncate(f"mine/images/{HURT}.png")
+
+
+def damaged_mask() -> str:
+    save(f"mine/masks/{HURT}.png", np.random.default_rng(0).integers(0, 3, IDS.shape, np.uint8))
+    return truncate(f"mine/masks/{HURT}.png")
+
+
+def empty_file() -> str:
+    return write(f"mine/images/{HURT}.png", "")
+
+
+def no_image_file() -> str:
+    return write(f"mine/images/{HURT}.png", "a note about this frame")
+
+
+def not_a_number() -> str:
+    Path(f"mine/images/{HURT}.png").unlink()
+    return save(f"mine/images/{HURT}.tiff", np.full(IDS.shape, np.nan, np.float32))
+
+
+def sixteen_bits() -> str:
+    return save(f"mine/masks/{HURT}.png", IDS.astype(np.uint16))
+
+
+def jpeg_mask() -> str:
+    Path(f"mine/masks/{HURT}.png").unlink()
+    return save(f"mine/masks/{HURT}.jpg", IDS)
+
+
+def other_size() -> str:
+    return save(f"mine/masks/{HURT}.png", IDS[:-1])
+
+
+def unknown_id() -> str:
+    return save(f"mine/masks/{HURT}.png", np.where(IDS == 2, 7, IDS).astype(np.uint8))
+
+
+def unknown_colour() -> str:
+    return save(f"mine/masks/{HURT}.png", np.where(COLOURS == 50, 51, COLOURS).astype(np.uint8))
+
+
+def strokes() -> str:
+    lines = np.zeros(IDS.shape, np.uint8)
+    lines[5, 4:20], lines[15, 8:24] = 21, 50
+    return save(f"mine/masks/{HURT}.png", lines)
+
+
+def missing_mask() -> str:
+    Path(f"mine/masks/{HURT}.png").unlink()
+    return f"mine/images/{HURT}.png"
+
+
+def mask_without_image() -> str:
+    return save("mine/masks/case9_frame1.png", IDS)
+
+
+def corrupt_classes() -> str:
+    return write("mine/classes.json", '{"classes": [{"id": 0,')
+
+
+def missing_classes() -> str:
+    Path("mine/classes.json").unlink()
+    return "mine/classes.json"
+
+
+def empty_folder() -> str:
+    shutil.rmtree("mine/images")
+    Path("mine/images").mkdir()
+    return "mine/images"
+
+
+def no_folder() -> str:
+    shutil.rmtree("mine")
+    return "mine"
+
+
+FAULTS: list[tuple[Callable[[], str], str]] = [
+    (damaged_image, "Copy the file again"),
+    (damaged_mask, "Copy the file again"),
+    (empty_file, "Copy the file again"),
+    (no_image_file, "Copy the file again"),
+    (not_a_number, "8-bit RGB"),
+    (sixteen_bits, "8 bits a pixel"),
+    (jpeg_mask, "as PNG"),
+    (other_size, "nearest neighbour"),
+    (unknown_id, "0, 1, 2, 255"),
+    (unknown_colour, "Add the colour"),
+    (strokes, "watershed_mask"),
+    (missing_mask, HURT),
+    (mask_without_image, "Add its image"),
+    (corrupt_classes, "--write-classes"),
+    (missing_classes, "--write-classes"),
+    (empty_folder, "Put the frames there"),
+    (no_folder, "Check the path"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "remedy"), FAULTS, ids=[spoil.__name__ for spoil, _ in FAULTS])
+def test_a_data_set_that_cannot_be_used(
+    spoil: Callable[[], str], remedy: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = spoil()
+    assert main(["check", "folder:mine"]) == 1
+    shown = capfd.readouterr()
+    assert file in shown.out
+    assert "Traceback" not in shown.err
+    message = refused(["segment", "unet", "--data", "folder:mine", "--out", "run", *TRAIN], capfd)
+    assert message.startswith(f"error {file}: ")
+    assert remedy in message
+
+
+def test_strokes_in_place_of_cholecseg8k_masks(capfd: pytest.CaptureFixture[str]) -> None:
+    words = ["phantom", "cholec", "--videos", "2", "--frames", "2", "--size", "32", "--layout", "cholecseg8k"]
+    assert main(words) == 0
+    clip = Path("cholec/video02/video02_00000")
+    shutil.copyfile(clip / "frame_1_endo_mask.png", clip / "frame_1_endo_watershed_mask.png")
+    capfd.readouterr()
+    assert main(["check", "cholecseg8k:cholec"]) == 1
+    assert "strokes" in capfd.readouterr().out
+    message = refused(["segment", "unet", "--data", "cholecseg8k:cholec", "--out", "run", *TRAIN], capfd)
+    assert "frame_1_endo_watershed_mask.png" in message
+    assert "strokes" in message
+
+
+# Options, configurations and runs that do not fit. Each returns the command, and words of its message.
+
+Case = tuple[list[str], list[str]]
+
+
+def segment(*words: str, data: str = "folder:mine", out: str = "run") -> list[str]:
+    return ["segment", "unet", "--data", data, "--out", out, *BRIEF, *words]
+
+
+def a_single_recording(runs: dict[str, str]) -> Case:
+    for path in [*Path("mine").rglob("case2*"), *Path("mine").rglob("case3*")]:
+        path.unlink()
+    return segment("--split", "recording"), ["a single recording", "--split time"]
+
+
+def broken_pattern(runs: dict[str, str]) -> Case:
+    return segment("--group-by", "(case"), ["regular expression", "--group-by"]
+
+
+def pattern_without_a_match(runs: dict[str, str]) -> Case:
+    return segment("--group-by", r"patient(\d+)"), ["case1_frame1", "Widen the pattern"]
+
+
+def impossible_fractions(runs: dict[str, str]) -> Case:
+    return segment("--split", "time", "--fractions=[0.9,0.5,0.2]"), ["no split", "add up to 1"]
+
+
+def two_fractions(runs: dict[str, str]) -> Case:
+    return segment("--fractions=[0.5,0.5]"), ["fractions", "--help"]
+
+
+def split_of_other_recordings(runs: dict[str, str]) -> Case:
+    write("split.yaml", "train: [case1]\ntest: [case7]\n")
+    return segment("--split", "split.yaml"), ["split.yaml", "case7", "case2"]
+
+
+def no_such_split(runs: dict[str, str]) -> Case:
+    return segment("--split", "by-moon"), ["by-moon", "recording"]
+
+
+def no_such_data(runs: dict[str, str]) -> Case:
+    return segment(data="mine"), ["'mine'", "NAME:PATH"]
+
+
+def no_such_strategy(runs: dict[str, str]) -> Case:
+    return segment("--strategy", "magic"), ["strategy", "duplicate", "--help"]
+
+
+def offline_without_a_set(runs: dict[str, str]) -> Case:
+    return segment("--strategy", "offline"), ["needs a synthetic set", "--synthetic SET"]
+
+
+def a_set_for_none(runs: dict[str, str]) -> Case:
+    return segment("--synthetic", runs["pairs"]), ["takes no synthetic set", "--strategy offline"]
+
+
+def rare_class_that_is_none(runs: dict[str, str]) -> Case:
+    return segment("--strategy", "duplicate", "--classes", "livver"), ["'livver'", "Did you mean 'liver'"]
+
+
+def batch_that_cannot_be_dealt(runs: dict[str, str]) -> Case:
+    return segment("--training.accumulate=3"), ["multiple of 3"]
+
+
+def no_steps(runs: dict[str, str]) -> Case:
+    return segment("--training.steps=0"), ["training.steps is 0", "1 or more"]
+
+
+def steps_that_are_no_number(runs: dict[str, str]) -> Case:
+    return segment("--training.steps=many"), ["training.steps", "many", "--help"]
+
+
+def unknown_option(runs: dict[str, str]) -> Case:
+    return segment("--lerning-rate", "1"), ["lerning_rate", "--help"]
+
+
+def no_such_config(runs: dict[str, str]) -> Case:
+    return segment("--config", "tinny"), ["tinny", "tiny"]
+
+
+def broken_config(runs: dict[str, str]) -> Case:
+    write("broken.yaml", "seed: [1\n")
+    return segment("--config", "broken.yaml"), ["broken.yaml", "not valid YAML", "Correct"]
+
+
+def config_that_is_a_list(runs: dict[str, str]) -> Case:
+    write("list.yaml", "- seed\n")
+    return segment("--config=list.yaml"), ["list.yaml", "option: value"]
+
+
+def unknown_field_of_a_config(runs: dict[str, str]) -> Case:
+    write("mine.yaml", "training:\n  stepz: 3\n")
+    return segment("--config", "mine.yaml"), ["mine.yaml", "stepz", "--help"]
+
+
+def wrong_value_of_a_config(runs: dict[str, str]) -> Case:
+    write("mine.yaml", "model:\n  dice: much\n")
+    return segment("--config", "mine.yaml"), ["mine.yaml", "model.dice", "much"]
+
+
+def out_that_is_not_empty(runs: dict[str, str]) -> Case:
+    Path("run").mkdir()
+    write("run/notes.txt", "keep me")
+    return segment(), ["run", "not empty", "--resume"]
+
+
+def out_that_is_a_file(runs: dict[str, str]) -> Case:
+    write("run", "keep me")
+    return segment(), ["run", "Choose a folder"]
+
+
+def resume_in_a_run_of_another_kind(runs: dict[str, str]) -> Case:
+    return segment("--resume", data=PHANTOM, out=runs["casdm"]), ["holds a casdm", "Give the folder"]
+
+
+def resume_with_another_seed(runs: dict[str, str]) -> Case:
+    words = segment("--resume", "--seed", "7", data=PHANTOM, out=runs["none"])
+    return words, ["run.json", "another seed", "Repeat the options"]
+
+
+def resume_to_fewer_steps(runs: dict[str, str]) -> Case:
+    words = segment("--resume", "--training.steps=2", data=PHANTOM, out=runs["none"])
+    return words, ["step 4", "training.steps to 4"]
+
+
+def resume_a_set_in_a_segmenter(runs: dict[str, str]) -> Case:
+    words = ["synthesize", runs["casdm"], "--masks", PHANTOM, "--out", runs["none"], "--resume"]
+    return words, ["holds a segmenter", "Give the folder"]
+
+
+def resume_a_set_made_otherwise(runs: dict[str, str]) -> Case:
+    words = ["synthesize", runs["casdm"], "--masks", PHANTOM, "--out", runs["pairs"], "--count", "9"]
+    return [*words, "--sampling.steps=1", "--resume"], ["set.json", "made otherwise", "Choose another folder"]
+
+
+def generator_of_other_classes(runs: dict[str, str]) -> Case:
+    words = ["synthesize", runs["casdm"], "--masks", "folder:mine", "--out", "set"]
+    return words, ["casdm", "CholecSeg8k", "'mine'", "same class table"]
+
+
+def segmenter_of_other_classes(runs: dict[str, str]) -> Case:
+    return ["evaluate", runs["none"], "--data", "folder:mine"], ["config.json", "trained on the classes"]
+
+
+def set_of_other_classes(runs: dict[str, str]) -> Case:
+    return segment("--strategy", "offline", "--synthetic", runs["pairs"]), ["pairs", "same class table"]
+
+
+def damaged_generator(runs: dict[str, str]) -> Case:
+    truncate(f"{runs['casdm']}/model/weights.safetensors")
+    words = ["synthesize", runs["casdm"], "--masks", PHANTOM, "--out", "set"]
+    return words, ["weights.safetensors", "damaged", "Restore"]
+
+
+def damaged_segmenter(runs: dict[str, str]) -> Case:
+    truncate(f"{runs['none']}/model/weights.safetensors")
+    return ["evaluate", runs["none"], "--data", PHANTOM], ["weights.safetensors", "damaged", "Restore"]
+
+
+def damaged_description(runs: dict[str, str]) -> Case:
+    write(f"{runs['casdm']}/model/generator.json", '{"generator": "casdm", "config": {"height": "tall"}}')
+    words = ["synthesize", runs["casdm"], "--masks", PHANTOM, "--out", "set"]
+    return words, ["generator.json", "not the description", "Restore"]
+
+
+def damaged_record(runs: dict[str, str]) -> Case:
+    truncate(f"{runs['none']}/run.json")
+    return ["evaluate", runs["none"], "--data", PHANTOM], ["run.json", "not valid JSON", "again"]
+
+
+def record_without_its_fields(runs: dict[str, str]) -> Case:
+    write(f"{runs['none']}/run.json", '{"kind": "segmenter"}')
+    return ["evaluate", runs["none"], "--data", PHANTOM], ["run.json", "not a run record", "again"]
+
+
+def damaged_checkpoint(runs: dict[str, str]) -> Case:
+    write(f"{runs['none']}/checkpoints/step_00000004/state.json", "[4]")
+    words = segment("--resume", "--training.steps=6", data=PHANTOM, out=runs["none"])
+    return words, ["state.json", "earlier checkpoint"]
+
+
+def damaged_manifest(runs: dict[str, str]) -> Case:
+    truncate(f"{runs['pairs']}/manifest.jsonl")
+    words = segment("--strategy", "offline", "--synthetic", runs["pairs"], data=PHANTOM)
+    return words, ["manifest.jsonl", "line 4 is damaged", "--resume"]
+
+
+def image_missing_from_a_set(runs: dict[str, str]) -> Case:
+    Path(runs["pairs"], "images/000002.png").unlink()
+    words = segment("--strategy", "offline", "--synthetic", runs["pairs"], data=PHANTOM)
+    return words, ["000002.png", "missing", "Restore"]
+
+
+def unfinished_set(runs: dict[str, str]) -> Case:
+    record = json.loads(Path(runs["pairs"], "run.json").read_text())
+    write(f"{runs['pairs']}/run.json", json.dumps(record | {"finished": None}))
+    words = segment("--strategy", "offline", "--synthetic", runs["pairs"], data=PHANTOM)
+    return words, ["pairs", "not finished", "--resume"]
+
+
+def no_class_of_that_name(runs: dict[str, str]) -> Case:
+    words = ["synthesize", runs["casdm"], "--masks", PHANTOM, "--out", "set", "--classes", "grasper,bloood"]
+    return words, ["'bloood'", "Did you mean 'blood'"]
+
+
+def no_pairs(runs: dict[str, str]) -> Case:
+    return ["synthesize", runs["casdm"], "--masks", PHANTOM, "--out", "set", "--count", "0"], ["0 pairs"]
+
+
+def no_blocks(runs: dict[str, str]) -> Case:
+    words = ["synthesize", runs["casdm"], "--masks", PHANTOM, "--out", "set", "--sampling.block=0"]
+    return words, ["sampling.block is 0", "1 or more"]
+
+
+def too_many_sampling_steps(runs: dict[str, str]) -> Case:
+    words = ["synthesize", runs["casdm"], "--masks", PHANTOM, "--out", "set", "--sampling.steps=2000"]
+    return words, ["sampling.steps is 2000", "1 to 1000"]
+
+
+def no_such_sampler(runs: dict[str, str]) -> Case:
+    words = ["synthesize", runs["casdm"], "--masks", PHANTOM, "--out", "set", "--sampling.sampler=euler"]
+    return words, ["euler", "ddim"]
+
+
+def unscored_run(runs: dict[str, str]) -> Case:
+    Path(runs["none"], "metrics.json").unlink()
+    return ["report", runs["none"], "--out", "r.html"], ["none", "not been scored", "rarescene evaluate"]
+
+
+def damaged_metrics(runs: dict[str, str]) -> Case:
+    write(f"{runs['none']}/metrics.json", "{}")
+    return ["compare", runs["none"], runs["none"]], ["metrics.json", "Write it again"]
+
+
+def one_strategy_alone(runs: dict[str, str]) -> Case:
+    return ["compare", runs["none"]], ["two strategies", "at least one other"]
+
+
+def the_same_run_twice(runs: dict[str, str]) -> Case:
+    return ["report", runs["none"], runs["none"], "--out", "r.html"], ["none", "Give each folder once"]
+
+
+def no_run(runs: dict[str, str]) -> Case:
+    return ["report", "mine", "--out", "r.html"], ["mine", "not a run folder", "--out folder"]
+
+
+def no_images_to_predict(runs: dict[str, str]) -> Case:
+    Path("frames").mkdir()
+    return ["predict", runs["none"], "frames", "--out", "found"], ["frames", "holds no image", ".png"]
+
+
+def images_of_one_name(runs: dict[str, str]) -> Case:
+    save("frames/a.png", FRAME)
+    save("frames/a.jpg", FRAME)
+    return ["predict", runs["none"], "frames", "--out", "found"], ["a.png", "same name", "Rename"]
+
+
+def no_image_to_predict(runs: dict[str, str]) -> Case:
+    write("frame.png", "no image")
+    return ["predict", runs["none"], "frame.png", "--out", "found"], ["frame.png", "not an image file"]
+
+
+def no_phantom_video(runs: dict[str, str]) -> Case:
+    return ["phantom", "scenes", "--videos", "0"], ["0 phantom videos", "at least one"]
+
+
+def classes_proposed_for_no_folder(runs: dict[str, str]) -> Case:
+    return ["check", "folder:yours", "--write-classes"], ["yours", "Check the path"]
+
+
+def classes_proposed_where_they_are(runs: dict[str, str]) -> Case:
+    return ["check", "folder:mine", "--write-classes"], ["classes.json", "Edit it"]
+
+
+CASES: list[Callable[[dict[str, str]], Case]] = [
+    a_single_recording, broken_pattern, pattern_without_a_match, impossible_fractions, two_fractions,
+    split_of_other_recordings, no_such_split, no_such_data, no_such_strategy, offline_without_a_set,
+    a_set_for_none, rare_class_that_is_none, no_steps, steps_that_are_no_number, unknown_option,
+    no_such_config, broken_config, config_that_is_a_list, unknown_field_of_a_config, wrong_value_of_a_config,
+    out_that_is_not_empty, out_that_is_a_file, resume_in_a_run_of_another_kind, resume_with_another_seed,
+    resume_a_set_in_a_segmenter, resume_a_set_made_otherwise, generator_of_other_classes,
+    segmenter_of_other_classes, set_of_other_classes, damaged_generator, damaged_segmenter,
+    damaged_description, damaged_record, record_without_its_fields, damaged_manifest,
+    image_missing_from_a_set, unfinished_set, no_class_of_that_name, no_pairs, no_blocks,
+    too_many_sampling_steps, no_such_sampler, unscored_run, damaged_metrics, one_strategy_alone,
+    the_same_run_twice, no_run, no_images_to_predict, images_of_one_name, no_image_to_predict,
+    no_phantom_video, classes_proposed_for_no_folder, classes_proposed_where_they_are,
+]  # fmt: skip
+
+
+@pytest.fixture
+def runs(generator_run: Path, pairs: Path, segmenter_run: Path) -> dict[str, str]:
+    """Copies of small runs, in the working folder, to be spoilt."""
+    found = {"casdm": generator_run, "pairs": pairs, "none": segmenter_run}
+    for name, folder in found.items():
+        shutil.copytree(folder, name)
+    return {name: name for name in found}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
+def test_what_does_not_fit_is_refused(
+    case: Callable[[dict[str, str]], Case], runs: dict[str, str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    words, expected = case(runs)
+    capfd.readouterr()
+    message = refused(words, capfd)
+    for word in expected:
+        assert word in message
+
+
+@pytest.mark.parametrize(
+    "case", [batch_that_cannot_be_dealt, resume_to_fewer_steps, damaged_checkpoint], ids=lambda c: c.__name__
+)
+def test_what_the_loop_refuses_leaves_a_run_record_at_most(
+    case: Callable[[dict[str, str]], Case], runs: dict[str, str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    words, expected = case(runs)
+    before = tree()
+    capfd.readouterr()
+    assert main(words) == 2
+    message = capfd.readouterr().err
+    assert all(word in message for word in expected)
+    changed = {name for name, content in tree().items() if before.get(name) != content}
+    assert {Path(name).name for name in changed} <= {"run.json"}
+
+
+def test_a_command_that_failed_at_its_start_can_be_repeated(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(segment("--training.accumulate=3")) == 2
+    assert main(segment()) == 0
+
+
+# A full disk.
+
+
+class FullDisk:
+    """Lets files be put in their place under some folder until it is full."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: str, room: int) -> None:
+        self.left, self.full = room, True
+        put = os.replace
+
+        def replace(path: Path, target: Path) -> Path:
+            if self.full and Path(folder).resolve() in Path(target).resolve().parents:
+                self.left -= 1
+                if self.left < 0:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+            put(path, target)
+            return Path(target)
+
+        monkeypatch.setattr(Path, "replace", replace)
+        monkeypatch.setattr(Path, "rename", replace)
+
+
+FULL = {
+    "phantom": (["phantom", "out", "--videos", "1", "--frames", "3", "--size", "32"], 5),
+    "synthesize": (["synthesize", "casdm", "--masks", PHANTOM, "--out", "out", "--count", "5",
+                    "--sampling.steps=1", "--sampling.block=2", "--resume"], 7),
+    "segment": (["segment", "unet", "--data", PHANTOM, "--out", "out", *BRIEF, "--resume"], 8),
+    "predict": (["predict", "none", "mine/images", "--out", "out"], 3),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", FULL)
+def test_a_full_disk(
+    command: str,
+    runs: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    words, room = FULL[command]
+    disk = FullDisk(monkeypatch, "out", room)
+    assert main(words) == 2
+    message = capfd.readouterr().err
+    assert "Traceback" not in message
+    assert message.startswith("error out/")
+    assert "No space left on device" in message
+    assert "Free some space" in message
+    assert disk.left < 0
+    assert not list(Path("out").rglob(".partial-*"))
+    for path in Path("out").rglob("*.png"):
+        with Image.open(path) as picture:
+            picture.load()
+    disk.full = False
+    assert main(words) == 0  # and the command can be repeated
+
+
+# What is merely unusual works.
+
+
+def test_unusual_names_modes_and_sizes_train(capfd: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree("mine")
+    palette = np.zeros((256, 3), np.uint8)
+    palette[:3] = [entry["colour"] for entry in TABLE["classes"]]  # type: ignore[index]
+    palette[255] = 255
+    root = "Meine Daten (größe)"
+    save(f"{root}/Images/Fall Ä 1/Bild 07.JPG", FRAME)
+    save(f"{root}/LABELS/Fall Ä 1/Bild 07_Mask.PNG", palette[IDS], "RGBA")
+    save(f"{root}/Images/Fall Ä 1/Bild 08.png", FRAME, "RGBA")
+    save(f"{root}/LABELS/Fall Ä 1/Bild 08.png", IDS, "LA")
+    save(f"{root}/Images/案例2/left/0002.PNG", FRAME[..., 0])
+    save(f"{root}/LABELS/案例2/left/0002-label.png", palette[IDS])
+    save(f"{root}/Images/案例2/right/0001_image.png", FRAME.repeat(2, 0).repeat(2, 1))
+    save(f"{root}/LABELS/案例2/right/0001_mask.png", IDS.repeat(2, 0).repeat(2, 1))
+    write(f"{root}/classes.json", json.dumps(TABLE))
+    data = f"folder:{root}"
+    assert main(["check", data]) == 0
+    assert "2 recordings" in capfd.readouterr().out
+    words = ["segment", "unet", "--data", data, "--out", "ein Lauf", *TRAIN, "--training.steps=2"]
+    assert main(words) == 0
+    assert main(["evaluate", "ein Lauf", "--data", data]) == 0
+    assert main(["predict", "ein Lauf", f"{root}/Images", "--out", "Masken [neu]"]) == 0
+    with Image.open("Masken [neu]/masks/Fall Ä 1/Bild 07.png") as mask:
+        assert mask.size == IDS.shape[::-1]
+    assert "Masken [neu]" in capfd.readouterr().out
