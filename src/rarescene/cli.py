@@ -1,8 +1,8 @@
 """The command line: parse, call, show. Each command is one function of a workflow or a recipe.
 
-The arguments of a command are those of its function: what stands before the `*` is positional, the rest are options,
-and dataclasses become nested options and sections of a YAML file. Only the module of the chosen command is imported,
-so that `rarescene --help` answers at once.
+The arguments of a command are those of its function: what stands before the `*` is positional, the rest are
+options, and dataclasses become nested options and sections of a YAML file. Only the module of the chosen
+command is imported, so that `rarescene --help` answers at once.
 """
 
 from __future__ import annotations
@@ -54,12 +54,14 @@ COMMANDS: dict[str, Command] = {
     ),
     "train casdm": Command(
         "train an image generator that follows masks (CASDM)",
-        "workflows.train", "train_casdm", "rarescene train casdm --data folder:scenes --out runs/casdm --config tiny",
+        "workflows.train", "train_casdm",
+        "rarescene train casdm --data folder:scenes --out runs/casdm --config tiny",
     ),
     "synthesize": Command(
         "draw synthetic pairs that show the classes asked for",
         "workflows.synthesize", "synthesize",
-        'rarescene synthesize runs/casdm --masks folder:scenes --classes "cystic duct,hepatic vein" --count 500 --out pairs',
+        'rarescene synthesize runs/casdm --masks folder:scenes --classes "cystic duct,hepatic vein" '
+        "--count 500 --out pairs",
     ),
     "segment unet": Command(
         "train the compact U-Net, with or without synthetic pairs",
@@ -95,7 +97,7 @@ _ERRORS = Console(stderr=True, highlight=False)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Returns 0, or 1 where a check found faults, or 2 where the user has something to mend."""
+    """Run one command. Returns 0, or 1 where a check found faults, or 2 where something must be mended."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help"):
         _overview()
@@ -124,7 +126,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parse(name: str, words: Sequence[str]) -> tuple[Callable[..., int | None], dict[str, object]]:
-    """Return the function of a command and the values that the words on the command line give its parameters."""
+    """Return the function of a command and the values that the words after it give its parameters.
+
+    Raises:
+        ConfigError: the words do not fit, or a configuration file is unusable.
+    """
     command = COMMANDS[name]
     function: Callable[..., int | None] = getattr(
         importlib.import_module(f"rarescene.{command.module}"), command.function
@@ -195,7 +201,7 @@ def _tidy(word: str) -> str:
 
 
 def _shipped_configs(words: Sequence[str]) -> tuple[list[str], list[Path]]:
-    """Let `--config tiny` name a configuration that ships with the package; return also the files that are read."""
+    """Let `--config tiny` name a shipped configuration; return the words, and the files that are read."""
     folder = Path(__file__).parent / "recipes" / "configs"
     shipped = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
     found, files = [], []

@@ -1,214 +1,22 @@
-"""Bad input through the command line: exit code 2, a message that names file and remedy, nothing half-written.
-
-What is merely unusual works.
-"""
+"""What does not fit, and a full disk: a message, exit code 2, no half-written file."""
 
 from __future__ import annotations
 
 import errno
 import json
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from rarescene.cli import main
 
 from ..conftest import BRIEF, PHANTOM
+from .conftest import FRAME, refused, save, tree, truncate, write
 
-TABLE = {
-    "name": "mine",
-    "classes": [
-        {"id": 0, "name": "background", "colour": [10, 10, 10]},
-        {"id": 1, "name": "liver", "colour": [255, 114, 114]},
-        {"id": 2, "name": "vein", "colour": [0, 50, 128]},
-    ],
-}
-IDS = np.array([[0, 1, 2, 1], [1, 1, 255, 0], [0, 0, 2, 2]], np.uint8).repeat(8, 0).repeat(8, 1)
-COLOURS = np.array([(10, 10, 10), (255, 114, 114), (0, 50, 128)], np.uint8)[np.minimum(IDS, 2)]
-FRAME = np.random.default_rng(0).integers(0, 256, (*IDS.shape, 3), np.uint8)
-TRAIN = ["--split", "time", "--fractions=[0.5,0,0.5]", *(word for word in BRIEF if "fractions" not in word)]
-HURT = "case1_frame2"
-
-
-def save(path: str, values: np.ndarray, mode: str | None = None) -> str:
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    image = Image.fromarray(values)
-    (image.convert(mode) if mode else image).save(path)
-    return path
-
-
-def truncate(path: str) -> str:
-    Path(path).write_bytes(Path(path).read_bytes()[:-60])
-    return path
-
-
-def write(path: str, text: str) -> str:
-    Path(path).write_text(text, encoding="utf-8")
-    return path
-
-
-@pytest.fixture(autouse=True)
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with a sound data set `mine`: three recordings of two frames."""
-    monkeypatch.chdir(tmp_path)
-    for case in (1, 2, 3):
-        for frame in (1, 2):
-            save(f"mine/images/case{case}_frame{frame}.png", FRAME)
-            save(f"mine/masks/case{case}_frame{frame}.png", IDS)
-    write("mine/classes.json", json.dumps(TABLE))
-    return tmp_path
-
-
-def tree() -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in Path().rglob("*") if path.is_file()}
-
-
-def refused(words: list[str], capfd: pytest.CaptureFixture[str]) -> str:
-    """Run a command that must fail; return its message. Nothing may have been written or changed."""
-    before = tree()
-    assert main(words) == 2
-    message = capfd.readouterr().err
-    assert "Traceback" not in message
-    assert message.startswith("error ")
-    assert len(message.split("\nremedy ")[1]) > 10
-    assert {name: content for name, content in tree().items() if name not in before} == {}
-    assert tree() == before
-    return message
-
-
-# Data sets that cannot be used: `check` lists the fault and exits with 1, training refuses.
-
-
-def damaged_image() -> str:
-    return truncate(f"mine/images/{HURT}.png")
-
-
-def damaged_mask() -> str:
-    save(f"mine/masks/{HURT}.png", np.random.default_rng(0).integers(0, 3, IDS.shape, np.uint8))
-    return truncate(f"mine/masks/{HURT}.png")
-
-
-def empty_file() -> str:
-    return write(f"mine/images/{HURT}.png", "")
-
-
-def no_image_file() -> str:
-    return write(f"mine/images/{HURT}.png", "a note about this frame")
-
-
-def not_a_number() -> str:
-    Path(f"mine/images/{HURT}.png").unlink()
-    return save(f"mine/images/{HURT}.tiff", np.full(IDS.shape, np.nan, np.float32))
-
-
-def sixteen_bits() -> str:
-    return save(f"mine/masks/{HURT}.png", IDS.astype(np.uint16))
-
-
-def jpeg_mask() -> str:
-    Path(f"mine/masks/{HURT}.png").unlink()
-    return save(f"mine/masks/{HURT}.jpg", IDS)
-
-
-def other_size() -> str:
-    return save(f"mine/masks/{HURT}.png", IDS[:-1])
-
-
-def unknown_id() -> str:
-    return save(f"mine/masks/{HURT}.png", np.where(IDS == 2, 7, IDS).astype(np.uint8))
-
-
-def unknown_colour() -> str:
-    return save(f"mine/masks/{HURT}.png", np.where(COLOURS == 50, 51, COLOURS).astype(np.uint8))
-
-
-def strokes() -> str:
-    lines = np.zeros(IDS.shape, np.uint8)
-    lines[5, 4:20], lines[15, 8:24] = 21, 50
-    return save(f"mine/masks/{HURT}.png", lines)
-
-
-def missing_mask() -> str:
-    Path(f"mine/masks/{HURT}.png").unlink()
-    return f"mine/images/{HURT}.png"
-
-
-def mask_without_image() -> str:
-    return save("mine/masks/case9_frame1.png", IDS)
-
-
-def corrupt_classes() -> str:
-    return write("mine/classes.json", '{"classes": [{"id": 0,')
-
-
-def missing_classes() -> str:
-    Path("mine/classes.json").unlink()
-    return "mine/classes.json"
-
-
-def empty_folder() -> str:
-    shutil.rmtree("mine/images")
-    Path("mine/images").mkdir()
-    return "mine/images"
-
-
-def no_folder() -> str:
-    shutil.rmtree("mine")
-    return "mine"
-
-
-FAULTS: list[tuple[Callable[[], str], str]] = [
-    (damaged_image, "Copy the file again"),
-    (damaged_mask, "Copy the file again"),
-    (empty_file, "Copy the file again"),
-    (no_image_file, "Copy the file again"),
-    (not_a_number, "8-bit RGB"),
-    (sixteen_bits, "8 bits a pixel"),
-    (jpeg_mask, "as PNG"),
-    (other_size, "nearest neighbour"),
-    (unknown_id, "0, 1, 2, 255"),
-    (unknown_colour, "Add the colour"),
-    (strokes, "watershed_mask"),
-    (missing_mask, HURT),
-    (mask_without_image, "Add its image"),
-    (corrupt_classes, "--write-classes"),
-    (missing_classes, "--write-classes"),
-    (empty_folder, "Put the frames there"),
-    (no_folder, "Check the path"),
-]
-
-
-@pytest.mark.parametrize(("spoil", "remedy"), FAULTS, ids=[spoil.__name__ for spoil, _ in FAULTS])
-def test_a_data_set_that_cannot_be_used(
-    spoil: Callable[[], str], remedy: str, capfd: pytest.CaptureFixture[str]
-) -> None:
-    file = spoil()
-    assert main(["check", "folder:mine"]) == 1
-    shown = capfd.readouterr()
-    assert file in shown.out
-    assert "Traceback" not in shown.err
-    message = refused(["segment", "unet", "--data", "folder:mine", "--out", "run", *TRAIN], capfd)
-    assert message.startswith(f"error {file}: ")
-    assert remedy in message
-
-
-def test_strokes_in_place_of_cholecseg8k_masks(capfd: pytest.CaptureFixture[str]) -> None:
-    words = ["phantom", "cholec", "--videos", "2", "--frames", "2", "--size", "32", "--layout", "cholecseg8k"]
-    assert main(words) == 0
-    clip = Path("cholec/video02/video02_00000")
-    shutil.copyfile(clip / "frame_1_endo_mask.png", clip / "frame_1_endo_watershed_mask.png")
-    capfd.readouterr()
-    assert main(["check", "cholecseg8k:cholec"]) == 1
-    assert "strokes" in capfd.readouterr().out
-    message = refused(["segment", "unet", "--data", "cholecseg8k:cholec", "--out", "run", *TRAIN], capfd)
-    assert "frame_1_endo_watershed_mask.png" in message
-    assert "strokes" in message
-
+pytestmark = pytest.mark.usefixtures("desk")
 
 # Options, configurations and runs that do not fit. Each returns the command, and words of its message.
 
@@ -347,7 +155,7 @@ def resume_a_set_made_otherwise(runs: dict[str, str]) -> Case:
 
 def generator_of_other_classes(runs: dict[str, str]) -> Case:
     words = ["synthesize", runs["casdm"], "--masks", "folder:mine", "--out", "set"]
-    return words, ["casdm", "CholecSeg8k", "'mine'", "same class table"]
+    return words, ["casdm", "'cholecseg8k'", "'mine'", "same class table"]
 
 
 def segmenter_of_other_classes(runs: dict[str, str]) -> Case:
@@ -500,15 +308,6 @@ CASES: list[Callable[[dict[str, str]], Case]] = [
 ]  # fmt: skip
 
 
-@pytest.fixture
-def runs(generator_run: Path, pairs: Path, segmenter_run: Path) -> dict[str, str]:
-    """Copies of small runs, in the working folder, to be spoilt."""
-    found = {"casdm": generator_run, "pairs": pairs, "none": segmenter_run}
-    for name, folder in found.items():
-        shutil.copytree(folder, name)
-    return {name: name for name in found}
-
-
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
 def test_what_does_not_fit_is_refused(
     case: Callable[[dict[str, str]], Case], runs: dict[str, str], capfd: pytest.CaptureFixture[str]
@@ -594,33 +393,3 @@ def test_a_full_disk(
             picture.load()
     disk.full = False
     assert main(words) == 0  # and the command can be repeated
-
-
-# What is merely unusual works.
-
-
-def test_unusual_names_modes_and_sizes_train(capfd: pytest.CaptureFixture[str]) -> None:
-    shutil.rmtree("mine")
-    palette = np.zeros((256, 3), np.uint8)
-    palette[:3] = [entry["colour"] for entry in TABLE["classes"]]  # type: ignore[index]
-    palette[255] = 255
-    root = "Meine Daten (größe)"
-    save(f"{root}/Images/Fall Ä 1/Bild 07.JPG", FRAME)
-    save(f"{root}/LABELS/Fall Ä 1/Bild 07_Mask.PNG", palette[IDS], "RGBA")
-    save(f"{root}/Images/Fall Ä 1/Bild 08.png", FRAME, "RGBA")
-    save(f"{root}/LABELS/Fall Ä 1/Bild 08.png", IDS, "LA")
-    save(f"{root}/Images/案例2/left/0002.PNG", FRAME[..., 0])
-    save(f"{root}/LABELS/案例2/left/0002-label.png", palette[IDS])
-    save(f"{root}/Images/案例2/right/0001_image.png", FRAME.repeat(2, 0).repeat(2, 1))
-    save(f"{root}/LABELS/案例2/right/0001_mask.png", IDS.repeat(2, 0).repeat(2, 1))
-    write(f"{root}/classes.json", json.dumps(TABLE))
-    data = f"folder:{root}"
-    assert main(["check", data]) == 0
-    assert "2 recordings" in capfd.readouterr().out
-    words = ["segment", "unet", "--data", data, "--out", "ein Lauf", *TRAIN, "--training.steps=2"]
-    assert main(words) == 0
-    assert main(["evaluate", "ein Lauf", "--data", data]) == 0
-    assert main(["predict", "ein Lauf", f"{root}/Images", "--out", "Masken [neu]"]) == 0
-    with Image.open("Masken [neu]/masks/Fall Ä 1/Bild 07.png") as mask:
-        assert mask.size == IDS.shape[::-1]
-    assert "Masken [neu]" in capfd.readouterr().out

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from rarescene.cli import COMMANDS, main
+from rarescene.cli import COMMANDS, _shipped_configs, main, parse
 
 HEAVY = ("torch", "diffusers", "transformers", "accelerate", "scipy")
 
 
 def test_help_loads_nothing_heavy() -> None:
-    code = "import sys; from rarescene.cli import main; main(['--help']); print([m for m in sys.argv[1:] if m in sys.modules])"
+    code = "import sys; from rarescene.cli import main; main(['--help']); "
+    code += "print([m for m in sys.argv[1:] if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code, *HEAVY], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
     assert all(name in done.stdout for name in COMMANDS)
@@ -41,6 +43,8 @@ def test_help_of_each_command_shows_an_example(name: str, capsys: pytest.Capture
         (["evaluate", "nowhere", "--data", "phantom:"], "nowhere"),
         (["synthesize", "nowhere", "--masks", "phantom:", "--out", "o"], "nowhere"),
         (["report", "nowhere", "--out", "r.html"], "nowhere"),
+        (["stats"], "data"),
+        (["stats", "phantom:", "--typo", "1"], "typo"),
     ],
 )
 def test_a_slip_is_answered_with_a_hint(
@@ -57,15 +61,17 @@ def test_a_slip_is_answered_with_a_hint(
 
 
 @pytest.mark.parametrize(
-    "words",
-    [
-        ["stats"],
-        ["stats", "phantom:", "--typo", "1"],
-        ["segment", "unet", "--data", "phantom:", "--out", "o", "--strategy", "magic"],
-    ],
+    ("words", "place"),
+    [(["--config", "tiny"], 1), (["--config=tiny"], 0), (["--seed", "1", "--config", "tiny"], 3)],
 )
-def test_a_wrong_option_exits_with_2(words: list[str], capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stop:
-        main(words)
-    assert stop.value.code == 2
-    assert "Traceback" not in capfd.readouterr().err
+def test_a_shipped_configuration_is_found_by_its_name(words: list[str], place: int) -> None:
+    found, files = _shipped_configs(words)
+    assert found[place].endswith("recipes/configs/tiny.yaml")
+    assert [path.name for path in files] == ["tiny.yaml"]
+    assert len(found) == len(words)
+
+
+def test_both_spellings_of_an_option_are_one_and_switches_stand_alone() -> None:
+    function, values = parse("train casdm", ["--data", "x", "--out", "o", "--group-by", "(a-b)", "--resume"])
+    assert (values["group_by"], values["resume"]) == ("(a-b)", True)
+    assert set(values) == set(inspect.signature(function).parameters)

@@ -29,7 +29,8 @@ CONFIG = CasdmConfig(
     height=16,
     width=16,
     network=SpadeUNetConfig(
-        classes=3, base_channels=16, multipliers=(1, 2), blocks_per_level=1, attention_strides=(), head_channels=16,
+        classes=3, base_channels=16, multipliers=(1, 2), blocks_per_level=1, attention_strides=(),
+        head_channels=16,
         spade_hidden=8, patch=2,
     ),
     diffusion=DiffusionConfig(prediction="v"),
@@ -146,6 +147,14 @@ def test_an_image_depends_on_its_mask_and_seed_alone(sampler: str) -> None:
     other = generator.generate(maps(3)[1:2], seeds=[8], sampler=sampler, steps=4)
     assert (other - alone).abs().max() > 0.05
     assert torch.equal(together, generator.generate(maps(3), seeds=[5, 6, 7], sampler=sampler, steps=4))
+
+
+def test_half_precision_draws_nearly_the_same_and_leaves_the_weights_alone() -> None:
+    generator = trained()
+    whole = generator.generate(maps(2), seeds=[1, 2], steps=4)
+    half = generator.generate(maps(2), seeds=[1, 2], steps=4, precision="bf16")
+    assert 0 < (whole - half).abs().mean() < 0.05
+    assert torch.equal(whole, generator.generate(maps(2), seeds=[1, 2], steps=4))
 
 
 def test_sizes_that_the_strides_do_not_divide_are_padded_and_cut_back() -> None:

@@ -1,17 +1,21 @@
-"""The loop against what it promises: resumed equals undisturbed, parts equal the whole, faults stop it in time."""
+"""The loop keeps its promises: resumed equals undisturbed, parts equal the whole, faults stop it in time."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from rarescene.foundation.errors import CheckpointError, ConfigError, TrainingError
+from rarescene.foundation.errors import CheckpointError, ConfigError, DataError, TrainingError
+from rarescene.foundation.files import read_json_lines
 from rarescene.foundation.protocols import Batch
 from rarescene.training import (
     Fitted,
@@ -63,7 +67,7 @@ def same(one: nn.Module, other: nn.Module) -> bool:
     return all(torch.equal(a, b) for a, b in pairs)
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """Stands for the end of the process."""
 
 
@@ -73,22 +77,116 @@ def test_resumed_run_equals_the_undisturbed_one(tmp_path: Path) -> None:
     class Dying(Toy):
         def before_step(self, step: int, average: nn.Module) -> None:
             if step == 10:
-                raise Killed
+                raise KilledError
 
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         run(tmp_path / "cut", learner=Dying())
     resumed = run(tmp_path / "cut", resume=True)
     assert same(whole.average, resumed.average)
-    curves = [
-        {
-            line["step"]: line["loss"]
-            for line in map(json.loads, (tmp_path / name / "log.jsonl").read_text().splitlines())
-        }
-        for name in ("whole", "cut")
-    ]
-    assert list(curves[0]) == list(curves[1]) == [3, 6, 9, 12]
-    assert curves[0][3] == curves[1][3]
-    assert curves[0][12] == pytest.approx(curves[1][12], rel=1e-6)
+    logs = [read_json_lines(tmp_path / name / "log.jsonl") for name in ("whole", "cut")]
+    assert [line["step"] for line in logs[0]] == [3, 6, 9, 12]
+    for line in (line for log in logs for line in log):
+        assert line.pop("scenes_per_second") > 0
+    assert logs[0] == logs[1]  # the line of step 9 averages steps before and after the kill
+
+
+@pytest.mark.parametrize("precision", ["no", "bf16", "fp16"])
+def test_every_precision_trains_and_resumes_on_a_processor(
+    tmp_path: Path, precision: Literal["no", "bf16", "fp16"]
+) -> None:
+    config = replace(CONFIG, mixed_precision=precision)
+    whole = run(tmp_path / "whole", config)
+    run(tmp_path / "cut", replace(config, steps=8))
+    assert same(whole.average, run(tmp_path / "cut", config, resume=True).average)
+    plain = run(tmp_path / "plain")
+    assert same(whole.average, plain.average) == (precision != "bf16")  # fp16 needs a GPU
+    assert all(weight.dtype == torch.float32 for weight in whole.average.parameters())
+
+
+def test_validation_is_logged_and_a_resumed_run_validates_like_the_undisturbed_one(tmp_path: Path) -> None:
+    config = replace(CONFIG, validate_every=5)
+
+    def validated(folder: Path, steps: int, resume: bool = False) -> list[dict[str, float]]:
+        def validate(step: int, network: nn.Module) -> dict[str, float]:
+            return {"norm": float(sum(weight.norm() for weight in network.parameters()))}
+
+        settings = replace(config, steps=steps)
+        fit(Toy(), scenes(), settings, folder, seed=3, resume=resume, validate=validate)
+        return [line for line in read_json_lines(folder / "log.jsonl") if "norm" in line]
+
+    whole = validated(tmp_path / "whole", 12)
+    assert [line["step"] for line in whole] == [5, 10]
+    validated(tmp_path / "cut", 8)
+    assert validated(tmp_path / "cut", 12, resume=True) == whole
+
+
+def test_a_keeper_takes_up_its_state(tmp_path: Path) -> None:
+    class Counting:
+        mixed = 0
+
+        def mix(self, batch: Batch) -> Batch:
+            self.mixed += 1
+            return batch
+
+        def state_dict(self) -> dict[str, int]:
+            return {"mixed": self.mixed}
+
+        def load_state_dict(self, state: Mapping[str, Any]) -> None:
+            self.mixed = state["mixed"]
+
+    for steps, resume in ((8, False), (12, True)):
+        keeper = Counting()
+        settings = replace(CONFIG, steps=steps)
+        fit(Toy(), scenes(), settings, tmp_path, seed=3, resume=resume, mix=keeper.mix, keeper=keeper)
+    assert keeper.mixed == 12
+
+
+def test_a_line_of_the_log_that_a_kill_cut_off_is_no_obstacle(tmp_path: Path) -> None:
+    run(tmp_path, replace(CONFIG, steps=8))
+    with (tmp_path / "log.jsonl").open("a") as log:
+        log.write('{"step": 9, "lo')
+    run(tmp_path, resume=True)
+    assert [line["step"] for line in read_json_lines(tmp_path / "log.jsonl")] == [3, 6, 8, 9, 12]
+
+
+@pytest.mark.parametrize(("room", "left"), [(0, []), (5, ["step_00000004"])])
+def test_a_full_disk_leaves_whole_checkpoints_alone(
+    tmp_path: Path, room: int, left: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = 0
+
+    def full(tensors: dict[str, Tensor], path: Path) -> None:
+        nonlocal files
+        files += 1
+        Path(path).write_bytes(b"half")
+        if files > room:
+            raise SafetensorError("Error while serializing: I/O error: No space left on device")
+        save_file(tensors, path)
+
+    monkeypatch.setattr("rarescene.training.checkpoints.save_file", full)
+    with pytest.raises(DataError, match=r"checkpoint could not be written.*No space left") as told:
+        run(tmp_path)
+    assert "--resume" in told.value.remedy
+    assert sorted(place.name for place in (tmp_path / "checkpoints").glob("*")) == left
+
+
+def test_a_gradient_that_is_not_finite_is_never_saved(tmp_path: Path) -> None:
+    class Exploding(Toy):
+        def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
+            loss = super().forward(batch, step)["loss"]
+            if step == 7:  # the loss of the step before a checkpoint is finite, and its gradient is not
+                self.network[0].weight.register_hook(lambda gradient: gradient * float("inf"))
+            return {"loss": loss}
+
+    with pytest.raises(TrainingError, match="step_00000004"):
+        run(tmp_path, learner=Exploding())
+    assert [place.name for place in (tmp_path / "checkpoints").iterdir()] == ["step_00000004"]
+
+
+def test_a_run_is_not_resumed_to_fewer_steps(tmp_path: Path) -> None:
+    run(tmp_path)
+    with pytest.raises(ConfigError, match=r"at step 12, beyond training\.steps 8"):
+        run(tmp_path, replace(CONFIG, steps=8), resume=True)
 
 
 def test_the_loss_falls_and_the_average_follows(tmp_path: Path) -> None:

@@ -11,10 +11,12 @@ from PIL import Image
 
 from rarescene.cli import main
 
-from ..conftest import TINY
+from ..conftest import FRACTIONS, TINY
 
-TRAINING = ["--training.steps=6", "--training.batch_size=4", "--training.log_every=3", "--training.save_every=6",
-            "--training.validate_every=3", "--fractions=[0.5,0.17,0.33]"]  # fmt: skip
+TRAINING = [
+    "--training.steps=6", "--training.batch_size=4", "--training.log_every=3", "--training.save_every=6",
+    "--training.validate_every=3", FRACTIONS,
+]  # fmt: skip
 
 
 @pytest.mark.slow
@@ -70,10 +72,11 @@ def test_the_road_on_a_folder(
     frames.mkdir(parents=True)
     Image.fromarray(np.full((40, 56, 3), 90, np.uint8)).save(frames / "one.JPG")
     assert main(["predict", "with", "frames", "--out", "predicted"]) == 0
-    mask = Image.open("predicted/masks/ward ü/one.png")
-    assert (mask.mode, mask.size) == ("P", (56, 40))
-    assert np.asarray(mask).max() < 13
-    assert Image.open("predicted/overlays/ward ü/one.png").size == (56, 40)
+    with Image.open("predicted/masks/ward ü/one.png") as mask:
+        assert (mask.mode, mask.size) == ("P", (56, 40))
+        assert np.asarray(mask).max() < 13
+    with Image.open("predicted/overlays/ward ü/one.png") as overlay:
+        assert overlay.size == (56, 40)
 
     assert main(["report", "casdm", "pairs", "without", "with", "--out", "report.html"]) == 0
     page = Path("report.html").read_text()

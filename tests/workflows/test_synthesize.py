@@ -1,4 +1,4 @@
-"""Synthesis: which masks, the same files whatever happens on the way, and nothing of the held-out recordings."""
+"""Synthesis: which masks, the same files whatever happens, and nothing of the held-out recordings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from rarescene.foundation.run_record import read_record
 from rarescene.scenes import open_scenes
 
 from ..conftest import PHANTOM
-
 
 
 def words(run: Path, out: Path, count: int = 10) -> list[str]:

@@ -302,7 +302,8 @@ def _row(
         if n >= FEW_RECORDINGS:
             p_value = sign_flip_p(paired, config.seed)
         else:
-            notes.append(f"no p-value: {n} test recordings show it, six are needed")
+            showing = "1 test recording shows it" if n == 1 else f"{n} test recordings show it"
+            notes.append(f"no p-value: {showing}, six are needed")
     return Comparison(
         strategy,
         measure,

@@ -12,8 +12,8 @@ Door = tuple[list[str], Callable[[str], Any], Callable[[], list[str]]]
 def open_door(room: str, names: Mapping[str, str]) -> Door:
     """Return `__all__`, `__getattr__` and `__dir__` for the package `room`.
 
-    `names` maps each public name to the module of the room that defines it. Nothing is imported before the first
-    use of a name, so that a command loads only what it runs.
+    `names` maps each public name to the module of the room that defines it. Nothing is imported before the
+    first use of a name, so that a command loads only what it runs.
     """
 
     def load(name: str) -> Any:

@@ -18,8 +18,8 @@ from rarescene.foundation.errors import CheckpointError, DataError
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it takes its place, on failure nothing is left.
 
-    The temporary name keeps the suffix, since image libraries choose the format by it. A failing write (a full
-    disk, a folder without permission) is reported as a `DataError` that names `path`.
+    The temporary name keeps the suffix, since image libraries choose the format by it. A failing write (a
+    full disk, a folder without permission) is reported as a `DataError` that names `path`.
     """
     path = Path(path)
     temporary = path.with_name(f".partial-{uuid.uuid4().hex}{path.suffix}")
@@ -28,9 +28,11 @@ def atomic(path: Path) -> Iterator[Path]:
         os.close(
             os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
         )  # with the user's own permissions
+        mode = temporary.stat().st_mode
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
+        temporary.chmod(mode)  # a library may have put a private file of its own in this place
         temporary.replace(path)
     except OSError as error:
         raise _unwritable(path, error) from error
@@ -40,7 +42,10 @@ def atomic(path: Path) -> Iterator[Path]:
 
 
 def _unwritable(path: Path, error: OSError) -> DataError:
-    remedy = "Free some space or choose another folder; files written before are whole, so the command can be resumed."
+    remedy = (
+        "Free some space or choose another folder; files written before are whole, "
+        "so the command can be resumed."
+    )
     return DataError(f"could not be written ({error.strerror or error})", remedy, path)
 
 
@@ -84,7 +89,7 @@ def append_json_line(path: Path, line: Mapping[str, Any]) -> None:
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """Return the lines of a JSON-lines file; one that a kill cut off is left out, and a missing file has none."""
+    """Return the lines of a JSON-lines file, without one that a kill cut off; a missing file has none."""
     if not path.is_file():
         return []
     lines = []

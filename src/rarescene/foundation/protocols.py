@@ -46,7 +46,7 @@ class BayesianSegmenter(Segmenter, Protocol):
     """A segmenter that also knows what it does not know."""
 
     def posterior(self, images: Tensor, samples: int) -> Tensor:
-        """Return the probabilities of posterior samples, `(M, B, C, H, W)`, members never folded into the batch."""
+        """Return the probabilities of M posterior samples, `(M, B, C, H, W)`."""
         ...
 
 
@@ -55,13 +55,16 @@ class ImageGenerator(Protocol):
     """Learned p(image | mask)."""
 
     def generate(self, masks: Tensor, *, seeds: Sequence[int], sampler: str, steps: int) -> Tensor:
-        """Return images `(B, 3, H, W)` in [-1, 1] for masks `(B, H, W)`; image i depends on mask i and seed i alone."""
+        """Return images `(B, 3, H, W)` in [-1, 1] for masks `(B, H, W)`.
+
+        Image i depends on mask i and seed i alone.
+        """
         ...
 
 
 @runtime_checkable
 class Strategy(Protocol):
-    """How synthetic pairs join the training of a segmenter. Knows no trainer, so it fits into anybody's loop."""
+    """How synthetic pairs join the training of a segmenter. It knows no trainer, so it fits any loop."""
 
     def extend(self, scenes: Sequence[int]) -> Sequence[int]:
         """Return the longer list of scene indices to draw from, given those of the real training scenes."""

@@ -39,7 +39,7 @@ class Seen:
 
     Attributes:
         spans: recording → None where all of it counts as seen (a split by recording), or, where the split cut
-            through it, runs [first, last] of frames, ascending; no scene of the data between the two was left out.
+            through it, ascending runs [first, last] of frames between which no scene was left out.
     """
 
     spans: Mapping[str, Sequence[Sequence[int]] | None] = field(default_factory=dict)
@@ -50,8 +50,8 @@ class Seen:
 
         Args:
             scenes: (recording, frame order) of each scene used.
-            others: the scenes of the data that were not used, where the split cut through recordings; None for a split
-                by recording, where a recording counts as seen as a whole.
+            others: the scenes of the data that were not used, where the split cut through recordings; None
+                for a split by recording, where a recording counts as seen as a whole.
         """
         frames = _by_recording(scenes)
         if others is None:
@@ -75,11 +75,14 @@ class Seen:
         return Seen(dict(sorted(spans.items())))
 
     def refuse(self, held_out: Iterable[Place], who: str, path: Path) -> None:
-        """Raise `LeakError` if `who` (a generator, a set or a model at `path`) saw any of the held-out scenes."""
+        """Raise `LeakError` if `who` (a generator, a set or a model at `path`) saw a held-out scene."""
         leaked = sorted({group for group, order in held_out if self.covers(group, order)})
         if leaked:
             listed = ", ".join(leaked[:5]) + (f" and {len(leaked) - 5} more" if len(leaked) > 5 else "")
-            remedy = "Make it again from the training recordings alone (the same --split and --seed), or choose another split."
+            remedy = (
+                "Make it again from the training recordings alone (the same --split and --split-seed), "
+                "or choose another split."
+            )
             raise LeakError(f"{who} saw recordings that are held out here: {listed}", remedy, path)
 
 
@@ -116,7 +119,7 @@ class RunRecord:
 
     @classmethod
     def begin(cls, *, accelerator: str | None = None, **fields: Any) -> RunRecord:
-        """Return a record of a run that starts now, on this machine (and accelerator), with these versions."""
+        """Return a record of a run that starts now, here and with these versions."""
         return cls(
             command=_command(),
             started=_now(),
@@ -138,7 +141,11 @@ class RunRecord:
 
 
 def read_record(folder: Path, kind: str | None = None) -> RunRecord:
-    """Read a run folder's record. Raises `CheckpointError` when it is no run folder, or one of another kind."""
+    """Read a run folder's record.
+
+    Raises:
+        CheckpointError: it is no run folder, or one of another kind, or the record is damaged.
+    """
     folder = Path(folder)
     if not (folder / RECORD).is_file():
         raise CheckpointError(
@@ -193,7 +200,7 @@ def installed_versions() -> dict[str, str]:
 
 
 def source_commit() -> str | None:
-    """Return the commit of the source tree that runs, with `+` if it was changed since, or None outside a checkout."""
+    """Return the commit of this source tree, with `+` if it was changed since; None outside a checkout."""
     here = Path(__file__).resolve()
 
     def git(*words: str) -> str | None:

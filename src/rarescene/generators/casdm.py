@@ -1,7 +1,7 @@
 """CASDM: class-aware semantic diffusion (Zhou et al. 2024), the image side. p(image | mask).
 
-One file, read as one reads the paper: what is learned (`CasdmLearner`), what is then drawn (`Casdm`). Where the paper
-is silent or slips, the decisions are in the docstrings of the losses and of the schedule.
+One file, read as one reads the paper: what is learned (`CasdmLearner`), what is then drawn (`Casdm`). Where
+the paper is silent or slips, the decisions are in the docstrings of the losses and of the schedule.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ MODULATION_BUDGET = 4 * 2**30  # bytes of γ and β kept while a block of images
 
 
 class CasdmLearner(Learner):
-    """Trains ε̂(x_t, s, t): the class-aware MSE of Eq. 6 and, after a warm-up, the self-perceptual loss of Eq. 8.
+    """Trains ε̂(x_t, s, t): class-aware MSE (Eq. 6) and, after a warm-up, self-perceptual loss (Eq. 8).
 
-    Φ is the encoder of `phi`, a frozen snapshot of the averaged network, so that it neither learns nor drifts within
-    a step.
+    Φ is the encoder of `phi`, a frozen snapshot of the averaged network, so that it neither learns nor drifts
+    within a step.
     """
 
     network: SpadeUNet
@@ -120,10 +120,12 @@ class Casdm:
         self.network = network.eval().requires_grad_(False)
         self.config, self.table = config, table
         self.schedule = NoiseSchedule(config.diffusion)
+        self._bfloat16: SpadeUNet | None = None
 
     def to(self, device: torch.device | str) -> Casdm:
         """Move the weights, and return the generator."""
         self.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-arg]
+        self._bfloat16 = None
         return self
 
     @torch.inference_mode()
@@ -140,7 +142,7 @@ class Casdm:
         """Draw one image for each mask.
 
         Args:
-            masks: int64 `(B, H, W)`; any height and width (they are padded to the network's stride and cut back).
+            masks: int64 `(B, H, W)`, of any height and width.
             seeds: one a mask; image i depends on mask i and seed i alone.
             sampler: "dpm-solver++", "ddpm", "ddim" or "unipc".
             steps: denoising steps.
@@ -154,19 +156,27 @@ class Casdm:
         height, width = masks.shape[-2:]
         maps = pad_masks(masks.to(device), self.config.network.stride, self.table.ignore_index)
         layout = one_hot_layout(maps, len(self.table), self.table.ignore_index)
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-            modulation = self.network.modulate(layout, budget_bytes=MODULATION_BUDGET)
-            images = sample(
-                lambda x_t, t: self.network(x_t, t, modulation).float(),
-                (3, *maps.shape[-2:]),
-                seeds,
-                self.schedule,
-                sampler=sampler,
-                steps=steps,
-                device=device,
-                progress=progress,
-            )
+        network = self._network_in(precision)
+        modulation = network.modulate(layout, budget_bytes=MODULATION_BUDGET)
+        images = sample(
+            lambda x_t, t: network(x_t, t, modulation),
+            (3, *maps.shape[-2:]),
+            seeds,
+            self.schedule,
+            sampler=sampler,
+            steps=steps,
+            device=device,
+            progress=progress,
+        )
         return cut_back(images, height, width)
+
+    def _network_in(self, precision: str) -> SpadeUNet:
+        """Return the network, or a bfloat16 copy: autocast would cast all weights again at every step."""
+        if precision == "no":
+            return self.network
+        if self._bfloat16 is None:
+            self._bfloat16 = copy.deepcopy(self.network).bfloat16()
+        return self._bfloat16
 
     def save(self, folder: Path) -> None:
         """Write weights (safetensors) and settings (JSON) to a folder."""
@@ -181,7 +191,11 @@ class Casdm:
 
     @classmethod
     def load(cls, folder: Path) -> Casdm:
-        """Read what `save` wrote. Raises `CheckpointError` naming the file when something is missing or does not fit."""
+        """Read what `save` wrote.
+
+        Raises:
+            CheckpointError: a file is missing or damaged, or does not fit; it is named.
+        """
         path = folder / "generator.json"
         settings = read_json(path)
         try:

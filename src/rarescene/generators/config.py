@@ -28,7 +28,7 @@ class CasdmConfig:
 
     height: int = 256
     width: int = 256
-    network: SpadeUNetConfig = field(default_factory=lambda: SpadeUNetConfig(classes=13))
+    network: SpadeUNetConfig = field(default_factory=SpadeUNetConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
     class_aware: ClassAwareConfig = field(default_factory=ClassAwareConfig)
     self_perceptual: SelfPerceptualConfig = field(default_factory=SelfPerceptualConfig)

@@ -15,7 +15,8 @@ class SpadeUNetConfig:
     whatever the patch of the stem.
 
     Attributes:
-        classes: classes of the class table; the map has one channel more, for ignored pixels.
+        classes: classes of the class table, by default as many as CholecSeg8k has; a training command takes
+            them from its data. The map has one channel more, for ignored pixels.
         image_channels: channels of the noisy image.
         out_channels: channels that are predicted; twice those of the image if the variance is learned too.
         base_channels: channels of the first level, a multiple of 8.
@@ -30,7 +31,7 @@ class SpadeUNetConfig:
         ConfigError: the values do not fit each other.
     """
 
-    classes: int
+    classes: int = 13
     image_channels: int = 3
     out_channels: int = 3
     base_channels: int = 256

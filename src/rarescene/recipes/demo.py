@@ -4,8 +4,8 @@ command:       make demo, or rarescene demo --out demo
 machine:       2 cores, no GPU
 running time:  see benchmarks/results/demo.json
 
-phantom scenes → statistics that name the rare classes → synthetic pairs for them, drawn by the shipped CASDM → one
-segmenter without and one with them, at equal steps → a table and a self-contained page.
+phantom scenes → statistics that name the rare classes → synthetic pairs for them, drawn by the shipped CASDM
+→ one segmenter without and one with them, at equal steps → a table and a self-contained page.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TRAINING = TrainingConfig(
 
 
 def demo(*, out: Path = Path("demo"), pairs: int = 400, seed: int = 0, quick: bool = False) -> None:
-    """Run the main job on the embedded default: phantom scenes, their rare classes, synthetic pairs, an answer.
+    """Run the whole road on phantom scenes: their rare classes, synthetic pairs, a measured answer.
 
     A demo that was stopped goes on where it was when the command is repeated.
 
@@ -55,9 +55,7 @@ def demo(*, out: Path = Path("demo"), pairs: int = 400, seed: int = 0, quick: bo
         raise CheckpointError("the shipped weights are missing", "Install the package again.", WEIGHTS)
     if out.is_dir() and any(out.iterdir()):
         _only_a_demo(out)
-        say(
-            f"{out} holds a demo already, which is gone on with; for a new one, delete it or choose another --out."
-        )
+        say(f"{out} holds a demo already, and it goes on; for a new one, delete it or choose another --out.")
     trained = read_record(WEIGHTS, "casdm")
     data = trained.data["spec"]
     training = replace(TRAINING, steps=20, validate_every=10, save_every=20) if quick else TRAINING
@@ -100,9 +98,8 @@ def demo(*, out: Path = Path("demo"), pairs: int = 400, seed: int = 0, quick: bo
     for one in page.comparisons:
         CONSOLE.print(verdict_text(verdict(one)))
     minutes = (time.perf_counter() - began) / 60
-    say(
-        f"{minutes:.1f} minutes. The page: {out / 'report.html'}. These are phantom figures, not surgical ones."
-    )
+    say(f"{minutes:.1f} minutes. The page: {out / 'report.html'}.")
+    say("These are phantom figures, not surgical ones.")
 
 
 def _only_a_demo(out: Path) -> None:

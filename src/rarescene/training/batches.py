@@ -1,4 +1,4 @@
-"""Which scenes a step sees. The batch of a step is a pure function of (seed, step), so a resumed run needs no history."""
+"""Which scenes a step sees: a pure function of (seed, step), so that a resumed run needs no history."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class SceneBatches:
         return drawn
 
     def __call__(self, step: int, start: int = 0, stop: int | None = None) -> Batch:
-        """Return scenes `start` to `stop` of a step's batch, and read those of the next step in the background."""
+        """Return scenes `start` to `stop` of a step's batch; the next step's are read in the background."""
         stop = self.batch_size if stop is None else stop
         batch = self._ahead.pop((step, start, stop), None)
         self._ahead = {key: future for key, future in self._ahead.items() if key[0] >= step}

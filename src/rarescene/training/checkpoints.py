@@ -41,7 +41,11 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def load_weights(module: nn.Module, path: Path) -> None:
-    """Load a module's weights. Raises `CheckpointError` when the file is damaged or belongs to another network."""
+    """Load a module's weights.
+
+    Raises:
+        CheckpointError: the file is damaged, or belongs to another network.
+    """
     try:
         module.load_state_dict(load_tensors(path))
     except RuntimeError as error:
@@ -51,9 +55,15 @@ def load_weights(module: nn.Module, path: Path) -> None:
         ) from error
 
 
-def save_checkpoint(folder: Path, step: int, modules: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer,
-                    state: Mapping[str, Any], keep: int) -> Path:  # fmt: skip
-    """Write the checkpoint after `step` steps, as a folder that appears whole, and delete all but the newest `keep`."""
+def save_checkpoint(
+    folder: Path,
+    step: int,
+    modules: Mapping[str, nn.Module],
+    optimiser: torch.optim.Optimizer,
+    state: Mapping[str, Any],
+    keep: int,
+) -> Path:
+    """Write the checkpoint after `step` steps, a folder that appears whole; only the newest `keep` stay."""
     place = folder / f"step_{step:08d}"
     partial = folder / f".partial-{place.name}"
     try:

@@ -21,10 +21,10 @@ class TrainingConfig:
         decay: what the learning rate does after the warm-up: stay, or fall to 0 along a cosine or a line.
         gradient_clip: largest norm of the gradient; larger ones are scaled down.
         ema_decay: decay of the exponential moving average of the weights; 0 keeps the last weights instead.
-        mixed_precision: numbers used in the forward pass; weights and optimiser stay in float32. "fp16" is for GPUs; on a
-            processor it is computed as "no".
-        accumulate: parts a batch is cut into where the device's memory is small; a loss that is a mean over scenes gives
-            the same result.
+        mixed_precision: numbers used in the forward pass; weights and optimiser stay in float32. "fp16" is
+            for GPUs; on a processor it is computed as "no".
+        accumulate: parts a batch is cut into where the device's memory is small; a loss that is a mean over
+            scenes gives the same result.
         log_every: steps between two lines of the log.
         save_every: steps between two checkpoints.
         keep: how many checkpoints stay on disk.

@@ -1,5 +1,5 @@
-"""The one training loop. Everything random in a step is drawn from (seed, step), so that a run that was killed and
-resumed ends with the same weights as one that was not, and several ranks follow one."""
+"""The one training loop. Everything random in a step is drawn from (seed, step), so that a run that was
+killed and resumed ends with the same weights as one that was not, and several ranks follow one."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Learner(nn.Module):
         raise NotImplementedError
 
     def before_step(self, step: int, average: nn.Module) -> None:
-        """Prepare a step, for instance by refreshing a frozen copy of the averaged weights. Nothing by default."""
+        """Prepare a step, for instance by refreshing a frozen copy of the average. Nothing by default."""
 
 
 class Keeper(Protocol):
@@ -101,13 +101,15 @@ def fit(
         folder: receives `log.jsonl` and `checkpoints/`.
         resume: go on from the newest checkpoint in `folder`; without one, start.
         mix: applied to each batch before its step (a strategy's `mix`).
-        validate: called every `validate_every` steps with the step and the averaged network; its scalars are logged.
+        validate: called every `validate_every` steps with the step and the averaged network; its scalars are
+            logged.
         keeper: saved and resumed with the checkpoints.
 
     Raises:
-        ConfigError: the batch cannot be dealt evenly to the ranks and accumulation parts, or the run that is resumed went
-            beyond `config.steps`.
-        CheckpointError: `folder` holds checkpoints and `resume` is false, or the newest checkpoint is damaged.
+        ConfigError: the batch cannot be dealt evenly to the ranks and accumulation parts, or the run that is
+            resumed went beyond `config.steps`.
+        CheckpointError: `folder` holds checkpoints and `resume` is false, or the newest checkpoint is
+            damaged.
         DataError: the log or a checkpoint cannot be written.
         TrainingError: the loss is no longer finite; the last good checkpoint is named.
     """
@@ -233,7 +235,7 @@ def learning_rate(config: TrainingConfig, step: int) -> float:
 
 
 def _average(average: nn.Module, network: nn.Module, step: int, decay: float) -> None:
-    """Move the average towards the weights; early on it forgets faster, so that it is not held back by the start."""
+    """Move the average towards the weights; early on it forgets faster, not to be held back by the start."""
     decay = min(decay, (1 + step) / (10 + step))
     with torch.no_grad():
         pairs = list(zip(average.parameters(), network.parameters(), strict=True))

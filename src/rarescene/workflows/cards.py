@@ -53,10 +53,11 @@ def write_segmenter_card(
 
     config = record.config
     added = f", {config['synthetic']}" if config["synthetic"] else ""
+    size = f"{config['width']}×{config['height']}"
     card = ModelCard(
         name=folder.resolve().name,
         kind=f"{config['segmenter']} segmenter",
-        summary=f"Trained with the strategy {config['strategy']}{added}; it sees images of {config['width']}×{config['height']}.",
+        summary=f"Trained with the strategy {config['strategy']}{added}, on images of {size}.",
         provenance=provenance([record]),
         phantom=is_phantom(record),
         config=_flat({"model": config["model"]}) | config["training"],
@@ -72,6 +73,7 @@ def write_set_card(folder: Path, record: RunRecord, trained: RunRecord, pairs: S
     from rarescene.reports import DataCard, data_card, provenance
 
     config, model = record.config, trained.config["model"]
+    drawn = f"{config['sampling']['sampler']} in {config['sampling']['steps']} steps"
     shown = Counter(
         entry["class_id"] for scene in pairs.records for entry in scene.details["request"]["classes"]
     )
@@ -79,7 +81,7 @@ def write_set_card(folder: Path, record: RunRecord, trained: RunRecord, pairs: S
         name=folder.resolve().name,
         pairs=len(pairs),
         size=(model["height"], model["width"]),
-        generator=f"{config['generator']} ({config['run']}), {config['sampling']['sampler']} in {config['sampling']['steps']} steps",
+        generator=f"{config['generator']} ({config['run']}), {drawn}",
         masks=f"the {config['part']} part of {config['masks']}"
         + (", flipped and rotated" if config["vary"] else ""),
         classes={name: shown[index] for index, name in enumerate(pairs.classes.names)},

@@ -66,7 +66,8 @@ def compare(
     Args:
         runs: folders of `rarescene segment` that `rarescene evaluate` has scored.
         baseline: the strategy that the others are compared with; by default that of the first run.
-        classes: comma-separated classes to compare one by one; by default those in under 10 % of the test frames.
+        classes: comma-separated classes to compare one by one; by default those in under 10 % of the test
+            frames.
         score: iou or dice.
         out: JSON file to write as well.
     """

@@ -53,8 +53,8 @@ def evaluate(
         split: how DATA is split; by default as the run's data were.
         group_by: regular expression that tells the recordings of a folder apart; by default the run's.
         at: score at the masks' own resolution, or at that of the run's images.
-        out: the JSON file to write; by default RUN/metrics.json for the test part of real data, and a name that tells
-            the part or the set for anything else.
+        out: the JSON file to write; by default RUN/metrics.json for the test part of real data, and a name
+            that tells the part or the set for anything else.
         quiet: write the file and print no table.
 
     Raises:

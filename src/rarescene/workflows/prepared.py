@@ -102,8 +102,8 @@ def open_data(
 ) -> Data:
     """Open and split a data set, and say aloud what a split through recordings means.
 
-    A split by recording looks at which classes each recording shows, so that as many as possible can be scored; for
-    that the data are decoded once at thumbnail size.
+    A split by recording looks at which classes each recording shows, so that as many as possible can be
+    scored; for that the data are decoded once at thumbnail size.
     """
     scenes = open_scenes(spec, group_by=group_by)
     shares = None if fractions is None else (fractions[0], fractions[1], fractions[2])
@@ -147,12 +147,12 @@ def open_unsplit(spec: str) -> Data:
 
 
 def class_ids(table: ClassTable, names: str) -> tuple[int, ...]:
-    """Return the ids of comma-separated class names. Raises `ConfigError` for a name that the table does not have."""
+    """Return the ids of comma-separated class names. Raises `ConfigError` for an unknown one."""
     return table.ids_of(name.strip() for name in names.split(",") if name.strip())
 
 
 def decode(scenes: SceneSet, height: int, width: int) -> SceneCache:
-    """Return the scenes at this size, from the cache on disk; decoded once, with a progress bar, if they are not there."""
+    """Return the scenes at this size from the cache on disk, where they are decoded to once, with a bar."""
     with progress("decoding") as advance:
         return SceneCache.build(scenes, height, width, progress=advance)
 
@@ -186,7 +186,7 @@ def fresh_folder(out: Path, resume: bool, what: str) -> None:
 
 
 def same_run(out: Path, record: RunRecord) -> None:
-    """Refuse to go on with a run that was begun otherwise; settings of the training loop alone may be changed.
+    """Refuse to go on with a run that was begun otherwise; only the training loop's settings may change.
 
     Raises:
         CheckpointError: the folder holds another kind of run, or its record is damaged.

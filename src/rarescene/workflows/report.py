@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -53,13 +53,14 @@ def report(
     rows: int = 6,
     realism: bool = True,
 ) -> None:
-    """Write one HTML file with tables, bars per class, a gallery, training curves and where everything comes from.
+    """Write one HTML file: tables, bars per class, a gallery, training curves, and their provenance.
 
     Args:
         runs: folders of `train`, `synthesize` and `segment` runs, in any order and number.
         out: the HTML file.
         title: heading of the page.
-        classes: comma-separated rare classes, which come first; by default those that the data's statistics call rare.
+        classes: comma-separated rare classes, which come first; by default those that the data's statistics
+            call rare.
         rows: gallery rows for scored scenes, and as many for synthetic pairs.
         realism: whether the synthetic images are compared with the real ones of the same maps.
     """
@@ -91,9 +92,9 @@ def build_report(
     for run in segmenters:
         read_metrics(run.folder)
     source = open_as_in((segmenters or runs)[0].record)
-    table = source.scenes.classes
+    scenes, table = source.scenes, source.scenes.classes
 
-    statistics = class_statistics(decode(source.scenes, *_display_size(source.scenes)))
+    statistics = class_statistics(decode(scenes, *_display_size(scenes)))
     rare = tuple(table.names[index] for index in class_ids(table, classes)) or tuple(
         entry.name for entry in statistics.rare
     )
@@ -105,7 +106,7 @@ def build_report(
     }
     return Report(
         title=title,
-        summary=f"{source.scenes.name}: {len(source.scenes)} scenes of {len(source.scenes.groups)} recordings.",
+        summary=f"{scenes.name}: {len(scenes)} scenes of {len(scenes.groups)} recordings.",
         classes=table,
         rare=rare,
         warnings=tuple(
@@ -118,7 +119,7 @@ def build_report(
         comparisons=comparisons,
         realism={run.name: measures for run in sets if (measures := _realism(run))} if realism else {},
         gallery=(*_scored_rows(source, shown, rare, rows), *_synthetic_rows(sets, rare, rows)),
-        gallery_rule="Scenes are chosen by a rule, not by eye: for each rare class in turn, those of median area.",
+        gallery_rule="Chosen by a rule, not by eye: for each rare class in turn, scenes of median area.",
         curves=tuple(
             curve_plot(name, found, value)
             for name, found, value in (
@@ -150,8 +151,8 @@ def _scores(
 ) -> tuple[tuple[RunScores, ...], tuple[Comparison, ...], list[Run]]:
     """Return the columns, the comparisons, and the runs whose predictions the gallery shows.
 
-    A column is a run, or, where strategies were trained with several seeds, a strategy, its scores averaged over them;
-    the gallery then shows the run with the first seed of each.
+    A column is a run, or, where strategies were trained with several seeds, a strategy, its scores averaged
+    over them; the gallery then shows the run with the first seed of each.
     """
     from rarescene.reports import comparisons
 
@@ -269,7 +270,7 @@ def _scored_rows(
                 predictions,
                 shown,
                 note="test scene: never seen in training",
-            )  # fmt: skip
+            )
         )
     return gallery_rows(scenes, source.scenes.classes)
 
@@ -307,7 +308,7 @@ def _synthetic_rows(sets: Sequence[Run], rare: Sequence[str], rows: int) -> tupl
                     shown,
                     note=f"drawn for the map of {name}"
                     + (", flipped or rotated" if run.record.config["vary"] else ""),
-                )  # fmt: skip
+                )
             )
         made += gallery_rows(scenes, pairs.classes, errors=False)
     return tuple(made)
@@ -330,6 +331,9 @@ def _in_words(record: RunRecord) -> str:
             )
         case "scene set":
             maps = ", for maps flipped and rotated, which no real frame shows" if config["vary"] else ""
-            return f"{config['count']} synthetic pairs, {config['sampling']['sampler']} in {config['sampling']['steps']} steps{maps}"
+            sampling = config["sampling"]
+            return (
+                f"{config['count']} synthetic pairs, {sampling['sampler']} in {sampling['steps']} steps{maps}"
+            )
         case _:
             return f"image generator, {config['model']['training']['steps']} steps, seed {record.seed}"

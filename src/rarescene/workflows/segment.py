@@ -1,4 +1,4 @@
-"""`rarescene segment`: a segmentation model, trained with or without synthetic pairs, at equal optimiser steps."""
+"""`rarescene segment`: a segmenter, trained with or without synthetic pairs, at equal optimiser steps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from rarescene.foundation.errors import CheckpointError, ConfigError, DataError
-from rarescene.foundation.run_record import RunRecord, read_record
+from rarescene.foundation.run_record import RunRecord, Seen, read_record
 from rarescene.scenes import AugmentConfig, SceneCache, SceneSet, open_scenes
 from rarescene.segmenters.config import SegFormerConfig, SegmenterConfig, UNetConfig, training_defaults
 from rarescene.training.config import TrainingConfig
@@ -100,9 +100,10 @@ def _segment(
         synthetic: folder of `rarescene synthesize`, for offline.
         classes: comma-separated rare classes, for duplicate; by default those that the statistics call rare.
         augment: flips and rotations of the training scenes.
-        height: of the images the network sees; by default that of the synthetic set, or of the data up to 256.
+        height: of the images the network sees; by default the synthetic set's, or the data's up to 256.
         width: likewise.
-        split: "recording", "time", "cholecseg8k", "casdm", "gauda", or a file that lists the recordings of each part.
+        split: "recording", "time", "cholecseg8k", "casdm", "gauda", or a file that lists the recordings of
+            each part.
         fractions: shares of training, validation and test; by default those that suit the split.
         split_seed: seed of the split; keep it the same for all runs that are compared.
         group_by: regular expression whose first group tells the recordings of a folder apart.
@@ -132,10 +133,10 @@ def _segment(
         "strategy": strategy, "synthetic": None if synthetic is None else str(synthetic), "classes": classes,
         "height": height, "width": width, **source.options,
     }  # fmt: skip
-    seen = source.seen("train")
+    seen = source.seen("train").union(Seen() if made is None else made.seen)
     record = RunRecord.begin(
         kind="segmenter", config=config, seed=seed, data=source.describe(*([] if made is None else [made])),
-        recordings=source.recordings(), seen=seen if made is None else seen.union(made.seen), class_table=table.to_dict(),
+        recordings=source.recordings(), seen=seen, class_table=table.to_dict(),
         accelerator=accelerator(),
     )  # fmt: skip
     if resume:
@@ -144,17 +145,17 @@ def _segment(
     cache = decode(source.scenes, height, width)
     pool = cache if pairs is None else _Pool(cache, decode(pairs, height, width))
     plan = _strategy(strategy, cache, source.split.train, len(pool), classes, seed)
-    scenes = plan.extend(source.split.train)
+    real, scenes = len(source.split.train), plan.extend(source.split.train)
     batches = SceneBatches(
         pool.take, scenes, training.batch_size, seed,
-        augment=lambda images, masks, seeds: augmented(images, masks, seeds, augment, ignore_index=table.ignore_index),
+        augment=lambda images, masks, seeds: augmented(images, masks, seeds, augment, table.ignore_index),
         weights=plan.weights(),
     )  # fmt: skip
     learner = _learner(model, len(table), table.ignore_index, seed)
     if main:
         record.write(out)
         say(
-            f"{len(source.split.train)} real scenes, {len(scenes) - len(source.split.train)} added by {strategy!r}; "
+            f"{real} real scenes, {len(scenes) - real} added by {strategy!r}; "
             f"{training.steps} steps of {training.batch_size} at {width}×{height}"
         )
 
@@ -198,7 +199,10 @@ def _pairs(folder: Path, made: RunRecord, source: Data) -> SceneSet:
         )
     group_by, theirs = source.options["group_by"], made.config.get("group_by")
     if made.data["name"] == source.scenes.name and theirs != group_by:
-        what = f"was made with --group-by {theirs!r} and not {group_by!r}, so held-out recordings could not be recognised"
+        what = (
+            f"was made with --group-by {theirs!r} and not {group_by!r}, "
+            "so held-out recordings could not be recognised"
+        )
         raise ConfigError(what, "Repeat the option with which the set and its generator were made.", folder)
     made.seen.refuse(
         source.places((*source.split.validation, *source.split.test)), "the synthetic set", folder

@@ -16,7 +16,7 @@ def stats(
     area_share: float = 0.01,
     out: Path | None = None,
 ) -> None:
-    """Show, per class, the share of frames, the area where present and the recordings; mark the rare ones and say why.
+    """Show, per class, share of frames, area where present and recordings; mark the rare ones, and why.
 
     Args:
         data: NAME:PATH or a YAML file.

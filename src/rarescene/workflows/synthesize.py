@@ -1,7 +1,8 @@
 """`rarescene synthesize`: pairs that show the classes asked for.
 
-Pair i is a function of (weights, mask i, seed, i, sampler, steps, precision) alone. The work is cut into blocks of
-equally many indices, ranks and resumed runs take whole blocks, and so their files are equal to the byte.
+Pair i is a function of (weights, mask i, seed, i, sampler, steps, precision) alone. The work is cut into
+blocks of equally many indices, ranks and resumed runs take whole blocks, and so their files are equal to the
+byte.
 """
 
 from __future__ import annotations
@@ -112,7 +113,7 @@ def synthesize(
     table = source.scenes.classes
     if table.fingerprint != generator.table.fingerprint:
         raise CheckpointError(
-            f"was trained on the classes of {generator.table.name!r}, and {masks} has those of {table.name!r}",
+            f"was trained on the classes of {generator.table.name!r}; those of {masks} are {table.name!r}",
             "Use a generator that was trained on the same class table.",
             run,
         )
@@ -124,8 +125,9 @@ def synthesize(
 
     data, seen = source.describe(trained), trained.seen.union(source.seen(part))
     made_by = {
-        "generator": generator.name, "weights": file_hash(run / "model" / "weights.safetensors"), "masks": masks,
-        "classes": classes, "count": count, "part": part, "vary": vary, "seed": seed, "sampling": asdict(sampling),
+        "generator": generator.name, "weights": file_hash(run / "model" / "weights.safetensors"),
+        "masks": masks, "classes": classes, "count": count, "part": part, "vary": vary, "seed": seed,
+        "sampling": asdict(sampling),
     }  # fmt: skip
     record = RunRecord.begin(
         kind="scene set",

@@ -40,7 +40,8 @@ def train_casdm(
         data: NAME:PATH or a YAML file.
         out: folder of the run.
         model: sizes, losses and training; `--config paper|small|tiny` gives sensible ones.
-        split: "recording", "time", "cholecseg8k", "casdm", "gauda", or a file that lists the recordings of each part.
+        split: "recording", "time", "cholecseg8k", "casdm", "gauda", or a file that lists the recordings of
+            each part.
         fractions: shares of training, validation and test; by default those that suit the split.
         split_seed: seed of the split; keep it the same for all runs that are compared.
         group_by: regular expression whose first group tells the recordings of a folder apart.
@@ -83,9 +84,7 @@ def train_casdm(
     size = sum(weight.numel() for weight in learner.network.parameters())
     if main:
         record.write(out)
-        say(
-            f"{len(train)} scenes of {len(train.groups)} recordings; a network of {size / 1e6:.1f} M parameters"
-        )
+        say(f"{len(train)} scenes of {len(train.groups)} recordings; {size / 1e6:.1f} M parameters")
     began = time.perf_counter()
     fitted = fit(learner, batches, model.training, out, seed=seed, resume=resume, label="casdm")
     if main:

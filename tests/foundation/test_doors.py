@@ -1,0 +1,40 @@
+"""A room opens name by name, and loads nothing before."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import rarescene.scenes
+from rarescene.foundation.doors import open_door
+
+ROOMS = (
+    "augmentation", "diffusion", "evaluation", "generators", "networks", "reports", "scenes", "segmenters",
+    "training",
+)  # fmt: skip
+
+
+def test_a_door_gives_what_it_names_and_nothing_else() -> None:
+    names, load, shown = open_door("rarescene.foundation", {"derive_seed": "seeds", "atomic": "files"})
+    assert names == shown() == ["atomic", "derive_seed"]
+    assert load("derive_seed").__module__ == "rarescene.foundation.seeds"
+    with pytest.raises(AttributeError, match=r"'rarescene\.foundation' has no public name 'read_json'"):
+        load("read_json")
+
+
+def test_no_room_loads_anything_when_it_is_opened() -> None:
+    code = f"import sys\nfor room in {ROOMS}: __import__(f'rarescene.{{room}}')\n"
+    code += "print([m for m in ('torch', 'numpy', 'diffusers', 'transformers') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_name_that_a_room_shows_is_there(room: str) -> None:
+    module = __import__(f"rarescene.{room}", fromlist=["_"])
+    assert module.__all__ == sorted(module.__all__) == module.__dir__()
+    for name in module.__all__:
+        assert getattr(module, name) is not None
+    assert not hasattr(rarescene.scenes, "no_such_name")
