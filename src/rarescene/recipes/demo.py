@@ -64,8 +64,7 @@ def demo(*, out: Path = Path("demo"), pairs: int = 400, seed: int = 0, quick: bo
     CONSOLE.rule("1. Phantom scenes, and what is rare in them")
     stats(data)
     source = open_as_in(trained)
-    train = source.scenes.subset(source.split.train)
-    rare = ",".join(entry.name for entry in class_statistics(decode(train, 64, 64)).rare)
+    rare = ",".join(entry.name for entry in class_statistics(decode(source.scenes, 64, 64)).rare)
 
     CONSOLE.rule(f"2. {pairs} synthetic pairs that show {rare.replace(',', ', ')}")
     sampling = SamplingConfig(steps=4 if quick else 20, precision="bf16", block=16)

@@ -1,4 +1,4 @@
-"""Sizes that a network's strides divide: batches are padded at the right and at the bottom, and cut back after."""
+"""Sizes that a network's strides divide: batches are padded at the right and below, and cut back after."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def split_scenes(
     rule, usual = _RULES[name]
     shares = usual if fractions is None else fractions
     if min(shares) < 0 or abs(sum(shares) - 1) > 1e-6 or shares[0] == 0:
-        remedy = "Give three numbers that add up to 1, for instance 0.7 0.1 0.2."
+        remedy = "Give three numbers that add up to 1, for instance [0.7, 0.1, 0.2]."
         raise ConfigError(f"the fractions {shares} are no split", remedy)
     parts, warning = rule(records, shares, seed, class_pixels)
     return _described(records, parts, name, warning)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,7 +111,7 @@ def open_data(
     pixels = decode(scenes, 64, 64).class_pixels if split in ("recording", "gauda") else None
     divided = split_scenes(scenes, split, shares, split_seed, pixels)
     if divided.warning:
-        say(f"note: {divided.warning}")
+        _say_once(f"note: {divided.warning}")
     options = {"split": split, "fractions": fractions, "split_seed": split_seed, "group_by": group_by}
     return Data(spec, scenes, divided, options)
 
@@ -167,9 +168,18 @@ def progress(label: str) -> Iterator[Callable[[int, int], None]]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=CONSOLE) as bar:
-        task = bar.add_task(label, total=None, visible=False)  # nothing is shown where nothing is to be done
-        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
+    bar = Progress(*columns, console=CONSOLE)
+    task = bar.add_task(label, total=None)
+
+    def advance(done: int, total: int) -> None:
+        bar.start()  # once; nothing is shown where nothing is to be done
+        bar.update(task, completed=done, total=total)
+
+    try:
+        yield advance
+    finally:
+        if bar.live.is_started:
+            bar.stop()
 
 
 def fresh_folder(out: Path, resume: bool, what: str) -> None:
@@ -217,6 +227,12 @@ def _begun_with(record: RunRecord) -> dict[str, Any]:
 def say(text: str) -> None:
     """Print a line as it is: brackets in it are no markup, and a path is not broken over lines."""
     CONSOLE.print(text, markup=False, soft_wrap=True)
+
+
+@cache
+def _say_once(text: str) -> None:
+    """Print a line unless this process has printed it before: one command may open its data several times."""
+    say(text)
 
 
 def is_main_process() -> bool:

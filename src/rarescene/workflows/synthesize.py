@@ -177,7 +177,7 @@ def synthesize(
         pairs, seconds = writer.finish(), time.perf_counter() - began
         ended = record.end(out, seconds, {"pairs": len(pairs)})
         write_set_card(out, ended, trained, pairs)
-        say(f"{count} pairs in {out}, {seconds:.0f} s")
+        say(f"{count} pairs for {min(count, len(order))} maps in {out}, {seconds:.0f} s")
 
 
 def masks_that_show(cache: SceneCache, classes: str, where: str) -> np.ndarray:
