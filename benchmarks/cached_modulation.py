@@ -18,25 +18,20 @@ from __future__ import annotations
 import argparse
 import copy
 import os
-import platform
 import statistics
-import subprocess
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
+from harness import RESULTS, write_results
 from rich.progress import Progress
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from rarescene.foundation.files import write_json
 from rarescene.networks import SpadeUNet, SpadeUNetConfig, one_hot_layout
 
-RESULTS = Path(__file__).parent / "results" / "cached_modulation.json"
 SEED = 0
 CLASSES = 13
 SMALL = SpadeUNetConfig(
@@ -123,35 +118,6 @@ def measure(
     }
 
 
-def machine() -> dict[str, Any]:
-    models = [line.split(":")[1].strip() for line in cpuinfo() if line.startswith("model name")]
-    commit = subprocess.run(
-        ["git", "rev-parse", "--verify", "--quiet", "HEAD"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return {
-        "cpu": models[0] if models else platform.processor(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "instructions": torch.backends.cpu.get_cpu_capability(),
-        "avx512_bf16": any("avx512_bf16" in line for line in cpuinfo()),
-        "load_average": list(os.getloadavg()),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "commit": commit.stdout.strip() or None,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seed": SEED,
-    }
-
-
-def cpuinfo() -> list[str]:
-    path = Path("/proc/cpuinfo")
-    return path.read_text().splitlines() if path.exists() else []
-
-
 def summary(name: str, wanted: float, result: dict[str, Any]) -> str:
     medians, size = result["median_seconds"], result["image"][0]
     error = (
@@ -181,7 +147,13 @@ def main() -> None:
         advance = partial(progress.advance, task)
         small = measure(SMALL, 128, options.batch, options.repeats, reduced=False, advance=advance)
         middling = measure(MIDDLING, 64, 8, options.repeats, reduced=True, advance=advance)
-    write_json(RESULTS, {"machine": machine(), "small": small, "43M": middling})
+    conditions = {
+        "threads": torch.get_num_threads(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "load_average": list(os.getloadavg()),
+        "seed": SEED,
+    }
+    write_results(RESULTS / "cached_modulation.json", conditions | {"small": small, "43M": middling})
     for name, wanted, result in (("small", 1.5, small), ("43M", 4.0, middling)):
         print(summary(name, wanted, result))
     print(f"ratio {small['ratio']:.3f}")

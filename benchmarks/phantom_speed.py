@@ -1,11 +1,14 @@
 """Phantom scenes a second on one core, drawn in memory.
 
 Run: OMP_NUM_THREADS=1 python benchmarks/phantom_speed.py
+Writes benchmarks/results/phantom_speed.json.
 """
 
 from __future__ import annotations
 
 import time
+
+from harness import RESULTS, write_results
 
 from rarescene.scenes.datasets.phantom import PhantomConfig, phantom_scenes
 
@@ -23,9 +26,12 @@ def scenes_a_second(height: int, width: int, scenes: int) -> tuple[float, float]
 
 
 if __name__ == "__main__":
+    found = {}
     for height, width, scenes in ((64, 64, 960), (128, 128, 480), (480, 854, 80)):
         busy, wall = scenes_a_second(height, width, scenes)
         print(
             f"{width}×{height}: {busy:7.1f} scenes a second of processor time ({1000 / busy:6.2f} ms each), "
             f"{wall:7.1f} of wall time"
         )
+        found[f"{width}x{height}"] = {"scenes_a_second_of_processor_time": busy, "of_wall_time": wall}
+    write_results(RESULTS / "phantom_speed.json", found)

@@ -1,0 +1,168 @@
+"""Writes docs/results.md from the files in benchmarks/results: no figure on that page is typed by hand.
+
+Run: python benchmarks/page.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from harness import RESULTS
+
+from rarescene.foundation.files import read_json, write_text
+
+PAGE = Path(__file__).parents[1] / "docs" / "results.md"
+
+
+def main() -> None:
+    sections: dict[str, tuple[str, str, Callable[[dict[str, Any]], list[str]]]] = {
+        "demo": ("The demo", "make demo && .venv/bin/python benchmarks/demo.py --out demo", demo),
+        "real_clip": (
+            "A real clip",
+            "python benchmarks/real_clip.py --data CholecSeg8k --out runs/clip",
+            real_clip,
+        ),
+        "cached_modulation": (
+            "Cached modulation",
+            "python benchmarks/cached_modulation.py",
+            cached_modulation,
+        ),
+        "data_path": ("Data path", "python benchmarks/data_path.py", data_path),
+        "phantom_speed": (
+            "Phantom scenes a second",
+            "OMP_NUM_THREADS=1 python benchmarks/phantom_speed.py",
+            phantom_speed,
+        ),
+        "paper_scale": ("The paper's size on a GPU", "python benchmarks/paper_scale.py", paper_scale),
+    }
+    lines = [
+        "# Results",
+        "",
+        "Every figure here was written by the command above it, into `benchmarks/results/`; this page is made from",
+        "those files by `python benchmarks/page.py`.",
+    ]
+    for name, (title, command, describe) in sections.items():
+        path = RESULTS / f"{name}.json"
+        lines += ["", f"## {title}", "", "```", command, "```", ""]
+        if not path.is_file():
+            lines.append("Not measured yet. The command stands ready; no figure is guessed.")
+            continue
+        found = read_json(path)
+        lines += describe(found)
+        machine = found["machine"]
+        lines += [
+            "",
+            f"*{machine['processor']}, {machine['cores']} cores, torch {found['versions']['torch']}, "
+            f"commit {found['commit']}, {found['date'][:10]}.*",
+        ]
+    write_text(PAGE, "\n".join(lines) + "\n")
+    print(f"written to {PAGE.name}")
+
+
+def demo(found: dict[str, Any]) -> list[str]:
+    """Phantom scenes: two strategies, one seed."""
+    rows = {(row["strategy"], row["measure"]): row for row in found["comparison"]["rows"]}
+    measures = list(dict.fromkeys(measure for _, measure in rows))
+    lines = [
+        f"**Phantom scenes, one seed: an illustration.** {found['pairs']} synthetic pairs for "
+        f"{', '.join(found['rare'])}; {len(found['comparison']['recordings'])} test recordings that neither the "
+        f"generator nor the segmenters saw; {found['training']['none']['steps']} steps each.",
+        "",
+        "| IoU in per cent | without pairs | with pairs | change | 95 % interval over recordings |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for measure in measures:
+        before, after = rows["none", measure], rows["offline", measure]
+        if after["mean"] is None:
+            lines.append(f"| {measure} | absent | absent | | |")
+            continue
+        bounds = after["difference_interval"]
+        shown = "" if bounds is None else f"{100 * bounds['low']:+.1f} to {100 * bounds['high']:+.1f}"
+        lines.append(
+            f"| {measure} | {100 * before['mean']:.1f} | {100 * after['mean']:.1f} | "
+            f"{100 * after['difference']:+.1f} | {shown} |"
+        )
+    lines += ["", *found["comparison"]["conclusions"], *found["comparison"]["notes"]]
+    seconds = found["seconds"]
+    lines.append(
+        f"Seconds: pairs {seconds['pairs']:.0f}, segmenter without {seconds['none']:.0f}, with "
+        f"{seconds['offline']:.0f}; {found['minutes_from_first_pair_to_report']:.1f} minutes from the first pair to "
+        "the report."
+    )
+    return lines
+
+
+def real_clip(found: dict[str, Any]) -> list[str]:
+    """One CholecSeg8k clip, split in time."""
+    lines = [
+        f"{found['warning']}",
+        "",
+        "CASDM is trained on the first 48 frames and draws one image for each map of the last 24. SegFormers trained",
+        "on the same 48 real frames are scored on the real last 24 frames and on the synthetic images of their maps;",
+        "label-mean IoU over the classes present.",
+        "",
+        "| seed | real frames | synthetic images | share |",
+        "| --- | --- | --- | --- |",
+    ]
+    for one in found["scores"]:
+        real, synthetic = (one[kind]["label_mean_iou"] for kind in ("real", "synthetic"))
+        lines.append(f"| {one['seed']} | {real:.3f} | {synthetic:.3f} | {one['share']:.3f} |")
+    lines += [
+        f"| mean | {found['real']:.3f} | {found['synthetic']:.3f} | {found['share']:.3f} |",
+        "",
+        f"Training of the generator: {found['seconds']['generator'] / 60:.1f} minutes.",
+    ]
+    return lines
+
+
+def cached_modulation(found: dict[str, Any]) -> list[str]:
+    """Plain against cached steps."""
+    lines = [
+        "| network | plain, s a step | fast, s a step | ratio | output |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    names = {
+        "small": "`small` at 128², float32, cached",
+        "43M": "44 M at 64², batch 8, cached, bfloat16, channels-last",
+    }
+    for key, name in names.items():
+        one = found[key]
+        plain, fast = one["median_seconds"].values()
+        output = (
+            "equal to the bit" if one["equal_to_the_bit"] else f"relative error {one['relative_error']:.1e}"
+        )
+        lines.append(f"| {name} | {plain:.2f} | {fast:.2f} | {one['ratio']:.2f} | {output} |")
+    return lines
+
+
+def data_path(found: dict[str, Any]) -> list[str]:
+    """Cache against PNGs, and the memory of a process."""
+    return ["```json", *_plain(found), "```"]
+
+
+def phantom_speed(found: dict[str, Any]) -> list[str]:
+    """Scenes a second on one core."""
+    lines = ["| size | scenes a second of processor time | of wall time |", "| --- | --- | --- |"]
+    for size, one in found.items():
+        if isinstance(one, dict) and "of_wall_time" in one:
+            busy, wall = one["scenes_a_second_of_processor_time"], one["of_wall_time"]
+            lines.append(f"| {size} | {busy:.0f} | {wall:.0f} |")
+    return lines
+
+
+def paper_scale(found: dict[str, Any]) -> list[str]:
+    """Speed of the `paper` configuration."""
+    return ["```json", *_plain(found), "```"]
+
+
+def _plain(found: dict[str, Any]) -> list[str]:
+    import json
+
+    head = ("command", "date", "machine", "versions", "commit")
+    return json.dumps({key: value for key, value in found.items() if key not in head}, indent=2).splitlines()
+
+
+if __name__ == "__main__":
+    main()
