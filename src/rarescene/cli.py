@@ -150,7 +150,13 @@ def parse(name: str, words: Sequence[str]) -> tuple[Callable[..., int | None], d
 
 def build_parser(name: str, function: Callable[..., int | None]) -> ArgumentParser:
     """Return the parser of a command, made from its function's signature and docstring."""
-    from jsonargparse import ActionConfigFile, ArgumentParser
+    from jsonargparse import ActionConfigFile, ArgumentParser, DefaultHelpFormatter
+
+    class Help(DefaultHelpFormatter):
+        """Says `path` where the library says `<class 'Path'>`."""
+
+        def _expand_help(self, action: argparse.Action) -> str:
+            return str(super()._expand_help(action)).replace("<class 'Path'>", "path")
 
     text = inspect.getdoc(function) or ""
     parser = ArgumentParser(
@@ -159,6 +165,7 @@ def build_parser(name: str, function: Callable[..., int | None]) -> ArgumentPars
         epilog=f"example: {COMMANDS[name].example}",
         allow_abbrev=False,
         exit_on_error=False,
+        formatter_class=Help,
     )
     parser.add_argument(
         "--config",
