@@ -19,6 +19,11 @@ PAGE = Path(__file__).parents[1] / "docs" / "results.md"
 def main() -> None:
     sections: dict[str, tuple[str, str, Callable[[dict[str, Any]], list[str]]]] = {
         "demo": ("The demo", "make demo && .venv/bin/python benchmarks/demo.py --out demo", demo),
+        "strategies": (
+            "Three strategies, three seeds",
+            "python benchmarks/strategies.py --out runs/strategies",
+            strategies,
+        ),
         "real_clip": (
             "A real clip",
             "python benchmarks/real_clip.py --data CholecSeg8k --out runs/clip",
@@ -84,7 +89,8 @@ def demo(found: dict[str, Any]) -> list[str]:
             f"| {measure} | {100 * before['mean']:.1f} | {100 * after['mean']:.1f} | "
             f"{100 * after['difference']:+.1f} | {shown} |"
         )
-    lines += ["", *found["comparison"]["conclusions"], *found["comparison"]["notes"]]
+    table = found["comparison"]
+    lines += ["", *(f"- {words}" for words in (*table["conclusions"], *table["notes"])), ""]
     seconds = found["seconds"]
     lines.append(
         f"Seconds: pairs {seconds['pairs']:.0f}, segmenter without {seconds['none']:.0f}, with "
@@ -92,6 +98,35 @@ def demo(found: dict[str, Any]) -> list[str]:
         "the report."
     )
     return lines
+
+
+def strategies(found: dict[str, Any]) -> list[str]:
+    """Phantom scenes: strategies at equal steps, several seeds."""
+    table = found["comparison"]
+    rows = {(row["strategy"], row["measure"]): row for row in table["rows"]}
+    baseline, *others = table["strategies"]
+    lines = [
+        f"**Phantom scenes**: the demo's data, pairs ({found['pairs']}) and training ({found['steps']} steps of "
+        f"{found['batch_size']}); seeds {', '.join(map(str, table['seeds']))}; {len(table['recordings'])} test recordings. IoU in per "
+        "cent; in brackets the change against "
+        f"`{baseline}` with its 95 % interval over recordings.",
+        "",
+        f"| | {baseline} | {' | '.join(others)} |",
+        "| --- | --- |" + " --- |" * len(others),
+    ]
+    for measure in dict.fromkeys(measure for _, measure in rows):
+        cells = []
+        for strategy in table["strategies"]:
+            row = rows[strategy, measure]
+            bounds = row["difference_interval"]
+            change = (
+                ""
+                if bounds is None
+                else f" ({100 * row['difference']:+.1f}, {100 * bounds['low']:+.1f} to {100 * bounds['high']:+.1f})"
+            )
+            cells.append("absent" if row["mean"] is None else f"{100 * row['mean']:.1f}{change}")
+        lines.append(f"| {measure} | {' | '.join(cells)} |")
+    return [*lines, "", *(f"- {words}" for words in (*table["conclusions"], *table["notes"]))]
 
 
 def real_clip(found: dict[str, Any]) -> list[str]:

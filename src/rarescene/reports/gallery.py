@@ -83,7 +83,12 @@ def representative(areas: np.ndarray, targets: Sequence[int], count: int) -> lis
 
 
 def gallery_rows(
-    scenes: Sequence[GalleryScene], classes: ClassTable, *, errors: bool = True, side: int = 384
+    scenes: Sequence[GalleryScene],
+    classes: ClassTable,
+    *,
+    errors: bool = True,
+    phantom: bool = False,
+    side: int = 384,
 ) -> tuple[GalleryRow, ...]:
     """Return the gallery: map, real, synthetic pictures, predictions, and where each errs on the targets.
 
@@ -91,9 +96,11 @@ def gallery_rows(
         scenes: one a row.
         classes: gives colours and names.
         errors: whether an error map follows each prediction; only in rows that have targets.
+        phantom: whether the frames are phantom ones and must not be called real.
         side: larger pictures are made smaller until their longer side is this many pixels.
     """
-    return tuple(_row(scene, classes, errors, side) for scene in scenes)
+    frame = "phantom frame" if phantom else "real"
+    return tuple(_row(scene, classes, errors, frame, side) for scene in scenes)
 
 
 def overlay(image: np.ndarray, mask: np.ndarray, classes: ClassTable, *, opacity: float = 0.35) -> np.ndarray:
@@ -198,12 +205,12 @@ def _from_the_median(areas: np.ndarray) -> list[int]:
     return [int(by_area[place]) for place in order]
 
 
-def _row(scene: GalleryScene, classes: ClassTable, errors: bool, side: int) -> GalleryRow:
+def _row(scene: GalleryScene, classes: ClassTable, errors: bool, frame: str, side: int) -> GalleryRow:
     present = [classes.names[index] for index in range(len(classes)) if np.any(scene.mask == index)]
     where = f"scene {scene.name} of recording {scene.recording}"
     cells = [_flat_cell("map", classes.colourise(scene.mask), f"Labels of {where}: {listing(present)}", side)]
     if scene.real is not None:
-        cells.append(Cell("real", _at_most(scene.real, side, flat=False), f"Real frame, {where}"))
+        cells.append(Cell(frame, _at_most(scene.real, side, flat=False), f"The {frame} of {where}"))
     for name, picture in scene.synthetic.items():
         cells.append(
             Cell(

@@ -272,11 +272,12 @@ def _scored_rows(
                 note="test scene: never seen in training",
             )
         )
-    return gallery_rows(scenes, source.scenes.classes)
+    phantom = is_phantom(segmenters[0].record)
+    return gallery_rows(scenes, source.scenes.classes, phantom=phantom)
 
 
 def _synthetic_rows(sets: Sequence[Run], rare: Sequence[str], rows: int) -> tuple[GalleryRow, ...]:
-    """Return synthetic pairs beside the real frame of the same map."""
+    """Return synthetic pairs beside the frame that their map belongs to."""
     from rarescene.reports import GalleryScene, gallery_rows, representative
     from rarescene.scenes import resize_image
 
@@ -310,7 +311,7 @@ def _synthetic_rows(sets: Sequence[Run], rare: Sequence[str], rows: int) -> tupl
                     + (", flipped or rotated" if run.record.config["vary"] else ""),
                 )
             )
-        made += gallery_rows(scenes, pairs.classes, errors=False)
+        made += gallery_rows(scenes, pairs.classes, errors=False, phantom=is_phantom(run.record))
     return tuple(made)
 
 

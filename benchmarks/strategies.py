@@ -1,0 +1,101 @@
+"""Do the shipped generator's pairs help, and more than copies do? Three strategies, three seeds, phantom scenes.
+
+command:       python benchmarks/strategies.py --out runs/strategies
+machine:       2 cores, no GPU
+running time:  about 20 minutes
+
+The demo's data, split, pairs and training, with the strategies none, duplicate and offline and the seeds 0, 1 and 2, all
+at equal steps. A stopped run goes on when the command is repeated. Writes benchmarks/results/strategies.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from harness import RESULTS, write_results
+
+from rarescene.foundation.errors import RareSceneError
+from rarescene.foundation.run_record import RECORD, read_record
+from rarescene.recipes.demo import TRAINING, WEIGHTS
+from rarescene.reports import comparison_table, comparisons
+from rarescene.scenes import class_statistics
+from rarescene.workflows.compare import read_scored
+from rarescene.workflows.evaluate import METRICS, evaluate
+from rarescene.workflows.prepared import CONSOLE, decode, open_as_in
+from rarescene.workflows.segment import segment_unet
+from rarescene.workflows.synthesize import SamplingConfig, synthesize
+
+STRATEGIES = ("none", "duplicate", "offline")
+
+
+def finished(run: Path) -> bool:
+    return (run / RECORD).is_file() and read_record(run).finished is not None
+
+
+def measure(out: Path, seeds: list[int], pairs: int) -> dict[str, Any]:
+    began = time.perf_counter()
+    trained = read_record(WEIGHTS, "casdm")
+    data, source = trained.data["spec"], open_as_in(trained)
+    rare = [entry.name for entry in class_statistics(decode(source.scenes, 64, 64)).rare]
+    made = out / "pairs"
+    if not finished(made):
+        sampling = SamplingConfig(steps=20, precision="bf16", block=16)
+        synthesize(
+            WEIGHTS, masks=data, out=made, classes=",".join(rare), count=pairs, sampling=sampling, resume=True
+        )
+    runs = []
+    for seed in seeds:
+        for strategy in STRATEGIES:
+            run = out / f"{strategy}-{seed}"
+            runs.append(run)
+            if not finished(run):
+                segment_unet(
+                    data=data,
+                    out=run,
+                    strategy=strategy,
+                    synthetic=made if strategy == "offline" else None,
+                    classes=",".join(rare) if strategy == "duplicate" else "",
+                    training=TRAINING,
+                    seed=seed,
+                    resume=True,
+                    **source.options,
+                )
+            if not (run / METRICS).is_file():
+                evaluate(run, data=data, quiet=True)
+    table = read_scored(runs).compared(STRATEGIES[0], rare)
+    CONSOLE.print(comparison_table(comparisons(table.to_dict())))
+    return {
+        "data": source.describe(),
+        "rare": rare,
+        "pairs": pairs,
+        "steps": TRAINING.steps,
+        "batch_size": TRAINING.batch_size,
+        "seconds": round(time.perf_counter() - began, 1),
+        "comparison": table.to_dict(),
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--pairs", type=int, default=400)
+    parser.add_argument("--results", type=Path, default=RESULTS / "strategies.json")
+    options = parser.parse_args()
+    try:
+        write_results(options.results, measure(options.out, options.seeds, options.pairs))
+    except RareSceneError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(f"written to {options.results}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
