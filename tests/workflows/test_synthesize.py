@@ -128,4 +128,5 @@ def test_two_ranks_make_the_files_of_one(undisturbed: Path, generator_run: Path,
         [*launch, *words(generator_run, out)], env=environment, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr[-2000:]
+    assert read_record(out).machine["processes"] == 2  # or each would have done all of the work
     assert files(out) == files(undisturbed)

@@ -48,6 +48,7 @@ def test_two_ranks_follow_one(generator_run: Path, tmp_path: Path) -> None:
     command = [*launch, "train", "casdm", "--data", PHANTOM, "--out", str(out), *TINY]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
+    assert read_record(out).machine["processes"] == 2  # or each would have done all of the work
     one, two = (load_file(run / "model" / "weights.safetensors") for run in (generator_run, out))
     for name in one:
         torch.testing.assert_close(

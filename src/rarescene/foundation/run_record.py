@@ -118,12 +118,14 @@ class RunRecord:
     metrics: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def begin(cls, *, accelerator: str | None = None, **fields: Any) -> RunRecord:
+    def begin(cls, *, accelerator: str | None = None, processes: int = 1, **fields: Any) -> RunRecord:
         """Return a record of a run that starts now, here and with these versions."""
         return cls(
             command=_command(),
             started=_now(),
-            machine=describe_machine() | ({"accelerator": accelerator} if accelerator else {}),
+            machine=describe_machine()
+            | ({"accelerator": accelerator} if accelerator else {})
+            | ({"processes": processes} if processes > 1 else {}),
             versions=installed_versions(),
             commit=source_commit(),
             **fields,

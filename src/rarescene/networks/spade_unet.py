@@ -53,7 +53,7 @@ class SpadeUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]  # both declare 
     @register_to_config
     def __init__(
         self,
-        classes: int,
+        classes: int = 13,
         image_channels: int = 3,
         out_channels: int = 3,
         base_channels: int = 256,

@@ -15,6 +15,7 @@ __all__, __getattr__, __dir__ = open_door(
         "fit": "loop",
         "learning_rate": "loop",
         "load_weights": "checkpoints",
+        "this_rank": "ranks",
         "save_tensors": "checkpoints",
         "to_images": "batches",
         "to_masks": "batches",
@@ -27,3 +28,4 @@ if TYPE_CHECKING:
     from rarescene.training.checkpoints import load_weights, save_tensors
     from rarescene.training.config import TrainingConfig
     from rarescene.training.loop import LOG, Fitted, Learner, fit, learning_rate
+    from rarescene.training.ranks import this_rank

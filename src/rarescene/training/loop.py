@@ -31,6 +31,7 @@ from rarescene.foundation.protocols import Batch
 from rarescene.foundation.seeds import derive_seed
 from rarescene.training.checkpoints import checkpoints, load_checkpoint, save_checkpoint
 from rarescene.training.config import TrainingConfig
+from rarescene.training.ranks import this_rank
 
 LOG = "log.jsonl"
 
@@ -114,6 +115,7 @@ def fit(
         TrainingError: the loss is no longer finite; the last good checkpoint is named.
     """
     AcceleratorState._reset_state()  # one process may train several networks, each in its own precision
+    this_rank()  # settles which processes there are, before the library guesses
     accelerator = Accelerator(mixed_precision=config.mixed_precision)
     parts = accelerator.num_processes * config.accumulate
     if config.batch_size % parts:

@@ -237,9 +237,16 @@ def _say_once(text: str) -> None:
 
 def is_main_process() -> bool:
     """Return whether this is the only process, or the first of those that torchrun started."""
-    from accelerate import PartialState
+    from rarescene.training import this_rank
 
-    return bool(PartialState().is_main_process)
+    return bool(this_rank().is_main_process)
+
+
+def processes() -> int:
+    """Return how many processes torchrun started; 1 without it."""
+    from rarescene.training import this_rank
+
+    return int(this_rank().num_processes)
 
 
 def accelerator() -> str | None:

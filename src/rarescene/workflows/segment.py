@@ -24,6 +24,7 @@ from rarescene.workflows.prepared import (
     fresh_folder,
     is_main_process,
     open_data,
+    processes,
     same_run,
     say,
 )
@@ -138,6 +139,7 @@ def _segment(
         kind="segmenter", config=config, seed=seed, data=source.describe(*([] if made is None else [made])),
         recordings=source.recordings(), seen=seen, class_table=table.to_dict(),
         accelerator=accelerator(),
+        processes=processes(),
     )  # fmt: skip
     if resume:
         same_run(out, record)

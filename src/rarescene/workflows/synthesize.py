@@ -26,6 +26,7 @@ from rarescene.workflows.prepared import (
     decode,
     fresh_folder,
     open_as_in,
+    processes,
     progress,
     say,
 )
@@ -89,11 +90,10 @@ def synthesize(
         resume: keep the pairs that are there and draw the rest.
     """
     import torch
-    from accelerate import PartialState
 
     from rarescene.generators import Casdm
     from rarescene.scenes import Request, SceneSetWriter, augment
-    from rarescene.training import to_masks, to_pixels
+    from rarescene.training import this_rank, to_masks, to_pixels
 
     began = time.perf_counter()
     if count < 1:
@@ -104,7 +104,7 @@ def synthesize(
         raise ConfigError(
             f"sampling.steps is {sampling.steps}", f"Take 1 to {most}, the timesteps of the generator."
         )
-    ranks = PartialState()  # one process, or one of those that torchrun started
+    ranks = this_rank()
     if ranks.is_main_process:
         fresh_folder(out, resume, "set")
         if resume and (out / RECORD).is_file():
@@ -138,6 +138,7 @@ def synthesize(
         seen=seen,
         class_table=table.to_dict(),
         accelerator=accelerator(),
+        processes=processes(),
     )
     header = {**made_by, "licence": data["licence"], "seen": seen.spans}
     blocks = -(-count // sampling.block)

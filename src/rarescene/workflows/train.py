@@ -15,6 +15,7 @@ from rarescene.workflows.prepared import (
     fresh_folder,
     is_main_process,
     open_data,
+    processes,
     same_run,
     say,
 )
@@ -65,6 +66,7 @@ def train_casdm(
         seen=source.seen("train"),
         class_table=source.scenes.classes.to_dict(),
         accelerator=accelerator(),
+        processes=processes(),
     )
     if resume:
         same_run(out, record)
