@@ -45,16 +45,16 @@ def test_sets_alone(pairs: Path) -> None:
     assert list(page.realism) == ["pairs"]
     assert {measure.name for measure in page.realism["pairs"]} >= {"FD-EffNetLite0", "PSNR, dB"}
     assert 1 <= len(page.gallery) <= 2
-    assert [cell.label for cell in page.gallery[0].cells][:3] == ["map", "real", "synthetic"]
+    assert [cell.label for cell in page.gallery[0].cells][:3] == ["map", "phantom frame", "synthetic"]
     assert not build_report([pairs], title="t", rows=2, realism=False).realism
     render(page)
 
 
-def test_sets_of_varied_maps_have_no_real_frame_beside_them(generator_run: Path, tmp_path: Path) -> None:
+def test_sets_of_varied_maps_have_no_frame_beside_them(generator_run: Path, tmp_path: Path) -> None:
     command = ["synthesize", str(generator_run), "--masks", PHANTOM, "--out", str(tmp_path / "set"), "--vary"]
     assert main([*command, "--count", "4", "--sampling.steps=1"]) == 0
     page = build_report([tmp_path / "set"], title="t", rows=2)
-    assert all("real" not in cell.label for row in page.gallery for cell in row.cells)
+    assert all("frame" not in cell.label for row in page.gallery for cell in row.cells)
     assert {measure.name for measure in page.realism["set"]} == {"FD-EffNetLite0", "KD-EffNetLite0"}
     assert "flipped" in page.compared["set"]
     render(page)
