@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ LOG = "log.jsonl"
 DrawBatch = Callable[[int, int, int], Batch]
 
 
-class Learner(nn.Module):
+class Learner(nn.Module, ABC):
     """What the loop trains: a network, and the loss of a batch.
 
     Attributes:
@@ -47,9 +48,9 @@ class Learner(nn.Module):
 
     network: nn.Module
 
+    @abstractmethod
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return scalars to log; the one called `loss` is minimised."""
-        raise NotImplementedError
 
     def before_step(self, step: int, average: nn.Module) -> None:
         """Prepare a step, for instance by refreshing a frozen copy of the average. Nothing by default."""
