@@ -6,12 +6,15 @@ Real files lie beside the checkout, or where RARESCENE_TEST_DATA points, and nev
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from rarescene.cli import main
+from rarescene.foundation.run_record import read_record
 
 PHANTOM = "phantom:videos=6,frames=8,size=32"
 FRACTIONS = "--fractions=[0.5,0.17,0.33]"
@@ -85,3 +88,23 @@ def segmenter_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert main(["segment", "unet", "--data", PHANTOM, "--out", str(out), *BRIEF]) == 0
     assert main(["evaluate", str(out), "--data", PHANTOM, "--quiet"]) == 0
     return out
+
+
+@pytest.fixture
+def on_two_ranks() -> Callable[[Sequence[str], Path], None]:
+    """Run a command as two processes of torchrun, and see that they shared the work."""
+
+    def run(words: Sequence[str], out: Path) -> None:
+        launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(
+            [*launch, "-m", "rarescene.cli", *words],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert read_record(out).machine["processes"] == 2  # or each would have done all of the work
+
+    return run

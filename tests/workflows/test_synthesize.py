@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -111,22 +111,12 @@ def test_killed_and_resumed_equals_undisturbed(
 
 
 @pytest.mark.slow
-def test_two_ranks_make_the_files_of_one(undisturbed: Path, generator_run: Path, tmp_path: Path) -> None:
+def test_two_ranks_make_the_files_of_one(
+    undisturbed: Path,
+    generator_run: Path,
+    tmp_path: Path,
+    on_two_ranks: Callable[[Sequence[str], Path], None],
+) -> None:
     out = tmp_path / "ranks"
-    launch = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc_per_node",
-        "2",
-        "-m",
-        "rarescene.cli",
-    ]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*launch, *words(generator_run, out)], env=environment, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert read_record(out).machine["processes"] == 2  # or each would have done all of the work
+    on_two_ranks(words(generator_run, out), out)
     assert files(out) == files(undisturbed)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -32,23 +30,11 @@ def test_the_run_folder_tells_how_to_repeat_it(generator_run: Path) -> None:
 
 
 @pytest.mark.slow
-def test_two_ranks_follow_one(generator_run: Path, tmp_path: Path) -> None:
+def test_two_ranks_follow_one(
+    generator_run: Path, tmp_path: Path, on_two_ranks: Callable[[Sequence[str], Path], None]
+) -> None:
     out = tmp_path / "ranks"
-    launch = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc_per_node",
-        "2",
-        "-m",
-        "rarescene.cli",
-    ]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [*launch, "train", "casdm", "--data", PHANTOM, "--out", str(out), *TINY]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert read_record(out).machine["processes"] == 2  # or each would have done all of the work
+    on_two_ranks(["train", "casdm", "--data", PHANTOM, "--out", str(out), *TINY], out)
     one, two = (load_file(run / "model" / "weights.safetensors") for run in (generator_run, out))
     for name in one:
         torch.testing.assert_close(
