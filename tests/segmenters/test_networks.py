@@ -8,7 +8,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from rarescene.foundation.errors import ConfigError
-from rarescene.segmenters import SegFormerConfig, UNetConfig, build_segmenter, output_cell
+from rarescene.segmenters import Mask2FormerConfig, SegFormerConfig, UNetConfig, build_segmenter, output_cell
+from rarescene.segmenters.mask2former import Mask2Former
+from rarescene.segmenters.mask_loss import Answer
 from rarescene.segmenters.segformer import SegFormer
 from rarescene.segmenters.unet import UNet
 
@@ -57,9 +59,94 @@ def test_segformer_weights_are_saved_under_their_published_names() -> None:
     assert not any("stages" in name or "_proj" in name or "fc1" in name for name in names)
 
 
+def test_mask2former_has_the_published_size() -> None:
+    """Table 1 of the Mask2Former paper, with Swin-T and COCO's 133 classes: 47 million weights."""
+    with torch.device("meta"):
+        segmenter = Mask2Former(Mask2FormerConfig("swin-t"), 133)
+    weights = sum(weight.numel() for weight in segmenter.parameters()) / 1e6
+    assert weights == pytest.approx(47, rel=0.02)
+
+
+def test_mask2former_weights_are_saved_under_their_published_names() -> None:
+    segmenter = build_segmenter(Mask2FormerConfig("tiny"), 5)
+    names = {segmenter.name_in_file(name).removeprefix("network.") for name in segmenter.state_dict()}
+    assert len(names) == len(segmenter.state_dict())
+    encoder, block = "model.pixel_level_module.encoder.", "encoder.layers.3.blocks.0."
+    assert names >= {
+        encoder + "embeddings.patch_embeddings.projection.weight",
+        encoder + "encoder.layers.0.downsample.reduction.weight",
+        encoder + "hidden_states_norms.stage4.bias",
+        encoder + block + "attention.self.query.weight",
+        encoder + block + "attention.self.key.bias",
+        encoder + block + "attention.self.value.weight",
+        encoder + block + "attention.self.relative_position_bias_table",
+        encoder + block + "attention.output.dense.weight",
+        encoder + block + "layernorm_after.weight",
+        encoder + block + "intermediate.dense.weight",
+        encoder + block + "output.dense.bias",
+        "model.pixel_level_module.decoder.encoder.layers.0.self_attn.sampling_offsets.weight",
+        "model.transformer_module.decoder.layers.2.self_attn.q_proj.weight",
+        "model.transformer_module.queries_features.weight",
+        "class_predictor.weight",
+    }
+    backbone = [name for name in names if name.startswith(encoder)]
+    assert not any(part in name for name in backbone for part in ("swin", "_proj", "mlp", "_index"))
+    assert not any("criterion" in name for name in names)
+
+
+def test_mask2former_starts_with_queries_that_differ() -> None:
+    """The library's version 4 draws them, and the levels' embeddings, next to 0."""
+    torch.manual_seed(0)
+    network = build_segmenter(Mask2FormerConfig("tiny"), 5).network
+    transformer = network.model.transformer_module  # type: ignore[union-attr]
+    parts = (transformer.queries_features, transformer.queries_embedder, transformer.level_embed)
+    for weight in (*(part.weight for part in parts), network.model.pixel_level_module.decoder.level_embed):  # type: ignore[union-attr]
+        assert 0.8 < weight.std() < 1.2
+    attention = network.model.pixel_level_module.decoder.encoder.layers[0].self_attn  # type: ignore[union-attr]
+    assert not attention.attention_weights.weight.any()
+    assert attention.sampling_offsets.bias.any()
+
+
+def test_mask2former_answers_with_the_semantic_inference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Σ_q p_q(c) m_q(pixel), over its sum; "no object" left out; interpolated before the sigmoid."""
+    draw = torch.Generator().manual_seed(0)
+    said = Answer(torch.randn(3, 7, 6, generator=draw), 4 * torch.randn(3, 7, 16, 16, generator=draw))
+    segmenter = Mask2Former(Mask2FormerConfig("tiny"), 5)
+    monkeypatch.setattr(segmenter, "answers", lambda images: [said])
+    masks = nn.functional.interpolate(said.masks, size=(64, 64), mode="bilinear").sigmoid()
+    shares = torch.einsum("bqc,bqhw->bchw", said.classes.softmax(-1)[..., :5], masks)
+    expected = shares / shares.sum(dim=1, keepdim=True)
+    torch.testing.assert_close(segmenter.predict(torch.zeros(3, 3, 64, 64)), expected)
+
+
+def test_mask2former_decides_also_where_no_mask_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All sigmoids are 0 in float32; the query that is least far from the pixel still decides."""
+    classes, masks = torch.full((1, 2, 4), -9.0), torch.full((1, 2, 8, 8), -500.0)
+    classes[0, 0, 1] = classes[0, 1, 2] = 0.0
+    masks[0, 1, :, 4:] = -450.0
+    masks[0, 0, :, :4] = -450.0
+    segmenter = Mask2Former(Mask2FormerConfig("tiny"), 3)
+    monkeypatch.setattr(segmenter, "answers", lambda images: [Answer(classes, masks)])
+    found = segmenter.predict(torch.zeros(1, 3, 32, 32))
+    torch.testing.assert_close(found.sum(dim=1), torch.ones(1, 32, 32))
+    assert (found[0, 1, :, :14] > 0.99).all()
+    assert (found[0, 2, :, 18:] > 0.99).all()
+
+
+def test_mask2former_forgets_the_size_of_the_image_before() -> None:
+    """The windows of the backbone do not shrink for good when a small image passes."""
+    torch.manual_seed(0)
+    segmenter = build_segmenter(Mask2FormerConfig("tiny"), 5)
+    image = torch.randn(1, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+    before = segmenter.predict(image)
+    segmenter.predict(image[..., :7, :5])
+    assert torch.equal(segmenter.predict(image), before)
+
+
 def test_enlarging_gives_finer_cells() -> None:
     """One odd pixel moves the answer within its own cells; with enlargement fewer pixels share a cell."""
-    assert [output_cell(SegFormerConfig("tiny", enlarge=factor)) for factor in (1, 2, 4)] == [4, 2, 1]
+    for kind in (SegFormerConfig, Mask2FormerConfig):
+        assert [output_cell(kind("tiny", enlarge=factor)) for factor in (1, 2, 4)] == [4, 2, 1]
     assert output_cell(UNetConfig()) == 1
     images = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     for factor in (1, 2):
@@ -69,6 +156,8 @@ def test_enlarging_gives_finer_cells() -> None:
         segmenter.network.register_forward_hook(lambda _, __, answer: cells.append(answer.logits.shape[-1]))  # noqa: B023
         segmenter.predict(images)
         assert 64 / cells[0] == output_cell(segmenter.config)
+        transformer = Mask2Former(Mask2FormerConfig("tiny", enlarge=factor), 5)
+        assert 64 / transformer.answers(images)[-1].masks.shape[-1] == output_cell(transformer.config)
 
 
 def test_unet_answers_for_single_pixels() -> None:
@@ -107,6 +196,11 @@ def test_unet_is_cheap() -> None:
         lambda: SegFormerConfig(enlarge=0),
         lambda: SegFormerConfig(dice=-1),
         lambda: SegFormerConfig(dropout=1.0),
+        lambda: Mask2FormerConfig("swin-xxl"),  # type: ignore[arg-type]
+        lambda: Mask2FormerConfig(enlarge=0),
+        lambda: Mask2FormerConfig(mask_weight=-1),
+        lambda: Mask2FormerConfig(no_object=0),
+        lambda: Mask2FormerConfig(drop_path=1.0),
         lambda: UNetConfig(widths=()),
         lambda: UNetConfig(widths=(24, 50)),
         lambda: UNetConfig(dropout=-0.1),

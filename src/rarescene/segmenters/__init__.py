@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rarescene.segmenters.build import build_segmenter
     from rarescene.segmenters.config import (
         SEGMENTERS,
+        Mask2FormerConfig,
         SegFormerConfig,
         SegmenterConfig,
         UNetConfig,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__, __getattr__, __dir__ = open_door(
     __name__,
     {
+        "Mask2FormerConfig": "config",
         "SEGMENTERS": "config",
         "SegFormerConfig": "config",
         "SegmentationNetwork": "network",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rarescene.segmenters.config import SegFormerConfig, SegmenterConfig, UNetConfig
+from rarescene.segmenters.config import Mask2FormerConfig, SegFormerConfig, SegmenterConfig, UNetConfig
 from rarescene.segmenters.network import SegmentationNetwork
 
 
@@ -20,6 +20,10 @@ def build_segmenter(config: SegmenterConfig, classes: int, ignore_index: int = 2
             from rarescene.segmenters.segformer import SegFormer
 
             return SegFormer(config, classes, ignore_index)
+        case Mask2FormerConfig():
+            from rarescene.segmenters.mask2former import Mask2Former
+
+            return Mask2Former(config, classes, ignore_index)
         case UNetConfig():
             from rarescene.segmenters.unet import UNet
 

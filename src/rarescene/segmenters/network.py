@@ -15,7 +15,7 @@ from rarescene.segmenters.losses import cross_entropy, soft_dice
 
 
 class SegmentationNetwork(nn.Module, ABC):
-    """A `Segmenter` over any network of logits; a variant overrides `logits` alone.
+    """A `Segmenter` over any network of logits; a variant gives `logits`, and may have a `loss` of its own.
 
     Images of any height and width are taken: they are padded to a multiple of `stride` by repeating their
     last row and column, and the answer is cut back.
@@ -24,15 +24,19 @@ class SegmentationNetwork(nn.Module, ABC):
         config: the network's configuration.
         classes: number of classes C.
         ignore_index: id of the pixels that are not labelled.
+        dice: weight of the soft Dice term beside the cross entropy in `loss`.
     """
 
     stride: int
 
-    def __init__(self, config: SegmenterConfig, classes: int, ignore_index: int = 255) -> None:
+    def __init__(
+        self, config: SegmenterConfig, classes: int, ignore_index: int = 255, dice: float = 0.0
+    ) -> None:
         super().__init__()
         self.config = config
         self.classes = classes
         self.ignore_index = ignore_index
+        self.dice = dice
         # Mean and deviation of natural images, moved from [0, 1] to the [-1, 1] of our images.
         self.register_buffer(
             "mean", torch.tensor([-0.030, -0.088, -0.188]).view(1, 3, 1, 1), persistent=False
@@ -50,13 +54,17 @@ class SegmentationNetwork(nn.Module, ABC):
     def scores(self, images: Tensor) -> Tensor:
         """Return float32 logits `(B, C, H, W)` of images `(B, 3, H, W)` in [-1, 1], of any size."""
         height, width = images.shape[-2:]
+        return self.logits(self.prepare(images))[..., :height, :width].float()
+
+    def prepare(self, images: Tensor) -> Tensor:
+        """Return images normalised, and padded below and at the right to a multiple of `stride`."""
+        height, width = images.shape[-2:]
         images = (images - self.mean) / self.deviation
         padding = (0, -width % self.stride, 0, -height % self.stride)
-        images = F.pad(images, padding, mode="replicate")
-        return self.logits(images)[..., :height, :width].float()
+        return F.pad(images, padding, mode="replicate")
 
     def loss(self, images: Tensor, masks: Tensor) -> Tensor:
-        """Return cross entropy plus `config.dice` times the soft Dice loss, over the labelled pixels alone.
+        """Return cross entropy plus `dice` times the soft Dice loss, over the labelled pixels alone.
 
         Args:
             images: float32 `(B, 3, H, W)` in [-1, 1].
@@ -64,8 +72,8 @@ class SegmentationNetwork(nn.Module, ABC):
         """
         scores = self.scores(images)
         loss = cross_entropy(scores, masks, self.ignore_index)
-        if self.config.dice:
-            loss = loss + self.config.dice * soft_dice(scores, masks, self.ignore_index)
+        if self.dice:
+            loss = loss + self.dice * soft_dice(scores, masks, self.ignore_index)
         return loss
 
     def forward(self, images: Tensor, masks: Tensor) -> Tensor:

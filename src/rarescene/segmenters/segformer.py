@@ -22,7 +22,7 @@ class SegFormer(SegmentationNetwork):
     stride = 32
 
     def __init__(self, config: SegFormerConfig, classes: int, ignore_index: int = 255) -> None:
-        super().__init__(config, classes, ignore_index)
+        super().__init__(config, classes, ignore_index, config.dice)
         self.enlarge = config.enlarge
         size = SEGFORMER_SIZES[config.size]
         self.network = transformers.SegformerForSemanticSegmentation(

@@ -16,7 +16,7 @@ class UNet(SegmentationNetwork):
     """Two convolutions a level, group norm, skip connections; every input pixel has an answer of its own."""
 
     def __init__(self, config: UNetConfig, classes: int, ignore_index: int = 255) -> None:
-        super().__init__(config, classes, ignore_index)
+        super().__init__(config, classes, ignore_index, config.dice)
         widths = config.widths
         self.stride = 2 ** (len(widths) - 1)
         self.down = nn.ModuleList(_block(before, width) for before, width in pairwise((3, *widths)))
