@@ -4,6 +4,7 @@ PYTHON312 ?= python3.12
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+NNUNET := $(VENV)/nnunet
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test fast lint types format docs clean
@@ -20,14 +21,20 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $(STAMP)
 
+# nnU-Net's own check of an export, beside the environment and not in it: its dependencies bring torchvision.
+$(NNUNET)/.installed: tests/nnunet.txt $(STAMP)
+	rm -rf $(NNUNET)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --target $(NNUNET) --requirement tests/nnunet.txt
+	touch $@
+
 demo: $(STAMP)   ## the whole road on phantom scenes, at most 8 minutes on 2 cores; opens nothing, writes demo/report.html
 	$(BIN)/rarescene demo --out demo
 
-test: $(STAMP)   ## everything that CI runs: style, types, layers, tests
+test: $(STAMP) $(NNUNET)/.installed  ## everything that CI runs: style, types, layers, tests
 	$(MAKE) --no-print-directory lint types
 	$(BIN)/python -m pytest
 
-fast: $(STAMP)   ## the tests without the slow ones
+fast: $(STAMP) $(NNUNET)/.installed  ## the tests without the slow ones
 	$(BIN)/python -m pytest -m "not slow"
 
 lint: $(STAMP)   ## ruff and import-linter

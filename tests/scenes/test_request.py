@@ -15,7 +15,7 @@ from rarescene.scenes.request import PLACES, plural
 CLASS_REQUESTS = st.builds(
     ClassRequest,
     class_id=st.integers(0, 12),
-    count=st.integers(1, 40),
+    count=st.none() | st.integers(1, 40),
     place=st.none() | st.sampled_from(PLACES),
     share=st.none() | st.integers(0, 10**6).map(lambda millionths: millionths / 10**6),
 )
@@ -97,11 +97,11 @@ def test_a_broken_request_is_reported_class_by_class() -> None:
     asked = Request.parse("grasper: two, upper left; blood: one, centre; black background", CHOLECSEG8K)
     report = asked.kept_by(mask, CHOLECSEG8K)
     assert [(e.class_id, e.present, e.quantity, e.place) for e in report.classes] == [
-        (0, True, True, None),
+        (0, True, None, None),
         (5, True, False, True),
         (7, False, False, False),
     ]
-    assert (report.present, report.quantity, report.place) == pytest.approx((2 / 3, 1 / 3, 1 / 2))
+    assert (report.present, report.quantity, report.place) == pytest.approx((2 / 3, 0, 1 / 2))
     assert not report.kept
     assert json.loads(json.dumps(report.to_dict()))["kept"] is False
 

@@ -110,7 +110,9 @@ def test_a_wrong_file_is_refused(tmp_path: Path, content: dict[str, list[str]], 
 
 
 def test_an_unknown_rule_lists_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="recording, gauda, cholecseg8k, time, casdm"):
+    with pytest.raises(
+        ConfigError, match="recording, gauda, cholecseg8k, cadis, fold1, fold2, fold3, time, casdm"
+    ):
         split_scenes(_scenes([2]), "recordings")
 
 

@@ -25,7 +25,7 @@ import numpy as np
 from rarescene.foundation.errors import DataError
 from rarescene.foundation.files import read_json, write_json
 from rarescene.scenes.class_table import ClassTable
-from rarescene.scenes.scene import Scene, SceneRecord, SceneSet
+from rarescene.scenes.scene import IMAGES_NEEDED, Scene, SceneRecord, SceneSet
 from rarescene.scenes.transforms import resize_image, resize_mask
 
 _FORMAT = 1
@@ -44,8 +44,9 @@ class SceneCache:
         classes: its class table.
         licence: its licence.
         records: the scenes, in order; names, recordings and positions come from them.
-        images: uint8 `(N, H, W, 3)`, memory-mapped. Use `take`, which respects `subset`.
-        masks: uint8 `(N, H, W)`, memory-mapped, likewise.
+        images: uint8 `(N, H, W, 3)`, memory-mapped, or None in a cache of masks alone. Use `take`, which
+            respects `subset`.
+        masks: uint8 `(N, H, W)`, memory-mapped. Use `take_masks`, likewise.
         class_pixels: int64 `(n, C)`, the pixels of each class in each scene.
         rows: int64 `(n,)`, the row of each scene in the arrays.
     """
@@ -55,7 +56,7 @@ class SceneCache:
     classes: ClassTable
     licence: str
     records: tuple[SceneRecord, ...]
-    images: np.ndarray
+    images: np.ndarray | None
     masks: np.ndarray
     class_pixels: np.ndarray
     rows: np.ndarray
@@ -68,6 +69,7 @@ class SceneCache:
         width: int,
         folder: Path | None = None,
         *,
+        images: bool = True,
         keep_rare: bool = True,
         workers: int | None = None,
         progress: Callable[[int, int], None] | None = None,
@@ -81,22 +83,27 @@ class SceneCache:
             height: of the cached images, in pixels.
             width: likewise.
             folder: the root under which caches lie; by default `$RARESCENE_CACHE`, else `~/.cache/rarescene`.
+            images: whether images are decoded; without them only masks can be taken, and no image file is
+                looked at.
             keep_rare: let classes survive that nearest neighbour would lose (see `resize_mask`).
             workers: threads that decode; by default one a core, at most 16.
             progress: called with the number of scenes done and the number of all.
 
         Raises:
-            DataError: a file is unusable, there are no scenes, or the disk is full (said before anything is
-                written).
+            DataError: a file is unusable, images are asked for and missing, there are no scenes, or the disk
+                is full (said before anything is written).
         """
         if not len(scenes):
             raise DataError("there are no scenes to cache", "Check the path and the split of the data.")
+        if images:
+            scenes.need_images()
         root = cache_root() if folder is None else Path(folder)
-        target = root / f"{_plain(scenes.name)}-{height}x{width}-{_key(scenes, height, width, keep_rare)}"
+        key = _key(scenes, height, width, images, keep_rare)
+        target = root / f"{_plain(scenes.name)}-{height}x{width}-{key}"
         if not (target / _INDEX).is_file():
             with _alone(target):
                 if not (target / _INDEX).is_file():
-                    _fill(scenes, height, width, target, keep_rare, workers, progress)
+                    _fill(scenes, height, width, target, images, keep_rare, workers, progress)
         return cls.open(target)
 
     @classmethod
@@ -105,7 +112,8 @@ class SceneCache:
         remedy = "Delete this folder; the cache is made again from the data."
         try:
             index = read_json(folder / _INDEX)
-            images = np.load(folder / "images.npy", mmap_mode="r")
+            pictured = index.get("images", True)
+            images = np.load(folder / "images.npy", mmap_mode="r") if pictured else None
             masks = np.load(folder / "masks.npy", mmap_mode="r")
         except Exception as error:
             raise DataError(f"the cache cannot be read ({error})", remedy, folder) from error
@@ -113,7 +121,7 @@ class SceneCache:
             SceneRecord(name, group, order, details=details)
             for name, group, order, details in index["scenes"]
         )
-        if not len(records) == len(images) == len(masks):
+        if not len(records) == len(masks) == len(masks if images is None else images):
             raise DataError("the cache's arrays and its index differ in length", remedy, folder)
         pixels = np.array(index["class_pixels"], np.int64).reshape(len(records), -1)
         table = ClassTable.from_dict(index["classes"])
@@ -125,7 +133,8 @@ class SceneCache:
 
     def __getitem__(self, index: int) -> Scene:
         row = self.rows[index]
-        return Scene(np.asarray(self.images[row]), np.asarray(self.masks[row]), self.records[index])
+        image = None if self.images is None else np.asarray(self.images[row])
+        return Scene(image, np.asarray(self.masks[row]), self.records[index])
 
     def __iter__(self) -> Iterator[Scene]:
         return (self[index] for index in range(len(self)))
@@ -153,15 +162,19 @@ class SceneCache:
     def take(self, indices: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return images uint8 `(B, H, W, 3)` and masks uint8 `(B, H, W)` of these scenes, in this order.
 
-        Rows are read in ascending order, which is kind to a disk.
+        Raises:
+            DataError: the cache holds masks alone.
         """
+        if self.images is None:
+            raise DataError(
+                f"the cache of {self.name!r} holds masks and no images", IMAGES_NEEDED, self.folder
+            )
         rows = self.rows[np.asarray(indices, np.int64)]
-        images = np.empty((len(rows), *self.images.shape[1:]), np.uint8)
-        masks = np.empty((len(rows), *self.masks.shape[1:]), np.uint8)
-        for place in np.argsort(rows, kind="stable"):
-            images[place] = self.images[rows[place]]
-            masks[place] = self.masks[rows[place]]
-        return images, masks
+        return _rows(self.images, rows), _rows(self.masks, rows)
+
+    def take_masks(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Return masks uint8 `(B, H, W)` of these scenes, in this order."""
+        return _rows(self.masks, self.rows[np.asarray(indices, np.int64)])
 
     def subset(self, indices: Iterable[int]) -> SceneCache:
         """Return a view of these scenes, in this order; nothing is copied."""
@@ -181,11 +194,20 @@ def cache_root() -> Path:
     return Path(given) if given else Path.home() / ".cache" / "rarescene"
 
 
+def _rows(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return these rows; they are read in ascending order, which is kind to a disk."""
+    taken = np.empty((len(rows), *array.shape[1:]), np.uint8)
+    for place in np.argsort(rows, kind="stable"):
+        taken[place] = array[rows[place]]
+    return taken
+
+
 def _fill(
     scenes: SceneSet,
     height: int,
     width: int,
     target: Path,
+    pictured: bool,
     keep_rare: bool,
     workers: int | None,
     progress: Callable[[int, int], None] | None,
@@ -195,19 +217,22 @@ def _fill(
     count, ignore = len(scenes), scenes.classes.ignore_index
     try:
         partial.mkdir(parents=True, exist_ok=True)
-        images = _array(partial / "images.npy", (count, height, width, 3))
+        images = _array(partial / "images.npy", (count, height, width, 3)) if pictured else None
         masks = _array(partial / "masks.npy", (count, height, width))
         done = _array(partial / _DONE, (count,))
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
-        size = count * height * width * 4 / 1e9
+        size = count * height * width * (4 if pictured else 1) / 1e9
         remedy = f"Free {size:.2f} GB, or set RARESCENE_CACHE to a folder on another disk."
         raise DataError(f"the cache cannot be written ({error.strerror})", remedy, target) from error
 
     def store(index: int) -> None:
-        scene = scenes[index]
-        images[index] = resize_image(scene.image, height, width)
-        masks[index] = resize_mask(scene.mask, height, width, keep_rare=keep_rare, ignore_index=ignore)
+        if images is None:
+            mask = scenes.mask(index)
+        else:
+            scene = scenes[index]
+            images[index], mask = resize_image(scene.image, height, width), scene.mask
+        masks[index] = resize_mask(mask, height, width, keep_rare=keep_rare, ignore_index=ignore)
 
     missing = np.flatnonzero(np.asarray(done) == 0)
     with ThreadPoolExecutor(workers or min(16, os.cpu_count() or 1)) as pool:
@@ -218,7 +243,8 @@ def _fill(
                     progress(count - len(missing) + start + place + 1, count)
             # A row is marked only after its pixels are on disk, so that a crash of the machine leaves no
             # false mark.
-            images.flush()
+            if images is not None:
+                images.flush()
             masks.flush()
             done[block] = 1
             done.flush()
@@ -228,6 +254,7 @@ def _fill(
         "format": _FORMAT,
         "name": scenes.name,
         "licence": scenes.licence,
+        "images": pictured,
         "classes": scenes.classes.to_dict(),
         "scenes": [
             [record.name, record.group, record.order, dict(record.details)] for record in scenes.records
@@ -278,20 +305,22 @@ def _alone(target: Path) -> Iterator[None]:
         raise DataError(f"the cache cannot be written ({error.strerror})", remedy, target) from error
 
 
-def _key(scenes: SceneSet, height: int, width: int, keep_rare: bool) -> str:
+def _key(scenes: SceneSet, height: int, width: int, images: bool, keep_rare: bool) -> str:
     """Return the content address: of the scenes, of their files' sizes and times, and of the target size."""
     digest = hashlib.sha256()
     head = [_FORMAT, scenes.name, scenes.licence, scenes.classes.to_dict(), height, width, keep_rare]
+    head += [] if images else ["masks alone"]
     digest.update(json.dumps(head).encode())
     for record in scenes.records:
-        files = [_state(path) for path in (record.image, record.mask)]
+        files = [_state(path) for path in (record.image if images else None, record.mask)]
         line = [record.name, record.group, record.order, dict(record.details), files]
         digest.update(json.dumps(line, sort_keys=True).encode())
-    if scenes.records[0].image is None:
+    if scenes.records[0].mask is None:
         # Scenes drawn on demand have no files to tell by; three of them stand for the program that draws
         # them.
         for index in {0, len(scenes) // 2, len(scenes) - 1}:
-            digest.update(scenes[index].image.tobytes() + scenes[index].mask.tobytes())
+            scene = scenes[index]
+            digest.update((scene.image.tobytes() if images else b"") + scene.mask.tobytes())
     return digest.hexdigest()[:16]
 
 

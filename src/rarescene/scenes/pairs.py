@@ -30,12 +30,14 @@ class MaskCode:
         colours: class id (or ignore index) of each colour.
         refuse_strokes: a mask whose value 0 fills most of the frame is taken for annotation strokes
             (CholecSeg8k).
+        first_channel: a file with three channels holds values in the first one, and no colours (CaDIS).
     """
 
     classes: ClassTable
     values: Mapping[int, int]
     colours: Mapping[Colour, int]
     refuse_strokes: bool = False
+    first_channel: bool = False
 
     @classmethod
     def plain(cls, classes: ClassTable) -> MaskCode:
@@ -62,6 +64,8 @@ class MaskCode:
         if raster.values.ndim == 2:
             self._compare_palette(raster, path)
             return self._by_value(raster.values, path)
+        if self.first_channel:
+            return self._by_value(raster.values[..., 0], path)
         ids = self._by_colour(raster.values)
         if ids is not None:
             return ids
@@ -130,26 +134,28 @@ class PairReader:
     code: MaskCode
 
     def __call__(self, record: SceneRecord) -> Scene:
-        """Return the scene. Raises `DataError` when a file is unusable or the two do not fit."""
-        image_path, mask_path = _files(record)
-        image = read_image(image_path)
+        """Return the scene, without an image where the record names none.
+
+        Raises:
+            DataError: a file is unusable, or the two do not fit.
+        """
+        mask_path = _mask_file(record)
+        image = None if record.image is None else read_image(record.image)
         mask = self.code.decode(read_raster(mask_path), mask_path)
-        _same_size(image, mask, mask_path)
+        if image is not None:
+            _same_size(image, mask, mask_path)
         return Scene(image, mask, record)
 
     def faults(self, record: SceneRecord) -> tuple[Scene | None, list[Fault]]:
         """Return the scene and all that is wrong with it, rather than stopping at the first fault."""
         found: list[Fault] = []
-        image_path, mask_path = _files(record)
-        image = attempt(lambda: read_image(image_path), found)
+        image_path, mask_path = record.image, _mask_file(record)
+        image = None if image_path is None else attempt(lambda: read_image(image_path), found)
         raster = attempt(lambda: read_raster(mask_path), found)
         mask = None if raster is None else attempt(lambda: self.code.decode(raster, mask_path), found)
         if image is not None and raster is not None:
             attempt(lambda: _same_size(image, raster.values, mask_path), found)
-        whole = image is not None and mask is not None and not found
-        return (
-            Scene(image, mask, record) if whole and image is not None and mask is not None else None
-        ), found
+        return (None if found or mask is None else Scene(image, mask, record)), found
 
 
 def looks_like_strokes(counts: np.ndarray) -> bool:
@@ -166,10 +172,10 @@ def stroke_error(path: Path) -> DataError:
     )
 
 
-def _files(record: SceneRecord) -> tuple[Path, Path]:
-    if record.image is None or record.mask is None:
+def _mask_file(record: SceneRecord) -> Path:
+    if record.mask is None:
         raise DataError(f"scene {record.name!r} has no files", "Open the data set with its own reader.")
-    return record.image, record.mask
+    return record.mask
 
 
 def _same_size(image: np.ndarray, mask: np.ndarray, path: Path) -> None:

@@ -96,6 +96,12 @@ def write_mask(path: Path, mask: np.ndarray, classes: ClassTable) -> None:
         shown.save(temporary, "PNG")
 
 
+def write_confidence(path: Path, confidence: np.ndarray) -> None:
+    """Write numbers `(H, W)` in [0, 1] as an 8-bit gray PNG, 1 as white."""
+    with atomic(path) as temporary:
+        Image.fromarray(np.rint(confidence * 255.0).astype(np.uint8)).save(temporary, "PNG")
+
+
 def walk_files(root: Path) -> list[Path]:
     """Return all image files under `root`, sorted, without hidden ones; linked folders are followed once."""
     found: list[Path] = []

@@ -35,9 +35,7 @@ SPECK = 0.0005
 
 _NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _TOUCHING = np.ones((3, 3), np.int8)  # pixels that touch at a corner belong to one piece
-_PHRASE = re.compile(
-    rf"(?P<count>\S+) (?P<name>.+?)(?: in the (?P<place>{'|'.join(sorted(PLACES, key=len))}))?"
-)
+_PHRASE = re.compile(rf"(?P<what>.+?)(?: in the (?P<place>{'|'.join(sorted(PLACES, key=len))}))?")
 
 
 @dataclass(frozen=True)
@@ -46,18 +44,18 @@ class ClassRequest:
 
     Attributes:
         class_id: the class.
-        count: how many connected pieces, 1 or more.
+        count: how many connected pieces, 1 or more; None where it does not matter.
         place: one of `PLACES`, where the centre of all its pixels lies; None where it does not matter.
         share: its share of the frame's area, from 0 to 1; None where it does not matter.
     """
 
     class_id: int
-    count: int = 1
+    count: int | None = None
     place: str | None = None
     share: float | None = None
 
     def __post_init__(self) -> None:
-        if self.count < 1:
+        if self.count is not None and self.count < 1:
             raise ConfigError(f"a request asks for {self.count} pieces of a class", "Ask for one or more.")
         if self.place is not None and self.place not in PLACES:
             raise ConfigError(f"{self.place!r} is no place", f"The places are: {', '.join(PLACES)}.")
@@ -67,8 +65,12 @@ class ClassRequest:
     def to_words(self, table: ClassTable) -> str:
         """Return the prompt of this class, for instance "two graspers in the upper right"."""
         name = table.names[self.class_id]
-        noun = name if self.count == 1 else plural(name)
-        return f"{_number(self.count)} {noun}" + (f" in the {self.place}" if self.place else "")
+        what = (
+            name
+            if self.count is None
+            else f"{_number(self.count)} {name if self.count == 1 else plural(name)}"
+        )
+        return what + (f" in the {self.place}" if self.place else "")
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class ClassKept:
 
     class_id: int
     present: bool
-    quantity: bool
+    quantity: bool | None
     place: bool | None
 
 
@@ -94,8 +96,8 @@ class KeptReport:
 
     @property
     def quantity(self) -> float:
-        """The share of the requested classes with the right number of pieces."""
-        return _mean(entry.quantity for entry in self.classes)
+        """The share of the classes with a number asked for that have as many pieces."""
+        return _mean(entry.quantity for entry in self.classes if entry.quantity is not None)
 
     @property
     def place(self) -> float:
@@ -105,12 +107,17 @@ class KeptReport:
     @property
     def kept(self) -> bool:
         """Whether all is as it was asked."""
-        return self.quantity == 1 and self.place == 1
+        return self.present == 1 and self.quantity == 1 and self.place == 1
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON values, for a manifest."""
         shares = {"present": self.present, "quantity": self.quantity, "place": self.place, "kept": self.kept}
         return shares | {"classes": [asdict(entry) for entry in self.classes]}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> KeptReport:
+        """Return the report that `to_dict` wrote."""
+        return cls(tuple(ClassKept(**entry) for entry in value["classes"]))
 
 
 @dataclass(frozen=True)
@@ -140,8 +147,10 @@ class Request:
         except the largest of a class, so that a tiny class is asked for as well. Derive it after
         augmentation: a flip exchanges left and right.
         """
-        present = np.flatnonzero(np.bincount(mask.ravel(), minlength=256)[: len(table)])
-        return cls(tuple(_seen(mask, int(class_id), speck) for class_id in present))
+        boxes = ndimage.find_objects(mask.astype(np.int32) + 1, len(table))
+        return cls(
+            tuple(_seen(mask, class_id, box, speck) for class_id, box in enumerate(boxes) if box is not None)
+        )
 
     def to_words(self, table: ClassTable) -> list[str]:
         """Return one prompt a class, in the order of `classes`."""
@@ -181,7 +190,11 @@ class Request:
 
     def kept_by(self, mask: np.ndarray, table: ClassTable, speck: float = SPECK) -> KeptReport:
         """Say class by class whether a mask shows what was asked; shares of area are not judged."""
-        seen = {entry.class_id: entry for entry in Request.from_mask(mask, table, speck).classes}
+        return self.matched_by(Request.from_mask(mask, table, speck))
+
+    def matched_by(self, shown: Request) -> KeptReport:
+        """Say the same of a mask whose own request is known already."""
+        seen = {entry.class_id: entry for entry in shown.classes}
         return KeptReport(tuple(_judge(asked, seen.get(asked.class_id)) for asked in self.classes))
 
 
@@ -192,47 +205,51 @@ def plural(name: str) -> str:
     return f"{name}es" if re.search(r"(s|x|z|ch|sh)$", name) else f"{name}s"
 
 
-def _seen(mask: np.ndarray, class_id: int, speck: float) -> ClassRequest:
-    region = mask == class_id
-    labels, _ = ndimage.label(region, _TOUCHING)
-    sizes = np.bincount(labels.ravel())[1:]
+def _seen(mask: np.ndarray, class_id: int, box: tuple[slice, slice], speck: float) -> ClassRequest:
+    """Describe a class within the box that holds all of it, which is quicker than within the frame."""
+    region = mask[box] == class_id
+    sizes = np.bincount(ndimage.label(region, _TOUCHING)[0].ravel())[1:]
+    area = int(sizes.sum())
     count = int(np.count_nonzero(sizes >= min(speck * mask.size, sizes.max())))
-    y, x = (positions.mean() + 0.5 for positions in np.nonzero(region))
+    across, along = region.sum(axis=0), region.sum(axis=1)
+    y = box[0].start + along @ np.arange(len(along)) / area + 0.5
+    x = box[1].start + across @ np.arange(len(across)) / area + 0.5
     row, column = (min(2, int(3 * at / side)) for at, side in zip((y, x), mask.shape, strict=True))
-    return ClassRequest(class_id, count, PLACES[3 * row + column], round(float(region.mean()), 6))
+    return ClassRequest(class_id, count, PLACES[3 * row + column], round(area / mask.size, 6))
 
 
 def _judge(asked: ClassRequest, seen: ClassRequest | None) -> ClassKept:
+    number = None if asked.count is None else seen is not None and seen.count == asked.count
     at = None if asked.place is None else seen is not None and seen.place == asked.place
-    return ClassKept(asked.class_id, seen is not None, seen is not None and seen.count == asked.count, at)
+    return ClassKept(asked.class_id, seen is not None, number, at)
 
 
 def _line(entry: ClassRequest, table: ClassTable) -> str:
-    wishes = [_number(entry.count)]
+    wishes = [_number(entry.count)] if entry.count is not None else []
     wishes += [entry.place] if entry.place else []
     wishes += [f"{100 * entry.share:.4f} %"] if entry.share is not None else []
-    return f"{table.names[entry.class_id]}: {', '.join(wishes)}"
+    return f"{table.names[entry.class_id]}: {', '.join(wishes)}".removesuffix(": ")
 
 
 def _parse_class(text: str, table: ClassTable) -> ClassRequest:
     name, colon, wishes = text.rpartition(":")
     if colon:
         return _parse_wishes(table.id_of(name), wishes)
-    known = {name.casefold(): class_id for class_id, name in enumerate(table.names)}
-    if text.casefold() in known:
-        return ClassRequest(known[text.casefold()])
     match = _PHRASE.fullmatch(text)
-    count = _count(match["count"]) if match else None
-    if match is None or count is None:
-        return ClassRequest(table.id_of(text))
-    if count > 1:
+    what, place = (match["what"], match["place"]) if match else (text, None)
+    known = {name.casefold(): class_id for class_id, name in enumerate(table.names)}
+    number, _, noun = what.partition(" ")
+    count = None if what.casefold() in known else _count(number)
+    if count is None:
+        return ClassRequest(table.id_of(what), None, place)
+    if count != 1:
         known = {plural(name).casefold(): class_id for class_id, name in enumerate(table.names)}
-    class_id = known.get(match["name"].casefold())
-    return ClassRequest(table.id_of(match["name"]) if class_id is None else class_id, count, match["place"])
+    class_id = known.get(noun.casefold())
+    return ClassRequest(table.id_of(noun) if class_id is None else class_id, count, place)
 
 
 def _parse_wishes(class_id: int, wishes: str) -> ClassRequest:
-    count, place, share = 1, None, None
+    count, place, share = None, None, None
     for wish in filter(None, (part.strip() for part in wishes.split(","))):
         number = _count(wish)
         percent = re.fullmatch(r"(\d+(?:\.\d+)?) ?%", wish)

@@ -10,7 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from rarescene.foundation.errors import DataError
 from rarescene.scenes.class_table import ClassTable
+
+IMAGES_NEEDED = (
+    "Restore the image files; without them only masks can be learned from (a map generator, statistics)."
+)
 
 
 @dataclass(frozen=True)
@@ -21,8 +26,8 @@ class SceneRecord:
         name: unique within its set.
         group: the recording, the unit by which data are split.
         order: position within the recording, in frames.
-        image: the image file, or None where the scene is drawn on demand.
-        mask: the mask file, or None likewise.
+        image: the image file, or None where there is a mask alone, or no file at all.
+        mask: the mask file, or None where the scene is drawn on demand.
         details: what else is known, as JSON values (of a synthetic scene: generator, request, seed, index,
             scores).
     """
@@ -34,19 +39,40 @@ class SceneRecord:
     mask: Path | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def has_image(self) -> bool:
+        """Whether there is an image file; what is drawn on demand is drawn with its image."""
+        return self.image is not None or self.mask is None
+
 
 @dataclass(frozen=True)
 class Scene:
-    """One frame: image uint8 `(H, W, 3)` in RGB, mask uint8 `(H, W)` of class ids, and its record."""
+    """One frame.
 
-    image: np.ndarray
+    Attributes:
+        pixels: the image, or None where there is a mask alone. Use `image`, which says so.
+        mask: uint8 `(H, W)` of class ids.
+        record: where it came from.
+    """
+
+    pixels: np.ndarray | None
     mask: np.ndarray
     record: SceneRecord
+
+    @property
+    def image(self) -> np.ndarray:
+        """The image, uint8 `(H, W, 3)` in RGB. Raises `DataError` where the scene has none."""
+        if self.pixels is None:
+            raise DataError(f"the scene {self.record.name!r} has no image", IMAGES_NEEDED, self.record.mask)
+        return self.pixels
 
 
 @dataclass(frozen=True)
 class SceneSet:
-    """A data set of scenes with one class table. They are read when asked for; `reader` is thread-safe."""
+    """A data set of scenes with one class table. They are read when asked for; `reader` is thread-safe.
+
+    Where a record names a mask file and no image, `reader` reads the mask alone.
+    """
 
     name: str
     classes: ClassTable
@@ -62,6 +88,24 @@ class SceneSet:
 
     def __iter__(self) -> Iterator[Scene]:
         return map(self.reader, self.records)
+
+    def mask(self, index: int) -> np.ndarray:
+        """Return the mask of a scene, uint8 `(H, W)`, without decoding its image file."""
+        return self.reader(replace(self.records[index], image=None)).mask
+
+    @cached_property
+    def has_images(self) -> bool:
+        """Whether every scene has an image."""
+        return all(record.has_image for record in self.records)
+
+    def need_images(self) -> None:
+        """Raise `DataError` unless every scene has an image."""
+        without = [record for record in self.records if not record.has_image]
+        if without:
+            what = f"{len(without)} of the {len(self)} scenes of {self.name!r} have no image: "
+            if len(without) == len(self):
+                what = f"the data set {self.name!r} holds no images, only masks: "
+            raise DataError(f"{what}{without[0].name!r} for instance", IMAGES_NEEDED, without[0].mask)
 
     @cached_property
     def groups(self) -> tuple[str, ...]:

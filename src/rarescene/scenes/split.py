@@ -14,7 +14,8 @@ import yaml
 
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.seeds import derive_seed
-from rarescene.scenes.datasets.cholecseg8k import TEST_VIDEOS, VALIDATION_VIDEOS
+from rarescene.scenes.datasets import cadis, cholecseg8k
+from rarescene.scenes.datasets.sisvse import FOLDS
 from rarescene.scenes.scene import SceneRecord
 
 Fractions = tuple[float, float, float]
@@ -27,6 +28,10 @@ _DRAWS = 64  # seeded draws among which a split by recording chooses
 LEAK_WARNING = (
     "This split cuts through recordings: frames that are near-copies of training frames are tested on, "
     "so its figures are too good and show nothing about generalising to a new patient."
+)
+FOLD_NOTE = (
+    "An official fold of SISVSE has two parts, by case: its val cases are tested on. Of its train cases some "
+    "are held back as validation, drawn by --split-seed, so that nothing is chosen on what is tested."
 )
 TIME_WARNING = (
     "This split cuts every recording in time: training and test show the same patient, camera and light, "
@@ -52,6 +57,7 @@ class Split:
         how: the rule, in the words of `--split`.
         warning: what a reader of the figures must be told, or None for a split by recording.
         recordings: the recordings in each part.
+        note: what else a user should know of this rule.
     """
 
     train: tuple[int, ...]
@@ -60,12 +66,14 @@ class Split:
     how: str
     warning: str | None = None
     recordings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    note: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the split as JSON values, for the run folder."""
         return {
             "how": self.how,
             "warning": self.warning,
+            "note": self.note,
             "recordings": {part: list(names) for part, names in self.recordings.items()},
             "train": list(self.train),
             "validation": list(self.validation),
@@ -77,7 +85,12 @@ class Split:
         """Return the split that `to_dict` wrote."""
         recordings = {part: tuple(names) for part, names in value["recordings"].items()}
         train, validation, test = (tuple(value[part]) for part in PARTS)
-        return cls(train, validation, test, value["how"], value["warning"], recordings)
+        return cls(train, validation, test, value["how"], value["warning"], recordings, value.get("note"))
+
+
+def looks_at_classes(how: str | Path) -> bool:
+    """Return whether a rule draws whole recordings, and draws better with `class_pixels`."""
+    return str(how) in ("recording", "gauda", *_FOLDS)
 
 
 def split_scenes(
@@ -94,6 +107,8 @@ def split_scenes(
     | `recording` | whole recordings, drawn by seed | 0.7, 0.1, 0.2 |
     | `gauda` | the same, in the shares of the GAUDA paper | 0.9, 0.05, 0.05 |
     | `cholecseg8k` | test on video12 and video27, choose on video17 and video52 | |
+    | `cadis` | the official one: test on videos 2, 12 and 22, choose on 5, 7 and 16 | |
+    | `fold1`, `fold2`, `fold3` | an official fold of SISVSE, see `FOLD_NOTE` | 0.65, 0.1, 0.25 |
     | `time` | the first part of each recording trains, the last one tests; with a warning | 2/3, 0, 1/3 |
     | `casdm` | single frames at random, as 85:15 images in the CASDM paper; with a warning | 0.85, 0, 0.15 |
     | a file | YAML or JSON with lists of recordings `train`, `validation`, `test` | |
@@ -121,7 +136,7 @@ def split_scenes(
         remedy = "Give three numbers that add up to 1, for instance [0.7, 0.1, 0.2]."
         raise ConfigError(f"the fractions {shares} are no split", remedy)
     parts, warning = rule(records, shares, seed, class_pixels)
-    return _described(records, parts, name, warning)
+    return _described(records, parts, name, warning, FOLD_NOTE if name in _FOLDS else None)
 
 
 def _by_recording(
@@ -195,24 +210,61 @@ def _by_frame(
     return (order[:first], order[first:second], order[second:]), LEAK_WARNING
 
 
-def _in_use(
-    records: Sequence[SceneRecord], shares: Fractions, seed: int, class_pixels: np.ndarray | None
-) -> tuple[Parts, str | None]:
-    held = {*VALIDATION_VIDEOS, *TEST_VIDEOS}
-    groups = {record.group for record in records}
-    if not held < groups:
-        missing = ", ".join(sorted(held - groups)) or "any other recording"
-        remedy = "Use `--split recording`; this split is for the whole of CholecSeg8k."
-        raise ConfigError(f"the CholecSeg8k split needs {missing}, not found", remedy)
-    return _by_names(records, sorted(groups - held), VALIDATION_VIDEOS, TEST_VIDEOS), None
+def _named(title: str, validation: tuple[str, ...], test: tuple[str, ...]) -> Rule:
+    """Return the rule by which these recordings choose and test, and all others train."""
+
+    def rule(
+        records: Sequence[SceneRecord], shares: Fractions, seed: int, class_pixels: np.ndarray | None
+    ) -> tuple[Parts, str | None]:
+        held = {*validation, *test}
+        groups = {record.group for record in records}
+        if not held < groups:
+            missing = ", ".join(sorted(held - groups)) or "any other recording"
+            remedy = f"Use `--split recording`; this split is for the whole of {title}."
+            raise ConfigError(f"the {title} split needs {missing}, not found", remedy)
+        return _by_names(records, sorted(groups - held), validation, test), None
+
+    return rule
+
+
+def _by_fold(fold: int) -> Rule:
+    """Return the rule of an official fold of SISVSE, see `FOLD_NOTE`; cases in neither part are left out."""
+
+    def rule(
+        records: Sequence[SceneRecord], shares: Fractions, seed: int, class_pixels: np.ndarray | None
+    ) -> tuple[Parts, str | None]:
+        where = [record.details.get("folds", {}).get(str(fold)) for record in records]
+        known = [index for index, part in enumerate(where) if part == "train"]
+        test = [index for index, part in enumerate(where) if part == "val"]
+        if not known or not test:
+            remedy = "Use it with sisvse:PATH and all folders of masks, or choose another split."
+            raise ConfigError(f"the scenes do not say what trains and what tests in fold {fold}", remedy)
+        left = 1 - shares[2]
+        (train, validation, _), _ = _by_recording(
+            [records[index] for index in known],
+            (shares[0] / left, shares[1] / left, 0.0),
+            seed,
+            None if class_pixels is None else class_pixels[known],
+        )
+        parts = [known[index] for index in train], [known[index] for index in validation], test
+        mixed = {records[index].group for index in known} & {records[index].group for index in test}
+        return parts, LEAK_WARNING if mixed else None
+
+    return rule
 
 
 Rule = Callable[[Sequence[SceneRecord], Fractions, int, "np.ndarray | None"], "tuple[Parts, str | None]"]
 
+_FOLDS = {f"fold{fold}": fold for fold in FOLDS}
 _RULES: dict[str, tuple[Rule, Fractions]] = {
     "recording": (_by_recording, (0.7, 0.1, 0.2)),
     "gauda": (_by_recording, (0.9, 0.05, 0.05)),
-    "cholecseg8k": (_in_use, (0.7, 0.1, 0.2)),
+    "cholecseg8k": (
+        _named("CholecSeg8k", cholecseg8k.VALIDATION_VIDEOS, cholecseg8k.TEST_VIDEOS),
+        (0.7, 0.1, 0.2),
+    ),
+    "cadis": (_named("CaDIS", cadis.VALIDATION_VIDEOS, cadis.TEST_VIDEOS), (0.7, 0.1, 0.2)),
+    **{name: (_by_fold(fold), (0.65, 0.1, 0.25)) for name, fold in _FOLDS.items()},
     "time": (_in_time, (2 / 3, 0.0, 1 / 3)),
     "casdm": (_by_frame, (0.85, 0.0, 0.15)),
 }
@@ -257,7 +309,9 @@ def _by_names(records: Sequence[SceneRecord], *names: Iterable[str]) -> Parts:
     return parts
 
 
-def _described(records: Sequence[SceneRecord], parts: Parts, how: str, warning: str | None) -> Split:
+def _described(
+    records: Sequence[SceneRecord], parts: Parts, how: str, warning: str | None, note: str | None = None
+) -> Split:
     train, validation, test = (tuple(sorted(part)) for part in parts)
     if not train:
         raise ConfigError("no scene is left for training", "Give training a larger share.")
@@ -265,4 +319,4 @@ def _described(records: Sequence[SceneRecord], parts: Parts, how: str, warning: 
         name: tuple(sorted({records[index].group for index in part}))
         for name, part in zip(PARTS, (train, validation, test), strict=True)
     }
-    return Split(train, validation, test, how, warning, recordings)
+    return Split(train, validation, test, how, warning, recordings, note)

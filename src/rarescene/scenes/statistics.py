@@ -131,7 +131,7 @@ def class_statistics(
 def _masks(scenes: SceneSet | SceneCache) -> Iterator[np.ndarray]:
     if isinstance(scenes, SceneCache):
         return (scenes.masks[row] for row in scenes.rows)
-    return (scene.mask for scene in scenes)
+    return (scenes.mask(index) for index in range(len(scenes)))
 
 
 def _describe(

@@ -5,10 +5,12 @@
     manifest.jsonl    one line a scene, by index: files, group, real or synthetic, request, seed, scores
     images/ masks/    000123.png; from scene 10,000 on in folders of 10,000: 001/010123.png
                       masks are 8-bit palette PNGs: class ids that also look right in a viewer
+    confidence/       where a generator tells it: how sure it is of each pixel of the mask, as 8-bit gray PNG
 
-A line is written after its two files, and the files are written whole or not at all, so the manifest never
-names what is not there. Names and bytes depend on the index and the content alone: a set that was killed and
-resumed, or written by several processes, ends equal to one written undisturbed, file for file.
+A set may hold masks alone; its lines then name no image. A line is written after its files, and the files are
+written whole or not at all, so the manifest never names what is not there. Names and bytes depend on the
+index and the content alone: a set that was killed and resumed, or written by several processes, ends equal to
+one written undisturbed, file for file.
 """
 
 from __future__ import annotations
@@ -16,25 +18,28 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rarescene.foundation.errors import ConfigError, DataError, RareSceneError
-from rarescene.foundation.files import read_json, write_json, write_text
+from rarescene.foundation.files import atomic, read_json, write_json, write_text
 from rarescene.scenes.class_table import ClassTable
 from rarescene.scenes.datasets.groups import group_by_pattern
 from rarescene.scenes.faults import Fault, Listing
 from rarescene.scenes.pairs import MaskCode, PairReader
-from rarescene.scenes.rasters import write_image, write_mask
+from rarescene.scenes.rasters import read_raster, write_confidence, write_image, write_mask
 from rarescene.scenes.scene import SceneRecord, SceneSet
 
 MANIFEST = "manifest.jsonl"
 HEADER = "set.json"
 CLASSES = "classes.json"
 
+_FOLDERS = {"image": "images", "mask": "masks", "confidence": "confidence"}
 _SHARD = 10_000
 _OWN_FILE = re.compile(r"\d{6,}\.png")
 
@@ -86,29 +91,59 @@ class SceneSetWriter:
         return len(self._done)
 
     def add(
-        self, index: int, image: np.ndarray, mask: np.ndarray, details: Mapping[str, Any] | None = None
+        self,
+        index: int,
+        image: np.ndarray | None,
+        mask: np.ndarray,
+        details: Mapping[str, Any] | None = None,
+        confidence: np.ndarray | None = None,
     ) -> None:
         """Add one scene; an index that is there already is left as it is.
 
         Args:
             index: of the scene in the set, 0 or greater.
-            image: uint8 `(H, W, 3)`.
+            image: uint8 `(H, W, 3)`, or None for a mask alone.
             mask: uint8 `(H, W)` of class ids or the ignore index.
             details: JSON values: `group`, `order`, `synthetic` (by default true), request, seed, scores, …
+            confidence: float `(H, W)` in [0, 1], how sure the mask is of each pixel (see `read_confidence`).
 
         Raises:
-            DataError: the two do not fit, the mask holds an unknown id, or the disk is full (nothing is
+            DataError: the parts do not fit, the mask holds an unknown id, or the disk is full (nothing is
                 half-written).
         """
         if index in self._done:
             return
-        self._check(image, mask)
-        image_file, mask_file = _place("images", index), _place("masks", index)
-        write_image(self.folder / image_file, image)
-        write_mask(self.folder / mask_file, mask, self.classes)
-        files = {"index": index, "image": image_file, "mask": mask_file}
+        self._check(image, mask, confidence)
+        files: dict[str, Any] = {"index": index, "mask": _place("masks", index)}
+        if image is not None:
+            files["image"] = _place("images", index)
+            write_image(self.folder / files["image"], image)
+        if confidence is not None:
+            files["confidence"] = _place("confidence", index)
+            write_confidence(self.folder / files["confidence"], confidence)
+        write_mask(self.folder / files["mask"], mask, self.classes)
         line = _text({index: files | {"group": "synthetic", "synthetic": True} | dict(details or {}) | files})
         self._append(line)
+        self._done.add(index)
+
+    def adopt(self, source: Path, line: Mapping[str, Any]) -> None:
+        """Add a scene of another set: its files byte by byte; an index that is there already stays as it is.
+
+        Args:
+            source: the folder of the other set, which stays as it is.
+            line: the scene's line of that set's manifest; whatever it says besides is written as well.
+
+        Raises:
+            DataError: a file cannot be copied (nothing is half-written).
+        """
+        index = int(line["index"])
+        if index in self._done:
+            return
+        files = {kind: _place(folder, index) for kind, folder in _FOLDERS.items() if kind in line}
+        for kind, file in files.items():
+            with atomic(self.folder / file) as temporary:
+                shutil.copyfile(source / line[kind], temporary)
+        self._append(_text({index: dict(line) | files}))
         self._done.add(index)
 
     def _append(self, line: str) -> None:
@@ -128,11 +163,18 @@ class SceneSetWriter:
         merge(self.folder)
         return open_set(self.folder)
 
-    def _check(self, image: np.ndarray, mask: np.ndarray) -> None:
-        fits = image.dtype == mask.dtype == np.uint8 and image.shape == (*mask.shape, 3)
-        if not fits:
-            what = f"image {image.dtype} {image.shape} and mask {mask.dtype} {mask.shape} are no pair"
+    def _check(self, image: np.ndarray | None, mask: np.ndarray, confidence: np.ndarray | None) -> None:
+        given = f"mask {mask.dtype} {mask.shape}"
+        if mask.dtype != np.uint8 or mask.ndim != 2:
+            raise DataError(f"{given} is no mask", "Give uint8 (H, W).", self.folder)
+        if image is not None and (image.dtype != np.uint8 or image.shape != (*mask.shape, 3)):
+            what = f"image {image.dtype} {image.shape} and {given} are no pair"
             raise DataError(what, "Give uint8 (H, W, 3) and uint8 (H, W).", self.folder)
+        if confidence is not None and (
+            confidence.shape != mask.shape or not (confidence.min() >= 0 and confidence.max() <= 1)
+        ):
+            what = f"confidence {confidence.dtype} {confidence.shape} does not fit {given}"
+            raise DataError(what, "Give numbers from 0 to 1, one a pixel.", self.folder)
         strange = set(np.unique(mask).tolist()) - set(range(len(self.classes))) - {self.classes.ignore_index}
         if strange:
             raise DataError(
@@ -155,9 +197,10 @@ def merge(folder: Path) -> None:
     write_text(folder / MANIFEST, _text(lines))
     for part in folder.glob("manifest.rank*.jsonl"):
         part.unlink()
-    named = {line[kind] for line in lines.values() for kind in ("image", "mask")}
-    for path in [*folder.glob(".partial-*"), *folder.glob("images/**/*.png"), *folder.glob("masks/**/*.png")]:
-        # Only files that a writer makes are removed: unfinished ones, and pairs that no line names.
+    named = {file for line in lines.values() for file in _files(line)}
+    written = (folder.glob(f"{kind}/**/*.png") for kind in _FOLDERS.values())
+    for path in [*folder.glob(".partial-*"), *chain.from_iterable(written)]:
+        # Only files that a writer makes are removed: unfinished ones, and scenes that no line names.
         ours = path.name.startswith(".partial-") or _OWN_FILE.fullmatch(path.name)
         if ours and path.relative_to(folder).as_posix() not in named:
             path.unlink()
@@ -184,15 +227,15 @@ def list_set(folder: Path, group_by: str | None = None) -> Listing:
     for number, line in enumerate(text.splitlines(), 1):
         try:
             value = json.loads(line)
-            image, mask = folder / value["image"], folder / value["mask"]
-            name = Path(value["image"]).with_suffix("").as_posix()
+            image, mask = folder / value["image"] if "image" in value else None, folder / value["mask"]
+            name = Path(value.get("image", value["mask"])).with_suffix("").as_posix()
             group = group_by_pattern(group_by, name) if group_by else str(value["group"])
             order = int(value.get("order", value["index"]))
+            missing = [folder / file for file in _files(value) if not (folder / file).is_file()]
         except (ValueError, KeyError, TypeError) as error:
             remedy = "End the run that wrote the set with --resume, or remove the line."
             faults.append(Fault(folder / MANIFEST, f"line {number} is damaged ({error!r})", remedy))
             continue
-        missing = [path for path in (image, mask) if not path.is_file()]
         remedy = "Restore the file, or end the run that wrote the set with --resume."
         faults += [Fault(path, "is named in the manifest and missing", remedy) for path in missing]
         if not missing:
@@ -207,6 +250,23 @@ def list_set(folder: Path, group_by: str | None = None) -> Listing:
     return Listing(
         SceneSet(name, classes, tuple(records), reader, licence) if records else None, tuple(faults)
     )
+
+
+def read_confidence(record: SceneRecord) -> np.ndarray | None:
+    """Return how sure the mask of a scene of a set is of each pixel: float32 `(H, W)` in [0, 1].
+
+    None where whoever wrote the set did not tell. Raises `DataError` when the file is unusable.
+    """
+    file = record.details.get("confidence")
+    if file is None or record.mask is None:
+        return None
+    folder = record.mask.parents[len(Path(record.details["mask"]).parts) - 1]
+    return read_raster(folder / file).values.astype(np.float32) / 255
+
+
+def _files(line: Mapping[str, Any]) -> list[str]:
+    """Return the files that a line of the manifest names, relative to the set."""
+    return [line[kind] for kind in _FOLDERS if kind in line]
 
 
 def _all_lines(folder: Path) -> dict[int, dict[str, Any]]:
@@ -225,8 +285,7 @@ def _lines(manifest: Path, folder: Path) -> dict[int, dict[str, Any]]:
     for text in manifest.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             line = json.loads(text)
-            whole = (folder / line["image"]).is_file() and (folder / line["mask"]).is_file()
-            if whole:
+            if all((folder / file).is_file() for file in (line["mask"], *_files(line))):
                 lines[int(line["index"])] = line
         except (ValueError, KeyError, TypeError):
             continue

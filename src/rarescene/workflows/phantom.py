@@ -16,10 +16,11 @@ def phantom(
     size: int = 128,
     height: int | None = None,
     width: int | None = None,
-    layout: Literal["folder", "cholecseg8k"] = "folder",
+    layout: Literal["folder", "cholecseg8k", "sisvse"] = "folder",
+    classes: Literal["cholecseg8k", "sisvse"] | None = None,
     seed: int = 0,
 ) -> None:
-    """Write procedural laparoscopic scenes with the 13 classes of CholecSeg8k. They are no surgical data.
+    """Write procedural laparoscopic scenes. They are no surgical data.
 
     Files that are there already are kept, so a killed command can be repeated.
 
@@ -30,15 +31,21 @@ def phantom(
         size: height and width in pixels.
         height: of the frames, if they are not square.
         width: likewise.
-        layout: images/ and masks/ with a classes.json, or the files of CholecSeg8k.
+        layout: images/ and masks/ with a classes.json, or the files of CholecSeg8k or of SISVSE.
+        classes: a cholecystectomy with the 13 classes of CholecSeg8k (the default, but for the layout of
+            SISVSE), or a gastrectomy with the 32 of SISVSE.
         seed: seed of everything.
     """
     from rarescene.scenes import PhantomConfig, write_phantom
 
     config = PhantomConfig(
-        videos=videos, frames=frames, height=height or size, width=width or size, seed=seed
+        videos=videos,
+        frames=frames,
+        height=height or size,
+        width=width or size,
+        seed=seed,
+        classes=classes or ("sisvse" if layout == "sisvse" else "cholecseg8k"),
     )
     with progress("phantom scenes") as advance:
         write_phantom(config, out, layout, progress=advance)
-    kind = "cholecseg8k" if layout == "cholecseg8k" else "folder"
-    say(f"{videos * frames} phantom scenes in {out}; name them {kind}:{out}")
+    say(f"{videos * frames} phantom scenes in {out}; name them {layout}:{out}")

@@ -9,9 +9,8 @@ import numpy as np
 
 from rarescene.foundation.errors import ConfigError, DataError
 from rarescene.foundation.run_record import read_record
+from rarescene.scenes import IMAGE_SUFFIXES, walk_files
 from rarescene.workflows.prepared import progress, say
-
-ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
 
 def predict(run: Path, images: Path, *, out: Path, opacity: float = 0.45) -> None:
@@ -61,13 +60,10 @@ def _listed(images: Path) -> tuple[Path, Sequence[Path]]:
     """
     if images.is_file():
         return images.parent, [images]
-    files = sorted(
-        file for file in images.rglob("*") if file.suffix.lower() in ENDINGS and not file.name.startswith(".")
-    )
+    files = walk_files(images)
     if not files:
-        raise DataError(
-            "holds no image", f"Give an image, or a folder of {', '.join(ENDINGS)} files.", images
-        )
+        endings = ", ".join(sorted(IMAGE_SUFFIXES))
+        raise DataError("holds no image", f"Give an image, or a folder of {endings} files.", images)
     first: dict[Path, Path] = {}
     for file in files:
         if (other := first.setdefault(file.with_suffix(""), file)) != file:

@@ -22,7 +22,15 @@ from rich.progress import (
 
 from rarescene.foundation.errors import CheckpointError, ConfigError
 from rarescene.foundation.run_record import RECORD, RunRecord, Seen, read_record
-from rarescene.scenes import ClassTable, SceneCache, SceneSet, Split, open_scenes, split_scenes
+from rarescene.scenes import (
+    ClassTable,
+    SceneCache,
+    SceneSet,
+    Split,
+    looks_at_classes,
+    open_scenes,
+    split_scenes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,10 +116,14 @@ def open_data(
     """
     scenes = open_scenes(spec, group_by=group_by)
     shares = None if fractions is None else (fractions[0], fractions[1], fractions[2])
-    pixels = decode(scenes, 64, 64).class_pixels if split in ("recording", "gauda") else None
+    pixels = (
+        decode(scenes, 64, 64, images=scenes.has_images).class_pixels if looks_at_classes(split) else None
+    )
     divided = split_scenes(scenes, split, shares, split_seed, pixels)
     if divided.warning:
         _say_once(f"note: {divided.warning}")
+    if divided.note:
+        _say_once(f"note: {divided.note}")
     options = {"split": split, "fractions": fractions, "split_seed": split_seed, "group_by": group_by}
     return Data(spec, scenes, divided, options)
 
@@ -152,10 +164,14 @@ def class_ids(table: ClassTable, names: str) -> tuple[int, ...]:
     return table.ids_of(name.strip() for name in names.split(",") if name.strip())
 
 
-def decode(scenes: SceneSet, height: int, width: int) -> SceneCache:
-    """Return the scenes at this size from the cache on disk, where they are decoded to once, with a bar."""
+def decode(scenes: SceneSet, height: int, width: int, *, images: bool = True) -> SceneCache:
+    """Return the scenes at this size from the cache on disk, where they are decoded to once, with a bar.
+
+    Raises:
+        DataError: `images` are wanted and the data set has none; said before anything is decoded.
+    """
     with progress("decoding") as advance:
-        return SceneCache.build(scenes, height, width, progress=advance)
+        return SceneCache.build(scenes, height, width, images=images, progress=advance)
 
 
 @contextmanager

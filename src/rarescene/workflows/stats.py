@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rarescene.foundation.files import write_json
 from rarescene.workflows.prepared import CONSOLE, decode, progress, say
+from rarescene.workflows.rare import display_size
 
 
 def stats(
@@ -29,9 +30,7 @@ def stats(
     from rarescene.scenes import class_statistics, open_scenes
 
     scenes = open_scenes(data, group_by=group_by)
-    height, width = scenes[0].mask.shape
-    scale = min(1.0, 256 / max(height, width))
-    cache = decode(scenes, round(height * scale), round(width * scale))
+    cache = decode(scenes, *display_size(scenes), images=False)
     with progress("counting") as advance:
         found = class_statistics(cache, frame_share=frame_share, area_share=area_share, progress=advance)
     CONSOLE.print(statistics_table(found, scenes.classes))

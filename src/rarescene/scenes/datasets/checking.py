@@ -80,6 +80,12 @@ def scan(
                 progress(index + 1, len(scenes))
     class_pixels = np.stack(pixels) if pixels else np.zeros((0, length), np.int64)
     notes += _notes(scenes.subset(sound), class_pixels, sizes)
+    without = sum(not record.has_image for record in scenes.records)
+    if without:
+        notes.append(
+            f"{without} of {len(scenes)} scenes have a mask and no image: enough for a map generator, not "
+            "for an image generator or a segmenter"
+        )
     faults.sort(key=lambda fault: str(fault.file or ""))
     return Scan(scenes.subset(sound) if sound else None, tuple(faults), tuple(notes), class_pixels)
 

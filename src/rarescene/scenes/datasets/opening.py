@@ -3,14 +3,19 @@ r"""One way to open any data set: `NAME:PATH`, or a YAML file.
 | written | opened |
 | --- | --- |
 | `cholecseg8k:/data/CholecSeg8k` | CholecSeg8k as it is distributed |
+| `cadis:/data/CaDIS` | CaDISv2 as it is distributed, in Setting 2 |
+| `cadis:/data/CaDIS,setting=3` | the same in another setting |
+| `cadis:/data/CaDIS,images=no` | its label maps alone, for a map generator |
+| `sisvse:/data/SISVSE` | the real frames of SISVSE, with its three folds |
 | `folder:/data/mine` | `images/`, `masks/` and `classes.json` |
 | `set:/data/synthetic` | a scene set that `rarescene synthesize` wrote |
-| `phantom:videos=12,frames=80,size=64,seed=0` | phantom scenes, drawn on demand; numbers may be left out |
+| `phantom:videos=12,frames=80,size=64,seed=0` | phantom scenes, drawn on demand; each may be left out |
+| `phantom:videos=12,classes=sisvse` | phantom gastrectomies with the 32 classes of SISVSE |
 | `phantom:/data/phantom` | phantom scenes that `rarescene phantom` wrote, whatever their layout |
 | `mine.yaml` | a YAML file with `name` (one of the above), `path` (relative to the file) and options |
 
-Options in YAML, all with a sensible default: `group_by` (a regular expression that tells recordings apart),
-and for `folder` also `images`, `masks`, `classes`, `licence` and `title`:
+Options, in YAML, all with a sensible default: `group_by` (a regular expression that tells recordings apart),
+for `cadis` `setting` and `images`, and for `folder` `images`, `masks`, `classes`, `licence` and `title`:
 
 ```yaml
 name: folder
@@ -23,6 +28,7 @@ group_by: '(case\d+)'
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -31,11 +37,13 @@ from typing import Any
 import yaml
 
 from rarescene.foundation.errors import ConfigError, DataError
+from rarescene.scenes.datasets.cadis import list_cadis
 from rarescene.scenes.datasets.cholecseg8k import list_cholecseg8k
 from rarescene.scenes.datasets.folder import list_folder
 from rarescene.scenes.datasets.phantom.config import PhantomConfig
 from rarescene.scenes.datasets.phantom.dataset import LICENCE as PHANTOM_LICENCE
 from rarescene.scenes.datasets.phantom.dataset import phantom_scenes
+from rarescene.scenes.datasets.sisvse import MASKS, list_sisvse
 from rarescene.scenes.faults import Fault, Listing
 from rarescene.scenes.scene import SceneSet
 from rarescene.scenes.store import MANIFEST, list_set
@@ -45,6 +53,9 @@ PHANTOM_MARK = "phantom.json"
 """The file that `rarescene phantom` leaves in a folder of phantom scenes."""
 
 _FOLDER_OPTIONS = ("images", "masks", "classes", "licence", "title")
+_CADIS_OPTIONS = ("setting", "images")
+_TRAILING = {"cadis": re.compile(rf"(.*),({'|'.join(_CADIS_OPTIONS)})=([^,]*)")}
+_NOTHING = re.compile(r"(?!)")
 
 
 def open_scenes(spec: str | Path, *, group_by: str | None = None) -> SceneSet:
@@ -74,12 +85,16 @@ def _understood(spec: str) -> tuple[str, str, dict[str, Any]]:
     if spec.lower().endswith(_YAML) and spec.partition(":")[0] not in _LISTERS:
         return _from_yaml(Path(spec))
     name, colon, path = spec.partition(":")
+    options: dict[str, Any] = {}
+    while match := _TRAILING.get(name, _NOTHING).fullmatch(path):
+        path, key, value = match.groups()
+        options.setdefault(key, value)
     if not colon or name not in _LISTERS:
         remedy = f"Write NAME:PATH with NAME one of {', '.join(_LISTERS)}, or give a YAML file."
         raise ConfigError(f"{spec!r} is not a data set", remedy)
     if not path and name != "phantom":
         raise ConfigError(f"{spec!r} has no path", f"Write {name}:/path/to/the/data.")
-    return name, path, {}
+    return name, path, options
 
 
 def _from_yaml(file: Path) -> tuple[str, str, dict[str, Any]]:
@@ -105,6 +120,23 @@ def _cholecseg8k(path: str, options: Mapping[str, Any]) -> Listing:
     return _in_folder(path, lambda root: list_cholecseg8k(root, options.get("group_by")))
 
 
+def _cadis(path: str, options: Mapping[str, Any]) -> Listing:
+    _only(options, "group_by", *_CADIS_OPTIONS)
+    wish = str(options.get("images", "")).casefold()
+    if wish not in _WISHES:
+        raise ConfigError(f"images={wish} is neither yes nor no", "Leave it out, or write images=no.")
+    setting = str(options.get("setting", "2"))
+    return _in_folder(
+        path,
+        lambda root: list_cadis(root, options.get("group_by"), setting=setting, images=_WISHES[wish]),
+    )
+
+
+def _sisvse(path: str, options: Mapping[str, Any]) -> Listing:
+    _only(options, "group_by")
+    return _in_folder(path, lambda root: list_sisvse(root, options.get("group_by")))
+
+
 def _folder(path: str, options: Mapping[str, Any]) -> Listing:
     _only(options, "group_by", *_FOLDER_OPTIONS)
     given = {key: str(value) for key, value in options.items()}
@@ -121,10 +153,12 @@ def _set(path: str, options: Mapping[str, Any]) -> Listing:
 
 def _phantom(path: str, options: Mapping[str, Any]) -> Listing:
     if not path or "=" in path:
-        return Listing(_drawn({**options, **_numbers(path)}))
+        return Listing(_drawn({**options, **_phantom_options(path)}))
     root = Path(path).expanduser()
     if (root / MANIFEST).is_file():
         return _set(path, options)
+    if (root / MASKS).is_dir():
+        return _sisvse(path, options)
     if (root / "images").is_dir():
         return _folder(path, options)
     return _cholecseg8k(path, options)
@@ -132,34 +166,40 @@ def _phantom(path: str, options: Mapping[str, Any]) -> Listing:
 
 _LISTERS: dict[str, Callable[[str, Mapping[str, Any]], Listing]] = {
     "cholecseg8k": _cholecseg8k,
+    "cadis": _cadis,
+    "sisvse": _sisvse,
     "folder": _folder,
     "phantom": _phantom,
     "set": _set,
 }
 
+_WISHES = {"": None, "yes": True, "true": True, "no": False, "false": False}
+
 _PHANTOM = {"videos": 12, "frames": 80, "size": 64, "seed": 0}
 
 
-def _drawn(numbers: Mapping[str, Any]) -> SceneSet:
+def _drawn(options: Mapping[str, Any]) -> SceneSet:
     """Return phantom scenes that are drawn on demand; their name says all that they depend on."""
-    _only(numbers, *_PHANTOM, "height", "width")
-    chosen = {key: int(value) for key, value in {**_PHANTOM, **numbers}.items()}
-    size = chosen.pop("size")
-    config = PhantomConfig(**{"height": size, "width": size, **chosen})
+    _only(options, *_PHANTOM, "height", "width", "classes")
+    numbers = {key: int(value) for key, value in {**_PHANTOM, **options}.items() if key != "classes"}
+    size = numbers.pop("size")
+    sizes = {"height": size, "width": size}
+    config = PhantomConfig(**sizes | numbers, classes=options.get("classes", "cholecseg8k"))
     made = f"{config.videos},frames={config.frames},height={config.height},width={config.width}"
-    return replace(phantom_scenes(config), name=f"phantom:videos={made},seed={config.seed}")
+    kind = "" if config.classes == "cholecseg8k" else f",classes={config.classes}"
+    return replace(phantom_scenes(config), name=f"phantom:videos={made},seed={config.seed}{kind}")
 
 
-def _numbers(text: str) -> dict[str, int]:
-    """Return the numbers of `videos=12,frames=80`."""
-    numbers = {}
+def _phantom_options(text: str) -> dict[str, Any]:
+    """Return the options of `videos=12,frames=80,classes=sisvse`; all others are numbers."""
+    options: dict[str, Any] = {}
     for part in filter(None, text.split(",")):
-        key, _, value = part.partition("=")
-        if not value.strip().isdigit():
-            remedy = "Write for instance phantom:videos=12,frames=80,size=64,seed=0."
+        key, _, value = (word.strip() for word in part.partition("="))
+        if key != "classes" and not value.isdigit():
+            remedy = "Write for instance phantom:videos=12,frames=80,size=64,seed=0,classes=sisvse."
             raise ConfigError(f"{part!r} is no number of a phantom data set", remedy)
-        numbers[key.strip()] = int(value)
-    return numbers
+        options[key] = value if key == "classes" else int(value)
+    return options
 
 
 def _in_folder(path: str, list_root: Callable[[Path], Listing]) -> Listing:

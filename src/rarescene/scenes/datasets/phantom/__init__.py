@@ -1,7 +1,9 @@
-"""Phantom scenes: procedural laparoscopic views with the classes of CholecSeg8k, the embedded default data.
+"""Phantom scenes: procedural laparoscopic views, the embedded default data.
 
-A video is planned (`schedule`), laid out (`video`, `anatomy`) and lit (`render`). Phantom figures say nothing
-about surgery; they are called phantom wherever they are shown.
+There are two operations (`repertoire`): a cholecystectomy with the classes of CholecSeg8k and a gastrectomy
+with those of SISVSE. A video is planned (`schedule`), laid out (`video`, `anatomy`; `gastric_video`,
+`gastric_anatomy`) and lit (`render`). Phantom figures say nothing about surgery; they are called phantom
+wherever they are shown.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ HOOK = CHOLECSEG8K.id_of("L-hook electrocautery")
 
 def draw_hook(canvas: Canvas, shaft: Shaft) -> None:
     """Draw the L-hook: an insulated shaft, a thin metal rod, and its end bent by a right angle."""
-    box, along, across = _shaft(canvas, shaft)
+    box, along, across = along_shaft(canvas, shaft)
     rod, rod_end = 0.017, 0.13
     half = shaft.half_width * (1 + 0.1 * np.minimum(along, 1.5))
     bent = across * shaft.opening
@@ -32,7 +32,7 @@ def draw_hook(canvas: Canvas, shaft: Shaft) -> None:
 
 def draw_grasper(canvas: Canvas, shaft: Shaft) -> None:
     """Draw the grasper: a steel shaft with two tapered jaws, open or closed."""
-    box, along, across = _shaft(canvas, shaft)
+    box, along, across = along_shaft(canvas, shaft)
     half, jaw = shaft.half_width, 0.2
     part = np.clip(along / jaw, 0, 1)
     middle = (1 - part) * (0.6 * half + 0.06 * shaft.opening) * np.sqrt(part + 0.3) + 0.32 * half
@@ -50,7 +50,7 @@ def draw_grasper(canvas: Canvas, shaft: Shaft) -> None:
     canvas.paint(box, chosen, 0.05 + np.sqrt(np.maximum(bulge, 0)), dark, 1.05)
 
 
-def _shaft(canvas: Canvas, shaft: Shaft) -> tuple[Box, np.ndarray, np.ndarray]:
+def along_shaft(canvas: Canvas, shaft: Shaft) -> tuple[Box, np.ndarray, np.ndarray]:
     """Return the box of an instrument and its coordinates: outwards from the tip, and across."""
     (x, y), (dx, dy), pad = shaft.tip, shaft.out, 3.2 * shaft.half_width + 0.1
     ex, ey = x + dx * (shaft.length + 0.4), y + dy * (shaft.length + 0.4)

@@ -1,10 +1,9 @@
 """Which class appears in which phantom frame, and on how much of it: decided before anything is drawn.
 
-The figures of six classes are those that CASDM publishes for CholecSeg8k (section "Dataset"): the share of
-the frames that show the class, and its mean share of the area of those frames. They hold exactly, up to
-rounding, in sets of any size: the plan is stratified over the videos and rescaled as a whole, not drawn frame
-by frame. Within a video a class comes in one or two contiguous episodes. Where a class is due in fewer frames
-than a third of the videos, it gets one frame in each of that third.
+The figures of what comes and goes hold exactly, up to rounding, in sets of any size: the plan is stratified
+over the videos and rescaled as a whole, not drawn frame by frame. Within a video it comes in one or two
+contiguous episodes. What is due in fewer frames than a third of the videos gets one frame in each of that
+third.
 """
 
 from __future__ import annotations
@@ -15,55 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from rarescene.foundation.seeds import derive_seed
-from rarescene.scenes.datasets.cholecseg8k_classes import CHOLECSEG8K
 from rarescene.scenes.datasets.phantom.config import PhantomConfig
-from rarescene.scenes.datasets.phantom.video import PhantomVideo
+from rarescene.scenes.datasets.phantom.operation import Figures
+from rarescene.scenes.datasets.phantom.repertoire import OPERATIONS
 
-
-@dataclass(frozen=True)
-class Figures:
-    """How often and how large a class is.
-
-    Attributes:
-        frames: share of all frames that show the class.
-        area: mean share of the area of the frames that show it.
-        videos: share of the videos that show it at all (raised where its frames would not fit).
-        spread: standard deviation of the logarithm of the area between videos.
-        bounds: smallest and largest area, as multiples of the mean.
-        growth: area at the ends of an episode, first and last, as multiples of its middle.
-    """
-
-    frames: float
-    area: float
-    videos: float
-    spread: float
-    bounds: tuple[float, float]
-    growth: tuple[float, float]
-
-
-PUBLISHED: dict[str, Figures] = {
-    "blood": Figures(0.0856, 0.0493, 0.45, 0.35, (0.25, 2.2), (0.35, 1.25)),
-    "cystic duct": Figures(0.0307, 0.0120, 0.35, 0.25, (0.5, 1.8), (0.8, 0.8)),
-    "hepatic vein": Figures(0.0392, 0.0024, 0.35, 0.20, (0.6, 1.6), (0.9, 0.9)),
-    "liver ligament": Figures(0.0297, 0.1410, 0.35, 0.15, (0.6, 1.4), (0.9, 0.9)),
-    "L-hook electrocautery": Figures(0.2790, 0.0470, 0.65, 0.20, (0.4, 1.7), (0.55, 0.55)),
-    "connective tissue": Figures(0.1980, 0.1145, 0.55, 0.25, (0.4, 1.6), (0.8, 0.8)),
-}
-"""CASDM's twelve figures (`frames` and `area`); the other numbers are ours."""
-
-_EPISODIC = {**PUBLISHED, "grasper": Figures(0.70, 0.039, 0.90, 0.20, (0.4, 1.8), (0.6, 0.6))}
-_WHOLE_VIDEOS = {  # class: (share of the videos, mean area)
-    "gallbladder": (0.90, 0.055),
-    "gastrointestinal tract": (0.52, 0.066),
-    "abdominal wall": (0.94, 0.0),
-    "fat": (0.97, 0.0),
-}
-_REMAINDER = {
-    "abdominal wall": 0.25,
-    "liver": 0.42,
-    "fat": 0.33,
-}  # shares of what the others leave of the field
 _MINIMUM_VIDEOS = 1 / 3
+_FULL = 0.93  # of a frame
 
 
 @dataclass(frozen=True)
@@ -73,8 +29,8 @@ class PhantomPlan:
     Attributes:
         presence: bool `(N, C)`.
         area: float32 `(N, C)`, shares of the whole frame that sum to 1; 0 where absent. Drawn masks follow
-            the six published classes closely, grasper, gallbladder and gastrointestinal tract roughly;
-            background, abdominal wall, liver and fat share what is left and are an outlook only.
+            closely what claims its planned pixels (of CholecSeg8k's classes the six published ones), the
+            other organs and the instruments roughly; what shares the remainder is an outlook only.
     """
 
     presence: np.ndarray
@@ -83,26 +39,36 @@ class PhantomPlan:
 
 def plan(config: PhantomConfig) -> PhantomPlan:
     """Return the plan of a phantom set, without drawing it. It does not depend on the size of the frames."""
-    videos, frames, classes = config.videos, config.frames, len(CHOLECSEG8K)
+    operation, videos, frames = OPERATIONS[config.classes], config.videos, config.frames
+    table, classes = operation.table, len(operation.table)
     area = np.zeros((videos, frames, classes))
-    for name, figures in _EPISODIC.items():
+    for name, figures in operation.episodic.items():
         rng = np.random.default_rng(derive_seed(config.seed, "phantom plan", name))
-        area[..., CHOLECSEG8K.id_of(name)] = _episodes(rng, videos, frames, figures)
+        sizes = _episodes(rng, videos, frames, figures)
+        for part, share in operation.parts.get(name, {name: 1.0}).items():
+            area[..., table.id_of(part)] = share * sizes
     shown = {}
-    for name, (share, mean) in _WHOLE_VIDEOS.items():
+    coming = area.sum(axis=2)
+    for name, (share, mean) in operation.whole_videos.items():
         rng = np.random.default_rng(derive_seed(config.seed, "phantom plan", name))
         shown[name] = np.zeros(videos, bool)
         shown[name][_stratified(rng, videos, min(videos, max(1, round(share * videos))))] = True
         size = mean * rng.uniform(0.7, 1.3, videos)
-        area[..., CHOLECSEG8K.id_of(name)] = (shown[name] * size)[:, None]
+        area[..., table.id_of(name)] = (shown[name] * size)[:, None]
+    staying = area.sum(axis=2) - coming
+    # Where much comes together, what stays gives way: it is covered.
+    crowded = np.maximum(coming + staying - _FULL, 0) / np.maximum(staying, 1e-9)
+    area[..., table.ids_of(operation.whole_videos)] *= (1 - np.minimum(crowded, 0.9))[..., None]
 
-    fields = np.array([PhantomVideo.of(config.seed, video).field_share for video in range(videos)])
+    fields = np.array([operation.video(config.seed, video).field_share for video in range(videos)])
     left = np.maximum(fields[:, None] - area.sum(axis=2), 0.03)
-    weights = {name: share * shown.get(name, np.ones(videos, bool)) for name, share in _REMAINDER.items()}
+    weights = {
+        name: share * shown.get(name, np.ones(videos, bool)) for name, share in operation.remainder.items()
+    }
     total = np.sum(list(weights.values()), axis=0)
     for name, weight in weights.items():
-        area[..., CHOLECSEG8K.id_of(name)] = left * (weight / total)[:, None]
-    area[..., 0] = 1 - area.sum(axis=2)
+        area[..., table.id_of(name)] = left * (weight / total)[:, None]
+    area[..., 0] += 1 - area.sum(axis=2)
     presence = area > 0
     return PhantomPlan(presence.reshape(-1, classes), area.reshape(-1, classes).astype(np.float32))
 

@@ -174,12 +174,7 @@ def moment(
         hook=None,
         smoke=_smoke(video, frame),
     )
-    frame_box = (
-        -half_width - video.centre[0],
-        half_width - video.centre[0],
-        -half_height - video.centre[1],
-        half_height - video.centre[1],
-    )
+    borders = frame_box(video, half_height, half_width)
     x, y, axis, _, _ = video.gallbladder
     parts: dict[str, Shaft] = {}
     if grasper > 0:
@@ -187,7 +182,7 @@ def moment(
         held = grip * 0.22
         aim = now.to_field(x + held * math.cos(axis), y + held * math.sin(axis) + now.breath)
         aim = (aim[0] + swing(video.reach[0], frame), aim[1] + swing(video.reach[1], frame))
-        length = _to_rim(aim, way, video.radius, frame_box)
+        length = to_rim(aim, way, video.radius, borders)
         half = min(max(1.2 * grasper * 4 / (2 * length), 0.036), 0.085) * (0.5 + 0.5 * thickness)
         opening = 0.5 + 0.5 * max(-1.0, min(1.0, swing(video.jaws, frame)))
         parts["grasper"] = Shaft(aim, (math.cos(way), math.sin(way)), length, half, opening)
@@ -195,7 +190,7 @@ def moment(
         way, thickness, side = video.hook
         way += swing(video.reach[2], frame)
         aim = now.to_field(x - 0.1 + swing(video.reach[3], frame), y + 0.08)
-        rim = _to_rim(aim, way, video.radius, frame_box)
+        rim = to_rim(aim, way, video.radius, borders)
         half = thickness * (hook / 0.047) ** 0.3
         length = (hook * 4 - 0.006) / (2 * half)
         if length > rim + 0.2:  # rather thicker than across the whole field
@@ -214,7 +209,21 @@ def _smoke(video: PhantomVideo, frame: int) -> float:
     return density * math.sin(math.pi * age / length) if age < length else 0.0
 
 
-def _to_rim(
+def half_sides(size: tuple[int, int]) -> tuple[float, float]:
+    """Return half the height and half the width of a frame of so many pixels, in units of length."""
+    unit = math.sqrt(size[0] * size[1]) / 2
+    return size[0] / 2 / unit, size[1] / 2 / unit
+
+
+def frame_box(
+    video: PhantomVideo, half_height: float, half_width: float
+) -> tuple[float, float, float, float]:
+    """Return the borders of the frame in field coordinates: left, right, top, bottom."""
+    (x, y) = video.centre
+    return -half_width - x, half_width - x, -half_height - y, half_height - y
+
+
+def to_rim(
     point: tuple[float, float], way: float, radius: float, box: tuple[float, float, float, float]
 ) -> float:
     """Return the distance from a point of the field, in direction `way`, to its rim or the frame's border."""

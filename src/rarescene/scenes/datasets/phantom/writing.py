@@ -1,4 +1,4 @@
-"""Phantom scenes as files, in the layout of CholecSeg8k or as plain folders of images and masks."""
+"""Phantom scenes as files, in the layout of CholecSeg8k or SISVSE, or as plain folders."""
 
 from __future__ import annotations
 
@@ -10,21 +10,23 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageDraw
 
-from rarescene.foundation.errors import CheckpointError, DataError
+from rarescene.foundation.errors import CheckpointError, ConfigError, DataError
 from rarescene.foundation.files import atomic, read_json, write_json, write_text
-from rarescene.scenes.datasets.cholecseg8k_classes import CHOLECSEG8K, WATERSHED_CODES
+from rarescene.scenes.class_table import ClassTable
+from rarescene.scenes.datasets.cholecseg8k_classes import WATERSHED_CODES
 from rarescene.scenes.datasets.phantom.config import PhantomConfig
 from rarescene.scenes.datasets.phantom.dataset import LICENCE, phantom_scenes
+from rarescene.scenes.datasets.sisvse import IMAGES, MASKS
 from rarescene.scenes.scene import Scene, SceneRecord
 
-Layout = Literal["folder", "cholecseg8k"]
+Layout = Literal["folder", "cholecseg8k", "sisvse"]
 
 _CLIP = 80  # frames of a CholecSeg8k clip
 _NOTE = """These are phantom scenes: laparoscopic views drawn by rarescene, not pictures of surgery.
 Figures measured on them say nothing about surgical data; call them phantom wherever you show them.
 
 {videos} videos of {frames} frames, {width} x {height} pixels, seed {seed}.
-Classes: those of CholecSeg8k. Licence: {licence}.
+Classes: {classes}. Licence: {licence}.
 """
 
 
@@ -39,7 +41,10 @@ def write_phantom(
     Layout "folder": `images/video01_frame_00012.png`, `masks/video01_frame_00012.png` (8-bit palette of ids)
     and `classes.json`. Layout "cholecseg8k": `video01/video01_00000/frame_12_endo.png` with `_endo_mask.png`
     (strokes, as annotators leave them; not a label), `_endo_color_mask.png` and `_endo_watershed_mask.png`,
-    all RGB, without the white border of one pixel that real masks carry, so that nothing is lost.
+    all RGB, without the white border of one pixel that real masks carry, so that nothing is lost. Layout
+    "sisvse": `images/real/R001_ch1_video_00_00-00-00-12.jpg`, and the mask of ids under the same name in a
+    folder of each of the three folds, `semantic_masks/real_train_1` or `real_val_1` and so on; as in the real
+    set, the images are JPEG files.
 
     Args:
         config: the scenes to write.
@@ -49,6 +54,7 @@ def write_phantom(
 
     Raises:
         DataError: the folder holds phantom scenes of another configuration or layout, or cannot be written.
+        ConfigError: the layout is that of a data set with other classes.
     """
     out = Path(out)
     _claim_folder(config, out, layout)
@@ -56,21 +62,24 @@ def write_phantom(
     if layout == "folder":
         write_json(out / "classes.json", scenes.classes.to_dict())
     for done, record in enumerate(scenes.records, start=1):
-        files = _folder_files(out, record) if layout == "folder" else _clip_files(out, record)
-        if not all(path.is_file() for path in files.values()):
+        files = _FILES[layout](out, record)
+        if not all(path.is_file() for path in files):
             scene = scenes.reader(record)
-            for kind, path in files.items():
+            for path, kind in files.items():
                 if not path.is_file():
                     with atomic(path) as temporary:
-                        _picture(scene, kind).save(temporary, compress_level=3)
+                        _save(_picture(scene, kind, scenes.classes), temporary, path)
         if progress is not None:
             progress(done, len(scenes))
 
 
 def _claim_folder(config: PhantomConfig, out: Path, layout: str) -> None:
     """Mark the folder as holding these phantom scenes, or refuse to mix them with others."""
-    if layout not in ("folder", "cholecseg8k"):
-        raise DataError(f"no layout is called {layout!r}", 'Choose "folder" or "cholecseg8k".', out)
+    if layout not in _FILES:
+        raise DataError(f"no layout is called {layout!r}", f"Choose one of {', '.join(_FILES)}.", out)
+    if layout not in ("folder", config.classes):
+        remedy = f'Choose the layout "folder" or {config.classes!r}, or the classes of {layout!r}.'
+        raise ConfigError(f"phantom scenes with the classes of {config.classes} do not fit {layout}", remedy)
     expected = {**asdict(config), "layout": layout}
     marker = out / "phantom.json"
     if marker.is_file():
@@ -80,7 +89,8 @@ def _claim_folder(config: PhantomConfig, out: Path, layout: str) -> None:
             raise DataError(
                 error.what, "Delete this file to go on writing into the folder.", marker
             ) from error
-        if found != expected:
+        # Older folders do not say their classes.
+        if not isinstance(found, dict) or {"classes": "cholecseg8k", **found} != expected:
             raise DataError(
                 f"the folder holds phantom scenes of another kind: {found}",
                 "Choose another folder, or repeat the command with the same options to go on.",
@@ -90,30 +100,48 @@ def _claim_folder(config: PhantomConfig, out: Path, layout: str) -> None:
     write_text(out / "README.txt", _NOTE.format(**asdict(config), licence=LICENCE))
 
 
-def _folder_files(out: Path, record: SceneRecord) -> dict[str, Path]:
-    return {"image": out / "images" / f"{record.name}.png", "ids": out / "masks" / f"{record.name}.png"}
+def _folder_files(out: Path, record: SceneRecord) -> dict[Path, str]:
+    return {out / "images" / f"{record.name}.png": "image", out / "masks" / f"{record.name}.png": "ids"}
 
 
-def _clip_files(out: Path, record: SceneRecord) -> dict[str, Path]:
+def _fold_files(out: Path, record: SceneRecord) -> dict[Path, str]:
+    folders = (out / MASKS / f"real_{part}_{fold}" for fold, part in record.details["folds"].items())
+    masks = {folder / f"{record.name}.png": "plain ids" for folder in folders}
+    return {out / IMAGES / f"{record.name}.jpg": "image"} | masks
+
+
+def _clip_files(out: Path, record: SceneRecord) -> dict[Path, str]:
     clip = out / record.group / f"{record.group}_{record.order // _CLIP * _CLIP:05d}"
     stem = f"frame_{record.order}_endo"
     return {
-        "image": clip / f"{stem}.png",
-        "strokes": clip / f"{stem}_mask.png",
-        "colours": clip / f"{stem}_color_mask.png",
-        "codes": clip / f"{stem}_watershed_mask.png",
+        clip / f"{stem}.png": "image",
+        clip / f"{stem}_mask.png": "strokes",
+        clip / f"{stem}_color_mask.png": "colours",
+        clip / f"{stem}_watershed_mask.png": "codes",
     }
 
 
-def _picture(scene: Scene, kind: str) -> Image.Image:
+_FILES = {"folder": _folder_files, "cholecseg8k": _clip_files, "sisvse": _fold_files}
+
+
+def _save(picture: Image.Image, temporary: Path, path: Path) -> None:
+    if path.suffix == ".jpg":
+        picture.save(temporary, "JPEG", quality=95)
+    else:
+        picture.save(temporary, "PNG", compress_level=3)
+
+
+def _picture(scene: Scene, kind: str, classes: ClassTable) -> Image.Image:
     if kind == "image":
         return Image.fromarray(scene.image)
+    if kind == "plain ids":
+        return Image.fromarray(scene.mask)
     if kind == "ids":
         picture = Image.fromarray(scene.mask)
-        picture.putpalette(CHOLECSEG8K.palette().tobytes())
+        picture.putpalette(classes.palette().tobytes())
         return picture
     if kind == "colours":
-        return Image.fromarray(CHOLECSEG8K.colourise(scene.mask))
+        return Image.fromarray(classes.colourise(scene.mask))
     if kind == "codes":
         return Image.fromarray(np.array(WATERSHED_CODES, np.uint8)[scene.mask]).convert("RGB")
     return _strokes(scene.mask)
