@@ -29,7 +29,8 @@ def exact_denoiser(of: NoiseSchedule, std: float, mean: float = MEAN) -> Denoise
         bar = bars[t].view(-1, *[1] * (x_t.ndim - 1))
         x0 = mean + bar.sqrt() * std**2 * (x_t - bar.sqrt() * mean) / (bar * std**2 + 1 - bar)
         epsilon = (x_t - bar.sqrt() * x0) / (1 - bar).sqrt()
-        return epsilon if of.prediction == "epsilon" else bar.sqrt() * epsilon - (1 - bar).sqrt() * x0
+        outputs = {"epsilon": epsilon, "v": bar.sqrt() * epsilon - (1 - bar).sqrt() * x0, "x0": x0}
+        return outputs[of.prediction]
 
     return denoise
 
@@ -55,7 +56,7 @@ def moments(sampler: str, steps: int, std: float, prediction: str = "epsilon") -
     return offset.item(), abs(slope.item())
 
 
-@pytest.mark.parametrize("prediction", ["epsilon", "v"])
+@pytest.mark.parametrize("prediction", ["epsilon", "v", "x0"])
 @pytest.mark.parametrize("std", [0.1, 0.25, 0.5])
 @pytest.mark.parametrize("sampler", ["dpm-solver++", "unipc"])
 def test_second_order_solvers_keep_the_gaussian(sampler: str, std: float, prediction: str) -> None:
@@ -102,8 +103,11 @@ def test_the_library_misplaces_ddim_steps_that_do_not_divide_the_chain() -> None
     assert moments("ddim", steps, std)[1] == pytest.approx(std, rel=0.01)
 
 
-def ancestral_moments(steps: int, std: float) -> tuple[float, float]:
-    """Return (mean, std) of DDPM's recursion (Ho et al. 2020, Eq. 6, 7) over the chosen timesteps."""
+def ancestral_moments(steps: int, std: float, share: float = 0.0) -> tuple[float, float]:
+    """Return (mean, std) of DDPM's recursion (Ho et al. 2020, Eq. 6, 7) over the chosen timesteps.
+
+    `share` is v of Nichol & Dhariwal 2021, Eq. 15: what is drawn at a step has the variance β^v β̃^(1−v).
+    """
     bars = schedule().alphas_cumprod[sampling_timesteps(1000, steps)]
     mean, variance = 0.0, 1.0
     for k in range(steps - 1, -1, -1):
@@ -113,7 +117,8 @@ def ancestral_moments(steps: int, std: float) -> tuple[float, float]:
         on_x0 = np.sqrt(previous) * beta / (1 - bar)
         on_x_t = np.sqrt(bar / previous) * (1 - previous) / (1 - bar)
         mean = on_x0 * (MEAN + gain * (mean - np.sqrt(bar) * MEAN)) + on_x_t * mean
-        variance = (on_x0 * gain + on_x_t) ** 2 * variance + beta * (1 - previous) / (1 - bar)
+        drawn = beta * ((1 - previous) / (1 - bar)) ** (1 - share) if k else 0.0  # no noise in the last step
+        variance = (on_x0 * gain + on_x_t) ** 2 * variance + drawn
     return mean, float(np.sqrt(variance))
 
 
@@ -125,6 +130,43 @@ def test_ddpm_is_its_closed_recursion(steps: int) -> None:
     # Four standard errors of 40,000 draws.
     assert drawn.std().item() == pytest.approx(expected, rel=4 / np.sqrt(2 * 40_000))
     assert drawn.mean().item() == pytest.approx(mean, abs=4 * expected / 200)
+
+
+def with_variance(denoise: Denoiser, share: float) -> Denoiser:
+    """Let a denoiser answer with the variance too, in twice the channels: −1 for β̃ and 1 for β."""
+
+    def both(x_t: Tensor, t: Tensor) -> Tensor:
+        return torch.cat([denoise(x_t, t), torch.full_like(x_t, 2 * share - 1)], dim=1)
+
+    return both
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v"])
+@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
+@pytest.mark.parametrize("steps", [50, 7])
+def test_ddpm_draws_with_the_learned_variance_of_the_respaced_chain(
+    steps: int, share: float, prediction: str
+) -> None:
+    std, it = 0.5, schedule(prediction)
+    denoise = with_variance(exact_denoiser(it, std), share)
+    drawn = sample(
+        denoise, (200, 200), [1], it, sampler="ddpm", steps=steps, clamp=False, learned_variance=True
+    )
+    mean, expected = ancestral_moments(steps, std, share)
+    assert drawn.std().item() == pytest.approx(expected, rel=4 / np.sqrt(2 * 40_000))
+    assert drawn.mean().item() == pytest.approx(mean, abs=4 * expected / 200)
+    # The test can tell the variances apart.
+    assert share == 0 or expected > 1.03 * ancestral_moments(steps, std)[1]
+
+
+@pytest.mark.parametrize("sampler", ["dpm-solver++", "unipc", "ddim"])
+def test_deterministic_samplers_take_the_mean_alone(sampler: str) -> None:
+    it = schedule("v")
+    plain = sample(exact_denoiser(it, 0.4), (3, 4, 4), [1, 2], it, sampler=sampler, steps=8)
+    for share in (0.0, 1.0):
+        denoise = with_variance(exact_denoiser(it, 0.4), share)
+        drawn = sample(denoise, (3, 4, 4), [1, 2], it, sampler=sampler, steps=8, learned_variance=True)
+        assert torch.equal(drawn, plain)
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)

@@ -46,7 +46,7 @@ def test_one_chain_of_eq_1_steps_has_the_moments_of_its_closed_form() -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 3])
-@pytest.mark.parametrize("prediction", ["epsilon", "v"])
+@pytest.mark.parametrize("prediction", ["epsilon", "v", "x0"])
 def test_x0_and_epsilon_come_back_from_the_perfect_output(prediction: str, batch: int) -> None:
     it = schedule(prediction)
     x0, noise, t = draws(batch)
@@ -91,3 +91,21 @@ def test_timesteps_must_fit_the_batch() -> None:
     x0, noise, _ = draws(3)
     with pytest.raises(ValueError, match="one for each of 3"):
         schedule("v").add_noise(x0, noise, torch.tensor([5]))
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_the_posterior_is_bayes_rule(batch: int) -> None:
+    """q(x_{t-1} | x_t, x_0) ∝ q(x_t | x_{t-1}) q(x_{t-1} | x_0): precisions add, and so do weighted means."""
+    it = schedule("epsilon")
+    x0, noise, _ = draws(batch)
+    for t in (1, 2, 500, T - 1):
+        at = torch.full((batch,), t)
+        x_t = it.add_noise(x0, noise, at)
+        beta, before = it.betas[t], it.alphas_cumprod[t - 1]
+        precision = (1 - beta) / beta + 1 / (1 - before)
+        weighted = np.sqrt(1 - beta) / beta * x_t + np.sqrt(before) / (1 - before) * x0
+        torch.testing.assert_close(it.posterior_mean(x0, x_t, at), weighted / precision)
+        log_variance = it.log_variance(-torch.ones_like(x0), at)
+        torch.testing.assert_close(log_variance, torch.full_like(x0, float(-np.log(precision))))
+    first = torch.zeros(batch, dtype=torch.int64)
+    torch.testing.assert_close(it.posterior_mean(x0, it.add_noise(x0, noise, first), first), x0)

@@ -5,56 +5,39 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from rarescene.diffusion import ClassAwareConfig, DiffusionConfig, SelfPerceptualConfig
 from rarescene.foundation.errors import CheckpointError
 from rarescene.foundation.protocols import Batch, ImageGenerator
 from rarescene.generators import Casdm, CasdmConfig, CasdmLearner
-from rarescene.networks import SpadeUNetConfig
-from rarescene.scenes import AugmentConfig, ClassTable, SceneClass
-from rarescene.training import SceneBatches, TrainingConfig, fit
+from rarescene.scenes import AugmentConfig
+from rarescene.training import fit
 
-TABLE = ClassTable(
-    "toy",
-    (SceneClass(0, "dark", (0, 0, 0)), SceneClass(1, "red", (255, 0, 0)), SceneClass(2, "blue", (0, 0, 255))),
+from .toy import (
+    NETWORK,
+    TABLE,
+    TRAINING,
+    assert_painted_in_their_colours,
+    batches,
+    equal,
+    long_training,
+    maps,
+    moved_off_zero,
 )
-TRAINING = TrainingConfig(
-    steps=6, batch_size=4, learning_rate=1e-3, mixed_precision="no", log_every=2, save_every=2, ema_decay=0.9
-)
+
 CONFIG = CasdmConfig(
     height=16,
     width=16,
-    network=SpadeUNetConfig(
-        classes=3, base_channels=16, multipliers=(1, 2), blocks_per_level=1, attention_strides=(),
-        head_channels=16,
-        spade_hidden=8, patch=2,
-    ),
+    network=NETWORK,
     diffusion=DiffusionConfig(prediction="v"),
     class_aware=ClassAwareConfig(),
     self_perceptual=SelfPerceptualConfig(weight=0.1, warmup_steps=3, refresh_every=2),
     augment=AugmentConfig(),
     training=TRAINING,
-)  # fmt: skip
-
-
-def toy_scenes() -> tuple[np.ndarray, np.ndarray]:
-    """Left and right of a moving border; each class has one colour."""
-    masks = np.zeros((12, 16, 16), np.uint8)
-    for index in range(12):
-        masks[index, :, 2 + index :] = 1 + index % 2
-    colours = np.array([[20, 20, 20], [220, 40, 40], [40, 40, 220]], np.uint8)
-    return colours[masks], masks
-
-
-def batches(config: CasdmConfig = CONFIG) -> SceneBatches:
-    images, masks = toy_scenes()
-    return SceneBatches(
-        lambda index: (images[index], masks[index]), range(12), config.training.batch_size, seed=1
-    )
+)
 
 
 def learner(config: CasdmConfig = CONFIG) -> CasdmLearner:
@@ -62,28 +45,11 @@ def learner(config: CasdmConfig = CONFIG) -> CasdmLearner:
 
 
 def trained(config: CasdmConfig = CONFIG) -> Casdm:
-    """A generator whose output depends on everything: the head of an untrained network answers 0."""
-    made = learner(config)
-    generator = torch.Generator().manual_seed(0)
-    for weight in made.network.parameters():
-        weight.data += 0.05 * torch.randn(weight.shape, generator=generator)
-    return Casdm(made.network, config, TABLE)
-
-
-def maps(count: int, height: int = 16, width: int = 16) -> Tensor:
-    masks = torch.zeros(count, height, width, dtype=torch.long)
-    for index in range(count):
-        masks[index, :, 3 + index :] = 1 + index % 2
-    return masks
-
-
-def equal(one: nn.Module, other: nn.Module) -> bool:
-    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
-    return all(torch.equal(a, b) for a, b in pairs)
+    return Casdm(moved_off_zero(learner(config).network), config, TABLE)  # type: ignore[arg-type]
 
 
 def test_a_killed_training_ends_with_the_same_weights(tmp_path: Path) -> None:
-    whole = fit(learner(), batches(), TRAINING, tmp_path / "whole", seed=0)
+    whole = fit(learner(), batches(CONFIG), TRAINING, tmp_path / "whole", seed=0)
 
     class Dying(CasdmLearner):
         def before_step(self, step: int, average: nn.Module) -> None:
@@ -92,13 +58,13 @@ def test_a_killed_training_ends_with_the_same_weights(tmp_path: Path) -> None:
             super().before_step(step, average)
 
     with pytest.raises(KeyboardInterrupt):
-        fit(Dying(CONFIG, TABLE, seed=0), batches(), TRAINING, tmp_path / "cut", seed=0)
-    resumed = fit(learner(), batches(), TRAINING, tmp_path / "cut", seed=0, resume=True)
+        fit(Dying(CONFIG, TABLE, seed=0), batches(CONFIG), TRAINING, tmp_path / "cut", seed=0)
+    resumed = fit(learner(), batches(CONFIG), TRAINING, tmp_path / "cut", seed=0, resume=True)
     assert equal(whole.average, resumed.average)
 
 
 def test_the_perceptual_loss_sets_in_after_its_warmup_and_its_gradients_are_logged(tmp_path: Path) -> None:
-    log = fit(learner(), batches(), TRAINING, tmp_path, seed=0).log
+    log = fit(learner(), batches(CONFIG), TRAINING, tmp_path, seed=0).log
     assert "casp" not in log[0]
     assert log[1]["casp"] > 0
     assert log[1]["gradient_camse"] > 0
@@ -113,7 +79,7 @@ def test_phi_is_the_snapshot_of_the_average_and_takes_no_gradient() -> None:
     assert not equal(made.phi, average)
     made.before_step(3, average)
     assert equal(made.phi, average)
-    made(batches()(0), 3)["loss"].backward()
+    made(batches(CONFIG)(0), 3)["loss"].backward()
     assert all(weight.grad is None for weight in made.phi.parameters())
     assert any(
         weight.grad is not None and weight.grad.abs().sum() > 0 for weight in made.network.parameters()
@@ -129,7 +95,7 @@ def test_without_weight_there_is_no_phi() -> None:
 
 def test_the_loss_of_a_scene_does_not_depend_on_its_batch() -> None:
     made = learner()
-    batch = batches()(0)
+    batch = batches(CONFIG)(0)
     whole = made(batch, 0)["loss"]
     alone = [
         made(Batch(batch.images[i : i + 1], batch.masks[i : i + 1], batch.seeds[i : i + 1]), 0)["loss"]
@@ -195,15 +161,10 @@ def test_damaged_or_foreign_weights_are_named(tmp_path: Path) -> None:
 def test_it_learns_to_paint_each_class_in_its_colour(tmp_path: Path) -> None:
     config = replace(
         CONFIG,
-        training=replace(
-            TRAINING, steps=400, learning_rate=3e-3, decay="cosine", log_every=100, save_every=400
-        ),
+        training=long_training(),
         self_perceptual=SelfPerceptualConfig(weight=0.02, warmup_steps=200, refresh_every=100),
     )
     fitted = fit(learner(config), batches(config), config.training, tmp_path, seed=0)
     generator = Casdm(fitted.average, config, TABLE)  # type: ignore[arg-type]
     masks = maps(4)
-    images = (generator.generate(masks, seeds=range(4), steps=10) + 1) * 127.5
-    for class_id, colour in enumerate([(20, 20, 20), (220, 40, 40), (40, 40, 220)]):
-        painted = images.permute(0, 2, 3, 1)[masks == class_id].mean(0)
-        assert (painted - torch.tensor(colour).float()).abs().max() < 40, (class_id, painted)
+    assert_painted_in_their_colours(generator.generate(masks, seeds=range(4), steps=10), masks)

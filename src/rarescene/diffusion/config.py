@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from rarescene.foundation.errors import ConfigError
 
-Prediction = Literal["epsilon", "v"]
+Prediction = Literal["epsilon", "v", "x0"]
 WeightMode = Literal["balanced", "paper", "plain"]
 Pooling = Literal["max", "area"]
 Sampler = Literal["dpm-solver++", "ddpm", "ddim", "unipc"]
@@ -23,7 +23,8 @@ class DiffusionConfig:
         beta_start: β of the first timestep; β grows linearly.
         beta_end: β of the last timestep.
         prediction: `epsilon`, the noise, as in the paper; or `v` = √ᾱ ε − √(1−ᾱ) x_0, which short trainings
-            need: an error of ε̂ at the last timestep is multiplied by √(1−ᾱ)/√ᾱ ≈ 157 in x̂_0.
+            need: an error of ε̂ at the last timestep is multiplied by √(1−ᾱ)/√ᾱ ≈ 157 in x̂_0; or `x0` itself,
+            which suits maps: a narrow network need not carry the noise of every pixel to its output.
     """
 
     timesteps: int = 1000

@@ -47,6 +47,7 @@ def sample(
     sampler: str = "dpm-solver++",
     steps: int = 30,
     clamp: bool = True,
+    learned_variance: bool = False,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
     progress: Progress | None = None,
@@ -64,6 +65,9 @@ def sample(
         sampler: a name of `SAMPLERS`.
         steps: network evaluations, 1 to the number of timesteps.
         clamp: clamp x̂_0 to [-1, 1] at each step, as images need; latents are not clamped.
+        learned_variance: the denoiser answers with twice the channels, of which the second half places the
+            logarithm of the variance between β̃_t (−1) and β_t (1). `ddpm` draws with it, between the β̃ and β
+            of the respaced chain; the other samplers need the mean alone.
         device: where the denoiser works.
         dtype: of the x_t that the denoiser is given; the sampler's own arithmetic is float32.
         progress: called with (steps done, steps in all) after each step.
@@ -75,17 +79,22 @@ def sample(
         ConfigError: no such sampler, or a number of steps out of bounds.
     """
     timesteps = sampling_timesteps(len(schedule), steps)
-    scheduler = _respaced_scheduler(sampler, schedule, timesteps)
+    scheduler = _respaced_scheduler(sampler, schedule, timesteps, learned_variance)
     generators = [torch.Generator().manual_seed(derive_seed(seed, "sampling")) for seed in seeds]
     noise = torch.stack([torch.randn(*shape, generator=generator) for generator in generators])
     x = noise.to(device)
     random = {"generator": generators} if sampler == "ddpm" else {}
     for done, position in enumerate(scheduler.timesteps.tolist(), start=1):
         t = torch.full((len(seeds),), int(timesteps[position]), dtype=torch.int64, device=x.device)
-        output = denoise(x.to(dtype), t)
-        x0 = schedule.x0_from(output.float(), x, t)
+        output = denoise(x.to(dtype), t).float()
+        variance: list[Tensor] = []
+        if learned_variance:
+            output, *variance = output.chunk(2, dim=1)
+        x0 = schedule.x0_from(output, x, t)
         if clamp:
             x0 = x0.clamp(-1, 1)
+        if variance and sampler == "ddpm":
+            x0 = torch.cat([x0, *variance], dim=1)
         x = scheduler.step(x0, position, x, return_dict=False, **random)[0]
         if progress is not None:
             progress(done, steps)
@@ -117,11 +126,15 @@ def sampling_timesteps(length: int, steps: int) -> NDArray[np.int64]:
     return np.minimum(distinct, length - steps + rank)
 
 
-def _respaced_scheduler(sampler: str, schedule: NoiseSchedule, timesteps: NDArray[np.int64]) -> Any:
+def _respaced_scheduler(
+    sampler: str, schedule: NoiseSchedule, timesteps: NDArray[np.int64], learned_variance: bool
+) -> Any:
     """Return the library's scheduler of the short chain whose ᾱ are those of the chosen timesteps."""
     if sampler not in SAMPLERS:
         raise ConfigError(f"there is no sampler {sampler!r}", f"Choose one of: {', '.join(SAMPLERS)}.")
     kind, settings = SAMPLERS[sampler]
+    if sampler == "ddpm" and learned_variance:
+        settings = {**settings, "variance_type": "learned_range"}
     kept = schedule.alphas_cumprod[timesteps]
     betas = 1 - kept / np.concatenate([[1.0], kept[:-1]])
     scheduler = kind(

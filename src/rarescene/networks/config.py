@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from rarescene.foundation.errors import ConfigError
+
+MapAt = Literal["decoder", "stem"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class SpadeUNetConfig:
         head_channels: channels of one attention head.
         spade_hidden: hidden channels between the map and γ, β.
         patch: 1, 2 or 4; the stem folds patch × patch pixels of image and one-hot map into channels.
+        map_at: where the map enters: `decoder`, by SPADE in every norm of the middle and decoder blocks; or
+            `stem`, as further channels of the noisy image, with plain norms throughout.
 
     Raises:
         ConfigError: the values do not fit each other.
@@ -41,6 +46,7 @@ class SpadeUNetConfig:
     head_channels: int = 64
     spade_hidden: int = 128
     patch: int = 1
+    map_at: MapAt = "decoder"
 
     def __post_init__(self) -> None:
         # JSON and YAML know lists only.
@@ -58,6 +64,8 @@ class SpadeUNetConfig:
                 raise ConfigError(f"{name} is {getattr(self, name)}", f"Set {name} to 1 or more.")
         if self.patch not in (1, 2, 4):
             raise ConfigError(f"patch is {self.patch}", "Set patch to 1, 2 or 4.")
+        if self.map_at not in get_args(MapAt):
+            raise ConfigError(f"map_at is {self.map_at!r}", "Set map_at to decoder or stem.")
         if self.base_channels < 8 or self.base_channels % 8:
             raise ConfigError(
                 f"base_channels is {self.base_channels}", "Set base_channels to a multiple of 8."
@@ -86,6 +94,62 @@ class SpadeUNetConfig:
     def strides(self) -> tuple[int, ...]:
         """Pixels of the image that one feature of each level spans, from the finest to the coarsest."""
         return tuple(self.patch * 2**level for level in range(len(self.multipliers)))
+
+    @property
+    def stride(self) -> int:
+        """What height and width must divide by."""
+        return self.strides[-1]
+
+
+@dataclass(frozen=True)
+class PromptUNetConfig:
+    """The U-Net of the map generator: diffusers' conditional U-Net behind a folding stem.
+
+    The defaults are the scale of CASDM (256² maps).
+
+    Attributes:
+        channels: channels of each level, from the finest to the coarsest; each level halves height and width.
+        attention_strides: strides of the levels that attend to the prompts and to themselves; the middle
+            block always does.
+        blocks_per_level: residual blocks of a level in the encoder; the decoder has one more.
+        head_channels: channels of one attention head.
+        prompt_channels: channels of an encoded prompt after the learned projection.
+        patch: 1, 2 or 4; the stem folds patch × patch pixels into channels.
+
+    Raises:
+        ConfigError: the values do not fit each other.
+    """
+
+    channels: tuple[int, ...] = (128, 128, 256, 256, 512, 512)
+    attention_strides: tuple[int, ...] = (8, 16, 32)
+    blocks_per_level: int = 2
+    head_channels: int = 64
+    prompt_channels: int = 256
+    patch: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "channels", tuple(self.channels))
+        object.__setattr__(self, "attention_strides", tuple(self.attention_strides))
+        if self.patch not in (1, 2, 4):
+            raise ConfigError(f"patch is {self.patch}", "Set patch to 1, 2 or 4.")
+        for name in ("blocks_per_level", "head_channels", "prompt_channels"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}", f"Set {name} to 1 or more.")
+        if not self.channels or any(width < 8 or width % 8 for width in self.channels):
+            raise ConfigError(f"channels are {self.channels}", "Give a multiple of 8 for each level.")
+        if stray := sorted(set(self.attention_strides) - set(self.strides)):
+            remedy = f"Set attention_strides to some of {self.strides}: the levels of this network."
+            raise ConfigError(f"no level of the network has the attention stride {stray[0]}", remedy)
+        for stride, width in zip(self.strides, self.channels, strict=True):
+            attends = stride in self.attention_strides or stride == self.stride
+            if attends and width % self.head_channels:
+                what = f"{width} channels at stride {stride} cannot be cut into heads of {self.head_channels}"
+                raise ConfigError(what, "Set head_channels to a number that divides them.")
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Pixels of the map that one feature of each level spans, from the finest to the coarsest."""
+        return tuple(self.patch * 2**level for level in range(len(self.channels)))
 
     @property
     def stride(self) -> int:

@@ -2,7 +2,8 @@
 
 Encoder: the noisy image alone. Middle and decoder: the map too, through every norm of their residual blocks.
 The map stays the same from one denoising step to the next, and so does all that those norms compute from it:
-`modulate` computes it once.
+`modulate` computes it once. With `map_at: stem` the same blocks have plain norms, and the map joins the noisy
+image instead.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
 from rarescene.foundation.errors import ConfigError
-from rarescene.networks.config import SpadeUNetConfig
+from rarescene.networks.config import MapAt, SpadeUNetConfig
 from rarescene.networks.spade_blocks import (
     MapInput,
     Modulation,
@@ -63,6 +64,7 @@ class SpadeUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]  # both declare 
         head_channels: int = 64,
         spade_hidden: int = 128,
         patch: int = 1,
+        map_at: MapAt = "decoder",
     ) -> None:
         super().__init__()
         self.settings = SpadeUNetConfig(
@@ -76,9 +78,12 @@ class SpadeUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]  # both declare 
             head_channels=head_channels,
             spade_hidden=spade_hidden,
             patch=patch,
+            map_at=map_at,
         )
         self.gradient_checkpointing = False
         fold = patch * patch
+        map_channels = fold * (classes + 1)
+        at_stem = map_at == "stem"
         time_channels = 4 * base_channels
 
         def stage(
@@ -90,14 +95,15 @@ class SpadeUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]  # both declare 
             takes_map: bool,
             attends: bool,
         ) -> Stage:
-            source = MapInput(fold * (classes + 1), spade_hidden, level) if takes_map else None
+            source = MapInput(map_channels, spade_hidden, level) if takes_map and not at_stem else None
             block = ResidualBlock(inside, outside, time_channels, resample, source)
             return Stage(block, SelfAttention(outside, head_channels) if attends else None)
 
         self.time_in = nn.Linear(base_channels, time_channels)
         self.time_out = nn.Linear(time_channels, time_channels)
 
-        self.stem = nn.Conv2d(fold * image_channels, base_channels, 3, padding=1)
+        stem_channels = fold * image_channels + (map_channels if at_stem else 0)
+        self.stem = nn.Conv2d(stem_channels, base_channels, 3, padding=1)
         self.encoder = nn.ModuleList()  # the stages of each level; all levels but the first begin by halving
         channels = base_channels
         skips: list[int] = []
@@ -151,7 +157,7 @@ class SpadeUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]  # both declare 
         """
         modulation = layout if isinstance(layout, Modulation) else self.modulate(layout, budget_bytes=0)
         time = self._time(timesteps, len(noisy))
-        skips = [feature for level in self._encoder(noisy, time) for feature in level]
+        skips = [feature for level in self._encoder(noisy, time, modulation) for feature in level]
         x = skips[-1]
         for stage in self.middle:
             x = self._run(stage, x, time, modulation)
@@ -167,7 +173,7 @@ class SpadeUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]  # both declare 
         """Return Φ of Eq. 8: the output of every level of the encoder, from the finest to the coarsest.
 
         That is each level's last feature map before its resolution is halved; the very last is what the
-        middle block receives. The map has no part in it.
+        middle block receives. The map has no part in it: a network that takes the map at its stem has no Φ.
 
         Args:
             noisy: x_t, `(B, image_channels, H, W)`.
@@ -176,6 +182,8 @@ class SpadeUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]  # both declare 
         Returns:
             One `(B, C, H / stride, W / stride)` a level: see `settings.channels` and `settings.strides`.
         """
+        if self.settings.map_at == "stem":
+            raise ConfigError("an encoder that takes the map sees no image alone", "Set map_at to decoder.")
         return [level[-1] for level in self._encoder(noisy, self._time(timesteps, len(noisy)))]
 
     def modulate(self, layout: Tensor, budget_bytes: int | None = None) -> Modulation:
@@ -216,10 +224,15 @@ class SpadeUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]  # both declare 
                 terms[norm] = norm.term(layouts[norm.level])
         return Modulation(tuple(layouts), terms)
 
-    def _encoder(self, noisy: Tensor, time: Tensor) -> list[list[Tensor]]:
+    def _encoder(
+        self, noisy: Tensor, time: Tensor, modulation: Modulation | None = None
+    ) -> list[list[Tensor]]:
         """Return the feature maps of each level; all of them become skips."""
         self._check_size(noisy)
-        x = self.stem(F.pixel_unshuffle(noisy.to(self.dtype), self.settings.patch))
+        x = F.pixel_unshuffle(noisy.to(self.dtype), self.settings.patch)
+        if modulation is not None and self.settings.map_at == "stem":
+            x = torch.cat([x, modulation.layouts[0].expand(len(x), -1, -1, -1)], dim=1)
+        x = self.stem(x)
         features: list[list[Tensor]] = []
         for stages in self.encoder:
             level = [x] if not features else []

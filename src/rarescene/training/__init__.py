@@ -14,18 +14,21 @@ __all__, __getattr__, __dir__ = open_door(
         "TrainingConfig": "config",
         "fit": "loop",
         "learning_rate": "loop",
+        "load_tensors": "checkpoints",
         "load_weights": "checkpoints",
         "this_rank": "ranks",
         "save_tensors": "checkpoints",
         "to_images": "batches",
         "to_masks": "batches",
         "to_pixels": "batches",
+        "within_memory": "memory",
     },
 )
 
 if TYPE_CHECKING:
     from rarescene.training.batches import SceneBatches, to_images, to_masks, to_pixels
-    from rarescene.training.checkpoints import load_weights, save_tensors
+    from rarescene.training.checkpoints import load_tensors, load_weights, save_tensors
     from rarescene.training.config import TrainingConfig
     from rarescene.training.loop import LOG, Fitted, Learner, fit, learning_rate
+    from rarescene.training.memory import within_memory
     from rarescene.training.ranks import this_rank

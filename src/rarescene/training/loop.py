@@ -32,6 +32,7 @@ from rarescene.foundation.protocols import Batch
 from rarescene.foundation.seeds import derive_seed
 from rarescene.training.checkpoints import checkpoints, load_checkpoint, save_checkpoint
 from rarescene.training.config import TrainingConfig
+from rarescene.training.memory import within_memory
 from rarescene.training.ranks import this_rank
 
 LOG = "log.jsonl"
@@ -51,6 +52,10 @@ class Learner(nn.Module, ABC):
     @abstractmethod
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return scalars to log; the one called `loss` is minimised."""
+
+    def rate(self, step: int) -> float:
+        """Return the factor on the learning rate of a step, for instance in a fine-tune. 1 by default."""
+        return 1.0
 
     def before_step(self, step: int, average: nn.Module) -> None:
         """Prepare a step, for instance by refreshing a frozen copy of the average. Nothing by default."""
@@ -82,6 +87,10 @@ class Fitted:
         return {name: value for line in self.log for name, value in line.items()}
 
 
+@within_memory(
+    "Raise training.accumulate, which cuts a batch into parts and gives the same weights, or lower "
+    "training.batch_size; then start again, with --resume if there is a checkpoint."
+)
 def fit(
     learner: Learner,
     batches: DrawBatch,
@@ -113,6 +122,7 @@ def fit(
         CheckpointError: `folder` holds checkpoints and `resume` is false, or the newest checkpoint is
             damaged.
         DataError: the log or a checkpoint cannot be written.
+        DeviceError: the device's memory is too small.
         TrainingError: the loss is no longer finite; the last good checkpoint is named.
     """
     AcceleratorState._reset_state()  # one process may train several networks, each in its own precision
@@ -167,8 +177,9 @@ def fit(
         task = bar.add_task(label, total=config.steps, completed=first, note="")
         for step in range(first, config.steps):
             learner.before_step(step, average)
+            rate = learning_rate(config, step) * learner.rate(step)
             for group in optimiser.param_groups:
-                group["lr"] = learning_rate(config, step)
+                group["lr"] = rate
             for part in range(config.accumulate):
                 rank_part = accelerator.process_index * config.accumulate + part
                 batch = batches(step, rank_part * share, (rank_part + 1) * share)
@@ -202,7 +213,7 @@ def fit(
                     for name, found in sums.items()
                 }
                 speed = (done - timed_from) * config.batch_size / (now - since)
-                log.add({"step": done, **line, "lr": learning_rate(config, step), "scenes_per_second": speed})
+                log.add({"step": done, **line, "lr": rate, "scenes_per_second": speed})
                 bar.update(task, note=f"loss {line['loss']:.4f}  {speed:.0f} scenes/s")
                 sums, since, timed_from = {}, now, done
             if validate is not None and config.validate_every and done % config.validate_every == 0:

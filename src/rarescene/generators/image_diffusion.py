@@ -1,0 +1,193 @@
+"""What the diffusion models p(image | mask) share: CASDM, SDM and the conditional DDPM.
+
+A method adds its loss (`ImageDiffusionLearner.forward`) and, where it differs, how its network denoises
+(`ImageDiffusion.denoiser`).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+import torch
+from torch import Tensor
+
+from rarescene.diffusion import Denoiser, NoiseSchedule, sample
+from rarescene.foundation.configs import config_from
+from rarescene.foundation.errors import CheckpointError, ConfigError
+from rarescene.foundation.files import read_json, write_json
+from rarescene.foundation.protocols import Batch
+from rarescene.foundation.seeds import derive_seed
+from rarescene.generators.config import ImageDiffusionConfig
+from rarescene.networks import SpadeUNet, one_hot_layout
+from rarescene.scenes import ClassTable, cut_back, pad_images, pad_masks
+from rarescene.training import Learner, load_weights, save_tensors, within_memory
+
+DESCRIPTION = "generator.json"
+MODULATION_BUDGET = 4 * 2**30  # bytes of γ and β kept while a block of images is drawn
+
+Config = TypeVar("Config", bound=ImageDiffusionConfig)
+
+
+class ImageDiffusionLearner(Learner, Generic[Config]):
+    """Trains a network on noisy scenes and their maps."""
+
+    network: SpadeUNet
+
+    def __init__(self, config: Config, table: ClassTable, seed: int) -> None:
+        super().__init__()
+        self.config, self.table = config, table
+        self.schedule = NoiseSchedule(config.diffusion)
+        with torch.random.fork_rng():
+            torch.manual_seed(derive_seed(seed, "weights"))
+            self.network = SpadeUNet.build(replace(config.network, classes=len(table)))
+
+    def scenes(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Return x_0, the masks, both padded to the network's stride, and the one-hot layout of the masks."""
+        stride, ignore_index = self.config.network.stride, self.table.ignore_index
+        x_0, masks = pad_images(batch.images, stride), pad_masks(batch.masks, stride, ignore_index)
+        return x_0, masks, one_hot_layout(masks, len(self.table), ignore_index)
+
+    def draw(self, seeds: Sequence[int], like: Tensor, purpose: str) -> tuple[Tensor, Tensor]:
+        """Return one timestep and one noise image a scene, each from the scene's own seed."""
+        timesteps, noises = [], []
+        for seed in seeds:
+            generator = torch.Generator().manual_seed(derive_seed(seed, purpose))
+            timesteps.append(torch.randint(self.config.diffusion.timesteps, (), generator=generator))
+            noises.append(torch.randn(like.shape[1:], generator=generator))
+        return torch.stack(timesteps).to(like.device), torch.stack(noises).to(like)
+
+
+class ImageDiffusion(Generic[Config]):
+    """A trained p(image | mask): draws an image for a mask.
+
+    Attributes:
+        name: of the method, as written to `generator.json` and to run records.
+        settings: the class of its config.
+        learned_variance: whether the network predicts the variance too.
+    """
+
+    name: ClassVar[str]
+    settings: ClassVar[type[ImageDiffusionConfig]]
+    learned_variance: ClassVar[bool] = False
+
+    def __init__(self, network: SpadeUNet, config: Config, table: ClassTable) -> None:
+        self.network = network.eval().requires_grad_(False)
+        self.config, self.table = config, table
+        self.schedule = NoiseSchedule(config.diffusion)
+        self._bfloat16: SpadeUNet | None = None
+
+    def to(self, device: torch.device | str) -> Self:
+        """Move the weights, and return the generator."""
+        self.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-arg]
+        self._bfloat16 = None
+        return self
+
+    @within_memory("Draw fewer scenes at once (--sampling.block), or in bf16 (--sampling.precision bf16).")
+    @torch.inference_mode()
+    def generate(
+        self,
+        masks: Tensor,
+        *,
+        seeds: Sequence[int],
+        sampler: str = "dpm-solver++",
+        steps: int = 30,
+        guidance: float | None = None,
+        precision: str = "no",
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Tensor:
+        """Draw one image for each mask.
+
+        Args:
+            masks: int64 `(B, H, W)`, of any height and width.
+            seeds: one a mask; image i depends on mask i and seed i alone.
+            sampler: "dpm-solver++", "ddpm", "ddim" or "unipc".
+            steps: denoising steps.
+            guidance: s in ε_∅ + s (ε_c − ε_∅), by default the config's; 1 is no guidance.
+            precision: "no" for float32, or "bf16".
+            progress: called with the steps done and the steps in all.
+
+        Returns:
+            float32 `(B, 3, H, W)` in [-1, 1].
+
+        Raises:
+            ConfigError: no such sampler, too many steps, or guidance of a method that knows none.
+            DeviceError: the device's memory is too small.
+        """
+        device = next(self.network.parameters()).device
+        height, width = masks.shape[-2:]
+        maps = pad_masks(masks.to(device), self.config.network.stride, self.table.ignore_index)
+        layout = one_hot_layout(maps, len(self.table), self.table.ignore_index)
+        images = sample(
+            self.denoiser(self._network_in(precision), layout, guidance),
+            (3, *maps.shape[-2:]),
+            seeds,
+            self.schedule,
+            sampler=sampler,
+            steps=steps,
+            learned_variance=self.learned_variance,
+            device=device,
+            progress=progress,
+        )
+        return cut_back(images, height, width)
+
+    def denoiser(self, network: SpadeUNet, layout: Tensor, guidance: float | None) -> Denoiser:
+        """Return the function of x_t and t that the sampler calls, for maps that stay the same."""
+        if guidance not in (None, 1):
+            raise ConfigError(
+                f"{self.name} never saw a scene without its map, and knows no guidance",
+                "Leave guidance out, or use an SDM generator.",
+            )
+        modulation = network.modulate(layout, budget_bytes=MODULATION_BUDGET)
+        return lambda x_t, t: network(x_t, t, modulation)
+
+    def _network_in(self, precision: str) -> SpadeUNet:
+        """Return the network, or a bfloat16 copy: autocast would cast all weights again at every step."""
+        if precision == "no":
+            return self.network
+        if self._bfloat16 is None:
+            self._bfloat16 = copy.deepcopy(self.network).bfloat16()
+        return self._bfloat16
+
+    def save(self, folder: Path) -> None:
+        """Write weights (safetensors) and settings (JSON) to a folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        save_tensors(self.network.state_dict(), folder / "weights.safetensors")
+        settings: dict[str, Any] = {
+            "generator": self.name,
+            "config": asdict(self.config),
+            "classes": self.table.to_dict(),
+        }
+        write_json(folder / DESCRIPTION, settings)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            CheckpointError: a file is missing or damaged, or does not fit; it is named.
+        """
+        path = folder / DESCRIPTION
+        settings = read_json(path)
+        try:
+            if settings["generator"] != cls.name:
+                raise CheckpointError(
+                    f"holds a {settings['generator']!r} generator",
+                    f"Give the folder of a {cls.name!r} generator.",
+                    path,
+                )
+            config, table = (
+                config_from(cls.settings, settings["config"]),
+                ClassTable.from_dict(settings["classes"]),
+            )
+        except (KeyError, TypeError, AttributeError, ConfigError) as error:
+            remedy = "Restore the file, or train the generator again."
+            raise CheckpointError(
+                f"is not the description of a generator ({error!r})", remedy, path
+            ) from error
+        network = SpadeUNet.build(replace(config.network, classes=len(table)))
+        load_weights(network, folder / "weights.safetensors")
+        return cls(network, config, table)  # type: ignore[arg-type]  # `settings` is the class of Config
