@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from rarescene.foundation.errors import ConfigError
 
@@ -57,3 +58,25 @@ class RealismConfig:
         if self.kernel_subset < 2 or self.kernel_subsets < 1:
             what = f"{self.kernel_subsets} subsets of {self.kernel_subset} images give no kernel distance"
             raise ConfigError(what, "Choose at least one subset of at least two images.")
+
+
+@dataclass(frozen=True)
+class CopyConfig:
+    """How copies of training frames are looked for.
+
+    Attributes:
+        measure: what a distance is taken of: "features" of the embedded EfficientNet-Lite0, which a mirror
+            image or a shift hardly changes, or "pixels" of a 32×32 thumbnail.
+        quantile: an image is a copy if it lies as near to a training frame as this share of the training
+            frames lies to a frame of another recording, or nearer.
+        feature_size: side in pixels at which the network looks at the images, a multiple of 32.
+    """
+
+    measure: Literal["features", "pixels"] = "features"
+    quantile: float = 0.01
+    feature_size: int = 128
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.quantile < 1:
+            what = f"the quantile of the copy check is {self.quantile}"
+            raise ConfigError(what, "Choose a share from 0 to below 1, such as 0.01.")

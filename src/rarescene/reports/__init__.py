@@ -23,6 +23,15 @@ if TYPE_CHECKING:
     from rarescene.reports.content import Provenance as Provenance
     from rarescene.reports.content import Report as Report
     from rarescene.reports.content import RunScores as RunScores
+    from rarescene.reports.curation import BLIND as BLIND
+    from rarescene.reports.curation import Copies as Copies
+    from rarescene.reports.curation import CuratedClass as CuratedClass
+    from rarescene.reports.curation import CurationReport as CurationReport
+    from rarescene.reports.curation import DistanceRow as DistanceRow
+    from rarescene.reports.curation import Histogram as Histogram
+    from rarescene.reports.curation import curation_table as curation_table
+    from rarescene.reports.curation_page import render_curation as render_curation
+    from rarescene.reports.curation_page import write_curation as write_curation
     from rarescene.reports.gallery import GalleryScene as GalleryScene
     from rarescene.reports.gallery import contact_sheet as contact_sheet
     from rarescene.reports.gallery import enlarge as enlarge
@@ -40,12 +49,14 @@ if TYPE_CHECKING:
     from rarescene.reports.reading import realism_measures as realism_measures
     from rarescene.reports.reading import run_scores as run_scores
     from rarescene.reports.reading import strategy_scores as strategy_scores
+    from rarescene.reports.requests import kept_table as kept_table
     from rarescene.reports.tables import comparison_table as comparison_table
     from rarescene.reports.tables import faults_table as faults_table
     from rarescene.reports.tables import overlap_table as overlap_table
     from rarescene.reports.tables import realism_table as realism_table
     from rarescene.reports.tables import statistics_table as statistics_table
     from rarescene.reports.tables import verdict_text as verdict_text
+    from rarescene.reports.wording import figure as figure
 
 _CONTENT = (
     "PHANTOM_WARNING",
@@ -64,6 +75,15 @@ _CONTENT = (
     "RunScores",
 )
 _CARDS = ("DataCard", "ModelCard", "data_card", "model_card")
+_CURATION = (
+    "BLIND",
+    "Copies",
+    "CuratedClass",
+    "CurationReport",
+    "DistanceRow",
+    "Histogram",
+    "curation_table",
+)
 _GALLERY = (
     "GalleryScene",
     "contact_sheet",
@@ -87,8 +107,17 @@ __all__, __getattr__, __dir__ = open_door(
     __name__,
     dict.fromkeys(_CONTENT, "content")
     | dict.fromkeys(_CARDS, "cards")
+    | dict.fromkeys(_CURATION, "curation")
+    | {"render_curation": "curation_page", "write_curation": "curation_page"}
     | dict.fromkeys(_GALLERY, "gallery")
     | dict.fromkeys(_READING, "reading")
     | dict.fromkeys(_TABLES, "tables")
-    | {"render": "html", "write_report": "html", "Verdict": "judgement", "verdict": "judgement"},
+    | {
+        "figure": "wording",
+        "kept_table": "requests",
+        "render": "html",
+        "write_report": "html",
+        "Verdict": "judgement",
+        "verdict": "judgement",
+    },
 )

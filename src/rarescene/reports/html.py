@@ -7,10 +7,10 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 from PIL import Image
 
@@ -21,6 +21,9 @@ from rarescene.reports.gallery import ERROR_LEGEND, ERRORS
 from rarescene.reports.judgement import Verdict, verdict
 from rarescene.reports.meaning import mistakes, remarks
 from rarescene.reports.tables import rare_first
+
+if TYPE_CHECKING:
+    from rarescene.scenes import ClassTable
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,11 @@ def write_report(report: Report, path: Path) -> Path:
 
 def render(report: Report) -> str:
     """Return the report as HTML. Every text of it is escaped."""
+    return template("report.html.j2").render(**_context(report))
+
+
+def template(name: str) -> Template:
+    """Return a page's template; it escapes every text, and knows how figures are put into words."""
     environment = Environment(
         loader=PackageLoader("rarescene.reports", "templates"),
         autoescape=True,
@@ -74,10 +82,11 @@ def render(report: Report) -> str:
         "effect": wording.effect,
         "p_value": wording.p_value,
         "figure": wording.figure,
+        "counted": wording.count,
         "listing": wording.listing,
         "picture": picture_uri,
     }
-    return environment.get_template("report.html.j2").render(**_context(report))
+    return environment.get_template(name)
 
 
 def picture_uri(picture: np.ndarray) -> str:
@@ -88,7 +97,7 @@ def picture_uri(picture: np.ndarray) -> str:
 
 
 def _context(report: Report) -> Mapping[str, Any]:
-    chips = {entry.name: "#{:02x}{:02x}{:02x}".format(*entry.colour) for entry in report.classes.classes}
+    chips = class_colours(report.classes)
     limit = plots.difference_limit([one for pair in report.comparisons for one in pair.differences])
     return {
         "report": report,
@@ -104,8 +113,22 @@ def _context(report: Report) -> Mapping[str, Any]:
         "comparison_notes": list(dict.fromkeys(note for one in report.comparisons for note in one.notes)),
         "remarks": remarks(report),
         "has_errors": any(cell.label.startswith(ERRORS) for row in report.gallery for cell in row.cells),
-        "error_legend": [(name, "#{:02x}{:02x}{:02x}".format(*shade)) for name, shade in ERROR_LEGEND],
+        "error_legend": error_colours(),
     }
+
+
+def class_colours(classes: ClassTable) -> dict[str, str]:
+    """Return the CSS colour of each class, by name."""
+    return {entry.name: _hex(entry.colour) for entry in classes.classes}
+
+
+def error_colours() -> list[tuple[str, str]]:
+    """Return what the colours of an error map mean: name and CSS colour."""
+    return [(name, _hex(shade)) for name, shade in ERROR_LEGEND]
+
+
+def _hex(colour: tuple[int, int, int]) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
 def _judged(comparison: Comparison, limit: float) -> Judged:

@@ -1,4 +1,4 @@
-"""Bars with intervals, differences around zero, and curves, as inline SVG.
+"""Bars with intervals, differences around zero, curves and histograms, as inline SVG.
 
 Bars and differences place everything in per cent of the width, so that a phone squeezes the bars and not the
 words. Labels are escaped. Colours come from the page's style sheet (`--series-0`, …) with a fallback of their
@@ -164,6 +164,63 @@ def line_plot(plot: CurvePlot, *, width: int = 460, height: int = 250) -> str:
         parts.append(
             f'<path class="line" d="{line}" style="{style}"{dash}><title>{escape(curve.name)}</title></path>'
         )
+    return "".join(parts) + "</svg>"
+
+
+def histogram(
+    kept: Sequence[float],
+    dropped: Sequence[float],
+    limits: Sequence[float] = (),
+    *,
+    label: str,
+    bins: int = 30,
+    width: int = 460,
+    height: int = 200,
+) -> str:
+    """Return how often each value occurs: kept values below, dropped ones stacked on them, dashed limits."""
+    left, right, top, bottom = 44, 12, 10, 24
+    known = [[value for value in part if math.isfinite(value)] for part in (kept, dropped)]
+    words = f"{label}: {len(known[0])} kept, {len(known[1])} dropped"
+    opening = (
+        f'<svg class="lines" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(words)}" '
+        'xmlns="http://www.w3.org/2000/svg">'
+    )
+    values = [*known[0], *known[1]]
+    if not values:
+        return f"{opening}{_text('absent', width / 2, height / 2, 'middle', 'no values')}</svg>"
+    x_ticks = nice_ticks(min([*values, *limits]), max([*values, *limits]))
+    low, high = x_ticks[0], x_ticks[-1]
+    counts = [[0] * bins, [0] * bins]
+    for part, members in enumerate(known):
+        for value in members:
+            counts[part][min(bins - 1, int((value - low) / (high - low) * bins))] += 1
+    y_ticks = nice_ticks(0, max(map(sum, zip(*counts, strict=True))), about=3)
+
+    def x_of(value: float) -> float:
+        return left + (value - low) / (high - low) * (width - left - right)
+
+    def y_of(number: float) -> float:
+        return height - bottom - number / y_ticks[-1] * (height - top - bottom)
+
+    parts = [opening]
+    for tick in y_ticks:
+        y = y_of(tick)
+        parts.append(f'<line class="grid" x1="{left}" y1="{y:.1f}" x2="{width - right}" y2="{y:.1f}"/>')
+        parts.append(_text("tick", left - 6, y + 4, "end", f"{tick:,g}"))
+    parts += [_text("tick", x_of(tick), height - bottom + 16, "middle", f"{tick:,g}") for tick in x_ticks]
+    wide = (width - left - right) / bins
+    for place, (stay, go) in enumerate(zip(*counts, strict=True)):
+        x = left + place * wide
+        for kind, start, number in (("kept", 0, stay), ("gone", stay, go)):
+            if number:
+                tall = y_of(start) - y_of(start + number)
+                parts.append(
+                    f'<rect class="{kind}" x="{x + 0.5:.1f}" y="{y_of(start + number):.1f}" '
+                    f'width="{wide - 1:.1f}" height="{tall:.1f}"/>'
+                )
+    for limit in limits:
+        x = x_of(limit)
+        parts.append(f'<line class="limit" x1="{x:.1f}" y1="{top}" x2="{x:.1f}" y2="{height - bottom}"/>')
     return "".join(parts) + "</svg>"
 
 

@@ -34,7 +34,7 @@ RUNS_ABREAST = 3
 
 def statistics_table(statistics: SceneStatistics, classes: ClassTable) -> RenderableType:
     """Return how often and how large each class is, the rare ones marked, and why they are rare."""
-    table = _table(f"{count(statistics.frames, 'frame')} of {count(statistics.recordings, 'recording')}")
+    table = plain_table(f"{count(statistics.frames, 'frame')} of {count(statistics.recordings, 'recording')}")
     table.add_column("class", overflow="fold", ratio=1)
     for head in ("frames", "area where present", "recordings"):
         table.add_column(head, justify="right", no_wrap=True)
@@ -42,7 +42,7 @@ def statistics_table(statistics: SceneStatistics, classes: ClassTable) -> Render
     for entry in statistics.classes:
         area = share(entry.mean_area) if entry.frames else "–"
         row = (share(entry.share_of_frames), area, str(entry.recordings), "rare" if entry.is_rare else "")
-        table.add_row(_name(entry.name, classes), *row, style="bold" if entry.is_rare else "")
+        table.add_row(class_name(entry.name, classes), *row, style="bold" if entry.is_rare else "")
     parts: list[RenderableType] = [table]
     if statistics.unlabelled:
         parts.append(Text(f"unlabelled: {share(statistics.unlabelled)} of the average frame", style="dim"))
@@ -70,7 +70,7 @@ def comparison_table(comparisons: Sequence[Comparison]) -> RenderableType:
     parts: list[RenderableType] = []
     for one in comparisons:
         basis = f"{count(one.seeds, 'seed')}, {count(one.recordings, 'test recording')}"
-        table = _table(f"{one.candidate} against {one.baseline}: {basis}")
+        table = plain_table(f"{one.candidate} against {one.baseline}: {basis}")
         table.add_column(f"{one.score} in per cent", overflow="fold", ratio=1)
         for head in (one.baseline, one.candidate):
             table.add_column(Text(head), justify="right", overflow="fold", max_width=12)
@@ -89,7 +89,7 @@ def comparison_table(comparisons: Sequence[Comparison]) -> RenderableType:
 
 def realism_table(measures: Sequence[Measure], *, title: str = "Synthetic pictures") -> RenderableType:
     """Return the figures about the synthetic pictures beside those of real frames against real frames."""
-    table = _table(title)
+    table = plain_table(title)
     table.add_column("measure", overflow="fold", ratio=1)
     for head in ("synthetic", "real against real", "better"):
         table.add_column(head, justify="right", no_wrap=True)
@@ -103,7 +103,7 @@ def faults_table(faults: Sequence[Fault], notes: Sequence[str] = ()) -> Renderab
     """Return every fault of a data set with its remedy, then the notes on what is merely unusual."""
     parts: list[RenderableType] = []
     if faults:
-        table = _table(count(len(faults), "fault"), style="bold red")
+        table = plain_table(count(len(faults), "fault"), style="bold red")
         table.add_column("where", overflow="fold", ratio=2)
         table.add_column("what, and what to do", overflow="fold", ratio=3)
         for fault in faults:
@@ -128,7 +128,7 @@ def verdict_text(judged: Verdict) -> RenderableType:
 def _overlap(
     runs: Sequence[RunScores], classes: ClassTable, rare: Sequence[str], score: str, word: str
 ) -> Table:
-    table = _table(f"{word} in per cent, with 95 % intervals over test recordings")
+    table = plain_table(f"{word} in per cent, with 95 % intervals over test recordings")
     table.add_column("class", overflow="fold", ratio=1)
     for run in runs:
         table.add_column(Text(run.name), justify="right", overflow="fold", max_width=18)
@@ -137,7 +137,7 @@ def _overlap(
     for name in rare_first(classes.names, rare):
         known = [lines[run.name].get(name) for run in runs]
         cells = [_score(None if one is None else getattr(one, score), digits) for one in known]
-        table.add_row(_name(name, classes), *cells, style="bold" if name in rare else "")
+        table.add_row(class_name(name, classes), *cells, style="bold" if name in rare else "")
         if rare and name == rare[-1]:
             table.add_section()
     table.add_section()
@@ -163,12 +163,14 @@ def _score(estimate: Estimate | None, digits: int) -> Text:
     )
 
 
-def _name(name: str, classes: ClassTable) -> Text:
+def class_name(name: str, classes: ClassTable) -> Text:
+    """Return a class's name behind a square of its colour."""
     red, green, blue = classes.classes[classes.id_of(name)].colour
     return Text("■ ", style=f"rgb({red},{green},{blue})").append(name, style="default")
 
 
-def _table(title: str, style: str = "bold") -> Table:
+def plain_table(title: str, style: str = "bold") -> Table:
+    """Return an empty table of the full width, its title at the left."""
     return Table(
         title=Text(title, style=style),
         title_justify="left",
