@@ -28,6 +28,16 @@ TINY = [
 ]  # fmt: skip
 """A CASDM that trains in a second."""
 
+TINY_MAPS = [
+    "--model.height=32", "--model.width=32", "--model.network.channels=[16,32]",
+    "--model.network.attention_strides=[8]", "--model.network.blocks_per_level=1",
+    "--model.network.head_channels=16", "--model.network.prompt_channels=16", "--model.network.patch=4",
+    "--model.diffusion.prediction=x0", "--model.training.steps=4", "--model.training.batch_size=4",
+    "--model.training.log_every=2", "--model.training.save_every=2", "--model.training.mixed_precision=no",
+    FRACTIONS,
+]  # fmt: skip
+"""A map generator that trains in seconds."""
+
 BRIEF = [
     "--model.widths=[8,16]", "--training.steps=4", "--training.batch_size=4", "--training.log_every=2",
     "--training.save_every=2", "--training.validate_every=2", "--training.mixed_precision=no", FRACTIONS,
@@ -69,6 +79,14 @@ def generator_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of `rarescene train casdm`."""
     out = tmp_path_factory.mktemp("runs") / "casdm"
     assert main(["train", "casdm", "--data", PHANTOM, "--out", str(out), *TINY]) == 0
+    return out
+
+
+@pytest.fixture(scope="session")
+def maps_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of `rarescene train maps`."""
+    out = tmp_path_factory.mktemp("runs") / "maps"
+    assert main(["train", "maps", "--data", PHANTOM, "--out", str(out), *TINY_MAPS]) == 0
     return out
 
 

@@ -13,6 +13,7 @@ import importlib
 import inspect
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
@@ -57,11 +58,38 @@ COMMANDS: dict[str, Command] = {
         "workflows.train", "train_casdm",
         "rarescene train casdm --data folder:scenes --out runs/casdm --config tiny",
     ),
+    "train sdm": Command(
+        "train CASDM's baseline SDM: plain loss, learned variance, guidance",
+        "workflows.train", "train_sdm",
+        "rarescene train sdm --data folder:scenes --out runs/sdm --config sdm-tiny",
+    ),
+    "train conditional-ddpm": Command(
+        "train the baseline that sees the map beside the noisy image",
+        "workflows.train", "train_conditional_ddpm",
+        "rarescene train conditional-ddpm --data folder:scenes --out runs/ddpm "
+        "--config conditional-ddpm-tiny",
+    ),
+    "train maps": Command(
+        "train a generator of segmentation maps that follows prompts",
+        "workflows.train_maps", "train_maps",
+        "rarescene train maps --data folder:scenes --out runs/maps --config maps-tiny",
+    ),
+    "maps": Command(
+        "draw segmentation maps for requests, and check them",
+        "workflows.maps", "maps",
+        'rarescene maps runs/maps --prompt "cystic duct: one, centre; grasper: two, upper right" --count 8 '
+        "--out drawn",
+    ),
     "synthesize": Command(
         "draw synthetic pairs that show the classes asked for",
         "workflows.synthesize", "synthesize",
         'rarescene synthesize runs/casdm --masks folder:scenes --classes "cystic duct,hepatic vein" '
         "--count 500 --out pairs",
+    ),
+    "curate": Command(
+        "keep the best synthetic pairs, and show what was dropped and why",
+        "workflows.curate", "curate",
+        "rarescene curate pairs --segmenter runs/without --keep 0.8 --out kept",
     ),
     "segment unet": Command(
         "train the compact U-Net, with or without synthetic pairs",
@@ -72,6 +100,11 @@ COMMANDS: dict[str, Command] = {
         "train SegFormer from scratch, with or without synthetic pairs",
         "workflows.segment", "segment_segformer",
         "rarescene segment segformer --data folder:scenes --strategy none --out runs/without",
+    ),
+    "segment mask2former": Command(
+        "train Mask2Former from scratch, with or without synthetic pairs",
+        "workflows.segment", "segment_mask2former",
+        "rarescene segment mask2former --data folder:scenes --strategy none --out runs/without",
     ),
     "predict": Command(
         "masks and overlays for a user's own frames",
@@ -85,13 +118,32 @@ COMMANDS: dict[str, Command] = {
         "the table of strategies: means, intervals, effect sizes",
         "workflows.compare", "compare", "rarescene compare runs/without runs/with",
     ),
+    "export nnunet": Command(
+        "write real and synthetic scenes as raw data of nnU-Net v2",
+        "workflows.export", "export_nnunet",
+        "rarescene export nnunet --data folder:scenes --synthetic pairs --out nnUNet_raw/Dataset501_Phantom",
+    ),
+    "export coco": Command(
+        "write real and synthetic scenes as COCO instances and COCO panoptic",
+        "workflows.export", "export_coco",
+        'rarescene export coco --data folder:scenes --things "grasper,l-hook electrocautery" --out coco',
+    ),
+    "export huggingface": Command(
+        "write real and synthetic scenes for Hugging Face `datasets`",
+        "workflows.export", "export_huggingface",
+        "rarescene export huggingface --data folder:scenes --synthetic pairs --out hub",
+    ),
     "report": Command(
         "one self-contained page about several runs",
         "workflows.report", "report", "rarescene report runs/without runs/with --out report.html",
     ),
+    "reproduce": Command(
+        "a table or a figure of a paper, beside the paper's own",
+        "recipes.reproduce", "reproduce", "rarescene reproduce casdm-table2 --scale tiny",
+    ),
 }  # fmt: skip
 
-SWITCHES = ("--resume", "--vary", "--write_classes", "--quick", "--quiet")
+SWITCHES = ("--resume", "--alone", "--drop_copies", "--vary", "--write_classes", "--quick", "--quiet")
 
 _ERRORS = Console(stderr=True, highlight=False)
 
@@ -153,7 +205,13 @@ def build_parser(name: str, function: Callable[..., int | None]) -> ArgumentPars
     from jsonargparse import ActionConfigFile, ArgumentParser, DefaultHelpFormatter
 
     class Help(DefaultHelpFormatter):
-        """Says `path` where the library says `<class 'Path'>`."""
+        """Says `path` where the library says `<class 'Path'>`, and breaks no `--some-option` over lines."""
+
+        def _fill_text(self, text: str, width: int, indent: str) -> str:
+            return textwrap.fill(
+                " ".join(text.split()), width, initial_indent=indent, subsequent_indent=indent,
+                break_on_hyphens=False, break_long_words=False,
+            )  # fmt: skip
 
         def _expand_help(self, action: argparse.Action) -> str:
             return str(super()._expand_help(action)).replace("<class 'Path'>", "path")
@@ -262,8 +320,10 @@ def _overview(names: Sequence[str] = tuple(COMMANDS)) -> None:
     print("rarescene: make the surgical scenes that a data set lacks, and prove that they help.\n")
     print("usage: rarescene COMMAND …    (rarescene COMMAND --help shows its options and an example)\n")
     for name in names:
-        print(f"  {name:<18} {COMMANDS[name].summary}")
-    print("\nDATA is NAME:PATH (cholecseg8k:…, folder:…, set:…, phantom:…) or a YAML file.")
+        print(f"  {name:<22} {COMMANDS[name].summary}")
+    print(
+        "\nDATA is NAME:PATH (cholecseg8k:…, cadis:…, sisvse:…, folder:…, set:…, phantom:…) or a YAML file."
+    )
     print("Start with:  rarescene demo")
 
 

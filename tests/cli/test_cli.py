@@ -72,6 +72,7 @@ def test_a_shipped_configuration_is_found_by_its_name(words: list[str], place: i
 
 
 def test_both_spellings_of_an_option_are_one_and_switches_stand_alone() -> None:
-    function, values = parse("train casdm", ["--data", "x", "--out", "o", "--group-by", "(a-b)", "--resume"])
+    words = ["run", "--masks", "x", "--out", "o", "--group-by", "(a-b)", "--resume"]
+    function, values = parse("synthesize", words)
     assert (values["group_by"], values["resume"]) == ("(a-b)", True)
     assert set(values) == set(inspect.signature(function).parameters)

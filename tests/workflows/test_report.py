@@ -60,6 +60,25 @@ def test_sets_of_varied_maps_have_no_frame_beside_them(generator_run: Path, tmp_
     render(page)
 
 
+def test_pairs_of_generated_maps_have_no_frame_and_curated_ones_name_their_set(
+    pairs: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(pairs, tmp_path / "set")
+    record = json.loads((pairs / "run.json").read_text())
+    config = {name: value for name, value in record["config"].items() if name not in ("masks", "vary")}
+    config["curation"] = {"of": "all_pairs"}
+    (tmp_path / "set/run.json").write_text(json.dumps(record | {"config": config}))
+    lines = [json.loads(line) for line in (pairs / "manifest.jsonl").read_text().splitlines()]
+    for line in lines:
+        del line["mask_of"]
+    (tmp_path / "set/manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    page = build_report([tmp_path / "set"], title="t", rows=2)
+    assert not page.realism
+    assert {row.note for row in page.gallery} == {"drawn for a generated map"}
+    assert "generated maps, chosen from all_pairs" in page.compared["set"]
+    render(page)
+
+
 def test_one_segmenter_is_a_column_without_a_comparison(segmenter_run: Path) -> None:
     page = build_report([segmenter_run], title="t", rows=2)
     assert [column.name for column in page.runs] == ["none"]

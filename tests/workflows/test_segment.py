@@ -4,31 +4,42 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from rarescene.cli import main
 from rarescene.foundation.files import read_json_lines
 from rarescene.foundation.run_record import read_record
 from rarescene.training.loop import Learner
+from rarescene.workflows.evaluate import cell_of_run
 
 from ..conftest import BRIEF, PHANTOM
+
+NETWORKS = {
+    "unet": ["unet", BRIEF[0], "--model.dropout=0.2"],
+    "mask2former": ["mask2former", "--model.size=tiny", "--model.enlarge=2"],
+}
+"""Networks that draw random numbers in a step."""
 
 
 def segment(out: Path, *words: str, data: str = PHANTOM) -> int:
     return main(["segment", "unet", "--data", data, "--out", str(out), *BRIEF, *words])
 
 
-def test_killed_and_resumed_equals_undisturbed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    options = [
-        "--training.steps=8",
-        "--training.validate_every=3",
-        "--model.dropout=0.2",
-        "--strategy",
-        "duplicate",
-    ]
-    assert segment(tmp_path / "whole", *options) == 0
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
+def test_killed_and_resumed_equals_undisturbed(
+    network: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ["--training.steps=8", "--training.validate_every=3", "--strategy", "duplicate"]
+
+    def train(out: Path, *words: str) -> int:
+        return main(["segment", *network, "--data", PHANTOM, "--out", str(out), *BRIEF[1:], *options, *words])
+
+    assert train(tmp_path / "whole") == 0
 
     def dies(self: Learner, step: int, average: object) -> None:
         if step == 5:
@@ -36,9 +47,9 @@ def test_killed_and_resumed_equals_undisturbed(tmp_path: Path, monkeypatch: pyte
 
     with monkeypatch.context() as patch:
         patch.setattr(Learner, "before_step", dies)
-        assert segment(tmp_path / "cut", *options) == 130
+        assert train(tmp_path / "cut") == 130
     assert read_record(tmp_path / "cut").finished is None
-    assert segment(tmp_path / "cut", *options, "--resume") == 0
+    assert train(tmp_path / "cut", "--resume") == 0
     weights = [(tmp_path / name / "model/weights.safetensors").read_bytes() for name in ("whole", "cut")]
     assert weights[0] == weights[1]
     logs = [read_json_lines(tmp_path / name / "log.jsonl") for name in ("whole", "cut")]
@@ -136,3 +147,38 @@ def test_rare_classes_of_the_duplicates_are_those_of_the_training_recordings(
     monkeypatch.setattr(statistics, "class_statistics", watching)
     assert segment(tmp_path / "run", "--strategy", "duplicate") == 0
     assert asked == [set(read_record(tmp_path / "run").recordings["train"])]
+
+
+@pytest.mark.slow
+def test_two_ranks_follow_one(tmp_path: Path, on_two_ranks: Callable[[Sequence[str], Path], None]) -> None:
+    """With the cross entropy alone: soft Dice counts a batch as one, and each rank has its own."""
+    words = ["segment", "unet", "--data", PHANTOM, *BRIEF, "--model.dice=0", "--strategy", "duplicate"]
+    assert main([*words, "--out", str(tmp_path / "one")]) == 0
+    on_two_ranks([*words, "--out", str(tmp_path / "two")], tmp_path / "two")
+    one, two = (load_file(tmp_path / name / "model" / "weights.safetensors") for name in ("one", "two"))
+    assert one.keys() == two.keys()
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], rtol=1e-3, atol=1e-4)
+    logs = [read_json_lines(tmp_path / name / "log.jsonl") for name in ("one", "two")]
+    for first, second in zip(*logs, strict=True):
+        assert first.keys() == second.keys()
+        for name in first.keys() & {"loss", "validation"}:
+            assert first[name] == pytest.approx(second[name], rel=1e-3)
+
+
+def test_mask2former_is_scored_shown_and_reported_like_any_other(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    words = ["--data", PHANTOM, "--out", str(run), "--strategy", "duplicate"]
+    assert main(["segment", *NETWORKS["mask2former"], *words, *BRIEF[1:]]) == 0
+    assert main(["evaluate", str(run), "--data", PHANTOM, "--quiet"]) == 0
+    assert main(["phantom", str(tmp_path / "frames"), "--videos", "1", "--frames", "3", "--size", "48"]) == 0
+    assert main(["predict", str(run), str(tmp_path / "frames"), "--out", str(tmp_path / "masks")]) == 0
+    assert main(["report", str(run), "--out", str(tmp_path / "report.html")]) == 0
+    assert len(list((tmp_path / "masks").rglob("*.png"))) >= 6
+    assert cell_of_run(read_record(run)) == 2
+    card = (run / "README.md").read_text()
+    assert "**mask2former segmenter.**" in card
+    assert "Scores on held-out recordings" in card
+    assert "mask2former" in (tmp_path / "report.html").read_text()

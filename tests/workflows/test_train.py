@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from rarescene.cli import main
 from rarescene.foundation.run_record import read_record
+from rarescene.generators import load_image_generator
 
 from ..conftest import PHANTOM, TINY
 
@@ -40,6 +41,37 @@ def test_two_ranks_follow_one(
         torch.testing.assert_close(
             one[name], two[name], rtol=1e-3, atol=1e-4, msg=lambda text, name=name: f"{name}: {text}"
         )
+
+
+@pytest.mark.parametrize(
+    ("command", "kind", "method", "scalars"),
+    [
+        ("sdm", "sdm", "SDM", {"mse", "vlb"}),
+        ("conditional-ddpm", "conditional_ddpm", "Conditional DDPM", {"mse"}),
+    ],
+)
+def test_a_baseline_trains_as_casdm_does(
+    command: str, kind: str, method: str, scalars: set[str], generator_run: Path, tmp_path: Path
+) -> None:
+    out, words = tmp_path / kind, ["--data", PHANTOM, *TINY]
+    assert main(["train", command, "--out", str(out), *words]) == 0
+    record, casdm = read_record(out, kind), read_record(generator_run, "casdm")
+    assert (record.recordings, record.seen) == (casdm.recordings, casdm.seen)
+    shared = {name: casdm.config["model"][name] for name in ("height", "width", "diffusion", "training")}
+    assert shared.items() <= record.config["model"].items()
+    assert scalars <= set(record.metrics)
+    card = (out / "README.md").read_text()
+    assert f"**{method} image generator.**" in card
+    assert "CASDM" not in card
+    drawn = load_image_generator(out / "model").generate(
+        torch.zeros(1, 32, 32, dtype=torch.long), seeds=[0], steps=1
+    )
+    assert drawn.shape == (1, 3, 32, 32)
+    # More steps are the one change that a resumed run may make; another method is none.
+    more = ["--resume", "--model.training.steps=6"]
+    assert main(["train", command, "--out", str(out), *words, *more]) == 0
+    assert [json.loads(line)["step"] for line in (out / "log.jsonl").read_text().splitlines()] == [2, 4, 6]
+    assert main(["train", "casdm", "--out", str(out), *words, *more]) == 2
 
 
 def test_print_config_shows_the_resolved_yaml(capsys: pytest.CaptureFixture[str]) -> None:

@@ -41,5 +41,9 @@ class LeakError(RareSceneError):
     """A generator or a synthetic set saw recordings that are held out here."""
 
 
+class DeviceError(RareSceneError):
+    """The device cannot do what was asked, for instance because its memory is too small."""
+
+
 class TrainingError(RareSceneError):
     """Training cannot go on, for instance because the loss is no longer finite."""

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from rarescene.foundation.files import write_text
 from rarescene.foundation.run_record import RunRecord
 from rarescene.workflows.prepared import is_phantom
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 
 CARD = "README.md"
 
+METHODS = {"casdm": "CASDM", "sdm": "SDM", "conditional_ddpm": "Conditional DDPM"}
+"""The image generators by the kind of their run records, and how cards call them."""
+
 
 def write_generator_card(
     folder: Path,
@@ -26,18 +31,18 @@ def write_generator_card(
     name: str | None = None,
     summary: str = "Draws an image for a mask.",
 ) -> None:
-    """Write the model card of an image generator; by default it bears the folder's name."""
+    """Write the model card of a generator; by default it bears the folder's name."""
     from rarescene.reports import ModelCard, model_card, provenance
 
     model = record.config["model"]
-    sizes = {"height": model["height"], "width": model["width"]}
+    single = {name: value for name, value in model.items() if not isinstance(value, Mapping)}
     card = ModelCard(
         name=name or folder.resolve().name,
-        kind="CASDM image generator",
+        kind=f"{METHODS[record.kind]} image generator" if record.kind in METHODS else "Map generator",
         summary=summary,
         provenance=provenance([record]),
         phantom=is_phantom(record),
-        config=sizes
+        config=single
         | _flat({"network": model["network"], "diffusion": model["diffusion"]})
         | model["training"],
         parameters=parameters,
@@ -82,13 +87,45 @@ def write_set_card(folder: Path, record: RunRecord, trained: RunRecord, pairs: S
         pairs=len(pairs),
         size=(model["height"], model["width"]),
         generator=f"{config['generator']} ({config['run']}), {drawn}",
-        masks=f"the {config['part']} part of {config['masks']}"
-        + (", flipped and rotated" if config["vary"] else ""),
+        masks=_origin(config),
         classes={name: shown[index] for index, name in enumerate(pairs.classes.names)},
         provenance=provenance([trained, record]),
         phantom=is_phantom(record),
     )
     write_text(folder / CARD, data_card(card))
+
+
+def write_curated_card(
+    folder: Path, record: RunRecord, made: RunRecord, pairs: SceneSet, filtered: str
+) -> None:
+    """Write the data card of a curated set, given the record of the set that its pairs come from."""
+    from rarescene.reports import DataCard, data_card, provenance
+
+    config = record.config
+    presence = [set(np.unique(pairs.mask(index)).tolist()) for index in range(len(pairs))]
+    card = DataCard(
+        name=folder.resolve().name,
+        pairs=len(pairs),
+        size=pairs.mask(0).shape,
+        generator=f"{config['generator']}, of the set {config['curation']['of']}",
+        masks="the same set",
+        classes={
+            name: sum(index in shown for shown in presence) for index, name in enumerate(pairs.classes.names)
+        },
+        provenance=provenance([made, record]),
+        phantom=is_phantom(record),
+        filtered=f"filtered: {filtered[0].lower()}{filtered[1:].rstrip('.')}",
+    )
+    write_text(folder / CARD, data_card(card))
+
+
+def _origin(config: Mapping[str, Any]) -> str:
+    """Say where the maps of a set come from."""
+    if "maps" in config:
+        return f"a map generator (weights {config['maps']}), asked for: {config['requests']}"
+    return f"the {config['part']} part of {config['masks']}" + (
+        ", flipped and rotated" if config["vary"] else ""
+    )
 
 
 def _flat(sections: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

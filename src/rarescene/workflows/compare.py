@@ -9,11 +9,13 @@ from typing import Any, Literal
 
 from rarescene.evaluation import ComparisonTable, RecordingOverlap
 from rarescene.evaluation import compare as compared
-from rarescene.foundation.errors import ConfigError
+from rarescene.foundation.errors import ConfigError, RareSceneError
 from rarescene.foundation.files import write_json
-from rarescene.scenes import ClassTable
+from rarescene.foundation.run_record import read_record
+from rarescene.scenes import ClassTable, open_scenes
 from rarescene.workflows.evaluate import read_metrics
 from rarescene.workflows.prepared import CONSOLE, class_ids, say
+from rarescene.workflows.rare import rare_classes
 
 
 @dataclass(frozen=True)
@@ -66,15 +68,15 @@ def compare(
     Args:
         runs: folders of `rarescene segment` that `rarescene evaluate` has scored.
         baseline: the strategy that the others are compared with; by default that of the first run.
-        classes: comma-separated classes to compare one by one; by default those in under 10 % of the test
-            frames.
+        classes: comma-separated classes to compare one by one; by default those that the statistics of the
+            first run's data call rare, as in a report.
         score: iou or dice.
         out: JSON file to write as well.
     """
     from rarescene.reports import comparison_table, comparisons
 
     scored = read_scored(runs)
-    rare = rare_classes(scored, classes)
+    rare = _rare_classes(scored, runs[0], classes)
     found = scored.compared(baseline or scored.strategies[0], rare, score)
     CONSOLE.print(comparison_table(comparisons(found.to_dict(), equal_steps=scored.equal_steps)))
     if out is not None:
@@ -109,9 +111,20 @@ def read_scored(runs: Sequence[Path]) -> Scored:
     return Scored(metrics, folders, tables[0], len(budgets) == 1)
 
 
-def rare_classes(scored: Scored, classes: str) -> list[str]:
-    """Return the classes named, or those that fewer than a tenth of the test frames show."""
+def _rare_classes(scored: Scored, run: Path, classes: str) -> tuple[str, ...]:
+    """Return the classes named, or those that the data of the run call rare.
+
+    Raises:
+        ConfigError: a class is not known, or the data are asked and cannot be opened.
+    """
     if classes:
-        return [scored.table.names[index] for index in class_ids(scored.table, classes)]
-    first = next(iter(next(iter(scored.metrics.values())).values()))["scores"]
-    return [entry["name"] for entry in first["classes"] if 0 < entry["frames"] < 0.1 * first["frames"]]
+        return tuple(scored.table.names[index] for index in class_ids(scored.table, classes))
+    record = read_record(run, "segmenter")
+    try:
+        scenes = open_scenes(record.data["spec"], group_by=record.config.get("group_by"))
+    except RareSceneError as error:
+        what = f"the data that tell which classes are rare cannot be opened ({error.what})"
+        raise ConfigError(
+            what, "Name the rare classes with --classes, or restore the data.", error.path
+        ) from error
+    return rare_classes(scenes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,9 +15,13 @@ from rarescene.workflows.prepared import CONSOLE, open_as_in, open_unsplit, prog
 
 if TYPE_CHECKING:
     from rarescene.reports import RunScores
+    from rarescene.scenes import Scene, SceneSet
 
 METRICS = "metrics.json"
 """What `evaluate` found on the test recordings of real data, in the run's folder."""
+
+BATCH = 16
+"""Scenes that are predicted at once."""
 
 _FIELDS = {
     "segmenter",
@@ -85,17 +89,21 @@ def evaluate(
     network.to(device)
     height, width = settings["height"], settings["width"]
     meter = OverlapMeter(table.names, table.ignore_index)
+    done = 0
     with progress("scoring") as advance:
-        for done, index in enumerate(chosen, start=1):
-            scene = source.scenes[index]
-            image = to_images(resize_image(scene.image, height, width)[None]).to(device)
-            probabilities = network.predict(image)
-            mask = scene.mask if at == "native" else resize_mask(scene.mask, height, width)
-            if probabilities.shape[-2:] != mask.shape:
+        for batch in _batches(source.scenes, chosen):
+            images = np.stack([resize_image(scene.image, height, width) for scene in batch])
+            probabilities = network.predict(to_images(images).to(device))
+            masks = np.stack(
+                [scene.mask if at == "native" else resize_mask(scene.mask, height, width) for scene in batch]
+            )
+            if probabilities.shape[-2:] != masks.shape[1:]:
                 probabilities = F.interpolate(
-                    probabilities, size=mask.shape, mode="bilinear", align_corners=False
+                    probabilities, size=masks.shape[1:], mode="bilinear", align_corners=False
                 )
-            meter.update(probabilities.argmax(1).cpu(), mask[None].astype(np.int64), [scene.record.group])
+            groups = [scene.record.group for scene in batch]
+            meter.update(probabilities.argmax(1).cpu(), masks.astype(np.int64), groups)
+            done += len(batch)
             advance(done, len(chosen))
 
     scores = meter.result()
@@ -120,6 +128,19 @@ def evaluate(
     if not quiet:
         CONSOLE.print(overlap_table([column], table))
         say(f"written to {path}")
+
+
+def _batches(scenes: SceneSet, indices: Sequence[int]) -> Iterator[list[Scene]]:
+    """Yield the scenes in order, several at a time as long as their masks are of one size."""
+    batch: list[Scene] = []
+    for index in indices:
+        scene = scenes[index]
+        if batch and (len(batch) == BATCH or scene.mask.shape != batch[0].mask.shape):
+            yield batch
+            batch = []
+        batch.append(scene)
+    if batch:
+        yield batch
 
 
 def read_metrics(run: Path) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,26 +13,25 @@ import numpy as np
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.files import read_json_lines
 from rarescene.foundation.run_record import RunRecord, read_record
-from rarescene.scenes import ClassTable, SceneSet, open_scenes
-from rarescene.workflows.compare import Scored, rare_classes, read_scored
+from rarescene.scenes import ClassTable, open_scenes
+from rarescene.workflows.cards import METHODS
+from rarescene.workflows.compare import Scored, read_scored
 from rarescene.workflows.evaluate import cell_of_run, read_metrics, scores_of_run
 from rarescene.workflows.prepared import (
     CONSOLE,
     Data,
-    class_ids,
     decode,
     is_phantom,
     open_as_in,
-    progress,
     say,
 )
+from rarescene.workflows.rare import display_size, rare_classes, statistics_of
+from rarescene.workflows.realism import places_of, set_realism
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from rarescene.reports import Comparison, GalleryRow, Measure, Report, RunScores
 
-KINDS = ("casdm", "scene set", "segmenter")
+KINDS = (tuple(METHODS), ("scene set",), ("segmenter",))
 
 
 @dataclass(frozen=True)
@@ -83,10 +82,9 @@ def build_report(
         ConfigError: the runs have different class tables, or cannot be compared.
     """
     from rarescene.reports import PHANTOM_WARNING, Report, curve_plot, provenance
-    from rarescene.scenes import class_statistics
 
     runs = _named(folders)
-    generators, sets, segmenters = ([run for run in runs if run.record.kind == kind] for kind in KINDS)
+    generators, sets, segmenters = ([run for run in runs if run.record.kind in kinds] for kinds in KINDS)
     if len({ClassTable.from_dict(run.record.class_table).fingerprint for run in runs}) != 1:
         raise ConfigError("the runs have different class tables", "Make one report for each data set.")
     for run in segmenters:
@@ -94,10 +92,8 @@ def build_report(
     source = open_as_in((segmenters or runs)[0].record)
     scenes, table = source.scenes, source.scenes.classes
 
-    statistics = class_statistics(decode(scenes, *_display_size(scenes)))
-    rare = tuple(table.names[index] for index in class_ids(table, classes)) or tuple(
-        entry.name for entry in statistics.rare
-    )
+    statistics = statistics_of(scenes)
+    rare = rare_classes(scenes, classes, statistics)
     scores, comparisons, shown = _scores(segmenters, rare)
     phantom = any(is_phantom(run.record) for run in runs)
     logs = {
@@ -160,8 +156,7 @@ def _scores(
     if len({run.record.config["strategy"] for run in segmenters}) < 2:
         return each, (), list(segmenters)
     scored = read_scored([run.folder for run in segmenters])
-    named = [name for name in (rare or rare_classes(scored, "")) if name in scored.table.names]
-    table = scored.compared(scored.strategies[0], named)
+    table = scored.compared(scored.strategies[0], rare)
     judged = comparisons(table.to_dict(), equal_steps=scored.equal_steps)
     if max(map(len, scored.runs.values())) == 1:
         return each, judged, list(segmenters)
@@ -191,44 +186,10 @@ def _averaged(scored: Scored, cells: Mapping[str, float]) -> tuple[RunScores, ..
 
 def _realism(run: Run) -> tuple[Measure, ...]:
     """Compare a set's images with the real ones of the same maps, a few hundred at most."""
-    from rarescene.evaluation import realism_scores
     from rarescene.reports import realism_measures
-    from rarescene.scenes import resize_image
-    from rarescene.training import to_images
 
-    pairs, originals = open_scenes(f"set:{run.folder}"), open_scenes(run.record.config["masks"])
-    places = _places(originals)
-    usable = [index for index, entry in enumerate(pairs.records) if entry.details["mask_of"] in places][:512]
-    if len(usable) < 2:
-        return ()
-    varied = run.record.config[
-        "vary"
-    ]  # a flipped map has no real image of its own, so there are no pairs then
-
-    def images(real: bool) -> Iterator[Tensor]:
-        for start in range(0, len(usable), 16):
-            batch = []
-            for scene in (pairs[index] for index in usable[start : start + 16]):
-                original = originals[places[scene.record.details["mask_of"]]].image if real else None
-                batch.append(scene.image if original is None else resize_image(original, *scene.mask.shape))
-            yield to_images(np.stack(batch))
-
-    done = 0
-    with progress("realism") as advance:
-
-        def count(seen: int) -> None:
-            nonlocal done
-            done += seen
-            advance(done, 2 * len(usable))
-
-        groups = [pairs.records[index].group for index in usable]
-        scores = realism_scores(images(True), images(False), paired=not varied, groups=groups, progress=count)
-    return realism_measures(scores.to_dict())
-
-
-def _places(scenes: SceneSet) -> dict[str, int]:
-    """Return where each scene is, by its name."""
-    return {entry.name: index for index, entry in enumerate(scenes.records)}
+    scores = set_realism(run.folder, 512)
+    return () if scores is None else realism_measures(scores.to_dict())
 
 
 def _scored_rows(
@@ -247,7 +208,7 @@ def _scored_rows(
         return ()
     targets = source.scenes.classes.ids_of(rare)
     test = source.scenes.subset(source.split.test)
-    cache = decode(test, *_display_size(test))
+    cache = decode(test, *display_size(test))
     chosen = representative(cache.class_pixels, targets, rows) or list(range(min(rows, len(test))))
     networks = {run.name: (load_segmenter(run.folder / "model")[0], run.record.config) for run in segmenters}
     scenes = []
@@ -277,48 +238,48 @@ def _scored_rows(
 
 
 def _synthetic_rows(sets: Sequence[Run], rare: Sequence[str], rows: int) -> tuple[GalleryRow, ...]:
-    """Return synthetic pairs beside the frame that their map belongs to."""
+    """Return synthetic pairs, beside the frame that their map belongs to where there is one."""
     from rarescene.reports import GalleryScene, gallery_rows, representative
     from rarescene.scenes import resize_image
 
     made: list[GalleryRow] = []
     for run in sets:
-        pairs, originals = open_scenes(f"set:{run.folder}"), open_scenes(run.record.config["masks"])
-        places = _places(originals)
+        pairs, config = open_scenes(f"set:{run.folder}"), run.record.config
+        originals = open_scenes(config["masks"]) if config.get("masks") else None
+        places = {} if originals is None else places_of(originals)
         targets = pairs.classes.ids_of(rare)
         areas = np.stack(
-            [np.bincount(scene.mask.ravel(), minlength=256)[: len(pairs.classes)] for scene in pairs]
+            [
+                np.bincount(pairs.mask(index).ravel(), minlength=256)[: len(pairs.classes)]
+                for index in range(len(pairs))
+            ]
         )
         chosen = representative(areas, targets, rows) or list(range(min(rows, len(pairs))))
         scenes = []
         for index in chosen:
             scene = pairs[index]
-            name = scene.record.details["mask_of"]
+            name = scene.record.details.get("mask_of")
             real = None
-            if name in places and not run.record.config["vary"]:
+            if originals is not None and name in places and originals.has_images and not config["vary"]:
                 real = resize_image(originals[places[name]].image, *scene.mask.shape)
             shown = tuple(target for target in targets if (scene.mask == target).any())
+            varied = ", flipped or rotated" if config.get("vary") else ""
             scenes.append(
                 GalleryScene(
                     f"{run.name} {index}",
                     scene.record.group,
                     scene.mask,
                     real,
-                    {"synthetic": scene.image},
+                    {"synthetic": scene.image} if pairs.has_images else {},
                     {},
                     shown,
-                    note=f"drawn for the map of {name}"
-                    + (", flipped or rotated" if run.record.config["vary"] else ""),
+                    note="drawn for a generated map"
+                    if name is None
+                    else f"drawn for the map of {name}{varied}",
                 )
             )
         made += gallery_rows(scenes, pairs.classes, errors=False, phantom=is_phantom(run.record))
     return tuple(made)
-
-
-def _display_size(scenes: SceneSet) -> tuple[int, int]:
-    height, width = scenes[0].mask.shape
-    scale = min(1.0, 256 / max(height, width))
-    return round(height * scale), round(width * scale)
 
 
 def _in_words(record: RunRecord) -> str:
@@ -331,10 +292,13 @@ def _in_words(record: RunRecord) -> str:
                 f"{training['batch_size']}, seed {record.seed}"
             )
         case "scene set":
-            maps = ", for maps flipped and rotated, which no real frame shows" if config["vary"] else ""
-            sampling = config["sampling"]
-            return (
-                f"{config['count']} synthetic pairs, {sampling['sampler']} in {sampling['steps']} steps{maps}"
-            )
+            maps = ", for maps flipped and rotated, which no real frame shows" if config.get("vary") else ""
+            maps = maps if config.get("masks") else ", for generated maps"
+            chosen = f", chosen from {config['curation']['of']}" if "curation" in config else ""
+            drawn = f"{config['sampling']['sampler']} in {config['sampling']['steps']} steps"
+            return f"{config['count']} synthetic pairs, {drawn}{maps}{chosen}"
         case _:
-            return f"image generator, {config['model']['training']['steps']} steps, seed {record.seed}"
+            method = METHODS.get(record.kind, record.kind)
+            return (
+                f"{method} image generator, {config['model']['training']['steps']} steps, seed {record.seed}"
+            )

@@ -5,19 +5,25 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from rarescene.foundation.errors import CheckpointError, ConfigError, DataError
+from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.run_record import RunRecord, Seen, read_record
-from rarescene.scenes import AugmentConfig, SceneCache, SceneSet, open_scenes
-from rarescene.segmenters.config import SegFormerConfig, SegmenterConfig, UNetConfig, training_defaults
+from rarescene.scenes import AugmentConfig, SceneCache, SceneSet
+from rarescene.segmenters.config import (
+    Mask2FormerConfig,
+    SegFormerConfig,
+    SegmenterConfig,
+    UNetConfig,
+    training_defaults,
+)
 from rarescene.training.config import TrainingConfig
 from rarescene.workflows.cards import write_segmenter_card
 from rarescene.workflows.prepared import (
-    Data,
     accelerator,
     class_ids,
     decode,
@@ -28,6 +34,7 @@ from rarescene.workflows.prepared import (
     same_run,
     say,
 )
+from rarescene.workflows.synthetic import open_pairs
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -38,6 +45,7 @@ StrategyName = Literal["none", "duplicate", "offline"]
 
 UNET_TRAINING = training_defaults(UNetConfig())
 SEGFORMER_TRAINING = training_defaults(SegFormerConfig())
+MASK2FORMER_TRAINING = training_defaults(Mask2FormerConfig())
 AUGMENT = AugmentConfig(horizontal_flip=0.5, vertical_flip=0.0, rotation=0.0)
 
 
@@ -67,7 +75,25 @@ def segment_segformer(
 
     Args:
         model: size of the network.
-        training: the training loop; the same for all runs that are compared.
+        training: the training loop; the same for all runs that are compared. Its defaults suit b0; tiny wants
+            a learning rate of 2e-3.
+        **options: those of every segmenter.
+    """
+    _segment(model, training, **options)
+
+
+def segment_mask2former(
+    *,
+    model: Mask2FormerConfig = Mask2FormerConfig(),  # noqa: B008 - frozen
+    training: TrainingConfig = MASK2FORMER_TRAINING,
+    **options: Any,
+) -> None:
+    """Train Mask2Former from scratch. It answers at a quarter of the resolution that it sees.
+
+    Args:
+        model: size of the network, and weights of its loss.
+        training: the training loop; the same for all runs that are compared. Its defaults suit swin-t; tiny
+            wants a learning rate of 2e-3.
         **options: those of every segmenter.
     """
     _segment(model, training, **options)
@@ -80,7 +106,7 @@ def _segment(
     data: str,
     out: Path,
     strategy: StrategyName = "none",
-    synthetic: Path | None = None,
+    synthetic: Path | list[Path] | None = None,
     classes: str = "",
     augment: AugmentConfig = AUGMENT,
     height: int | None = None,
@@ -97,14 +123,14 @@ def _segment(
     Args:
         data: NAME:PATH or a YAML file.
         out: folder of the run.
-        strategy: none (real scenes alone), duplicate (copies of rare scenes), offline (plus a synthetic set).
-        synthetic: folder of `rarescene synthesize`, for offline.
+        strategy: none (real scenes alone), duplicate (copies of rare scenes), offline (plus synthetic sets).
+        synthetic: folder of `rarescene synthesize`, for offline; several as '[SET, SET]'.
         classes: comma-separated rare classes, for duplicate; by default those that the statistics call rare.
         augment: flips and rotations of the training scenes.
         height: of the images the network sees; by default the synthetic set's, or the data's up to 256.
         width: likewise.
-        split: "recording", "time", "cholecseg8k", "casdm", "gauda", or a file that lists the recordings of
-            each part.
+        split: "recording", "time", "cholecseg8k", "cadis", "fold1" to "fold3" (SISVSE), "casdm", "gauda", or
+            a file that lists the recordings of each part.
         fractions: shares of training, validation and test; by default those that suit the split.
         split_seed: seed of the split; keep it the same for all runs that are compared.
         group_by: regular expression whose first group tells the recordings of a folder apart.
@@ -115,9 +141,10 @@ def _segment(
     from rarescene.segmenters import SEGMENTERS, save_segmenter
     from rarescene.training import SceneBatches, fit
 
-    if (synthetic is None) == (strategy == "offline"):
+    sets = [synthetic] if isinstance(synthetic, Path) else list(synthetic or ())
+    if bool(sets) != (strategy == "offline"):
         raise ConfigError(
-            f"strategy {strategy!r} {'needs a' if synthetic is None else 'takes no'} synthetic set",
+            f"strategy {strategy!r} {'takes no' if sets else 'needs a'} synthetic set",
             "Give --strategy offline and --synthetic SET together, or neither.",
         )
     main = is_main_process()
@@ -125,18 +152,18 @@ def _segment(
         fresh_folder(out, resume, "training")
     source = open_data(data, split, split_seed, fractions, group_by)
     table = source.scenes.classes
-    made = None if synthetic is None else read_record(synthetic, "scene set")
-    pairs = None if synthetic is None or made is None else _pairs(synthetic, made, source)
-    height, width = _size(source.scenes if pairs is None else pairs, height, width)
+    made = [read_record(folder, "scene set") for folder in sets]
+    pairs = [open_pairs(folder, record, source) for folder, record in zip(sets, made, strict=True)]
+    height, width = _size(pairs[0] if pairs else source.scenes, height, width)
     config = {
         "segmenter": next(name for name, kind in SEGMENTERS.items() if isinstance(model, kind)),
         "model": asdict(model), "training": asdict(training), "augment": asdict(augment),
-        "strategy": strategy, "synthetic": None if synthetic is None else str(synthetic), "classes": classes,
+        "strategy": strategy, "synthetic": ", ".join(map(str, sets)) or None, "classes": classes,
         "height": height, "width": width, **source.options,
     }  # fmt: skip
-    seen = source.seen("train").union(Seen() if made is None else made.seen)
+    seen = reduce(Seen.union, (one.seen for one in made), source.seen("train"))
     record = RunRecord.begin(
-        kind="segmenter", config=config, seed=seed, data=source.describe(*([] if made is None else [made])),
+        kind="segmenter", config=config, seed=seed, data=source.describe(*made),
         recordings=source.recordings(), seen=seen, class_table=table.to_dict(),
         accelerator=accelerator(),
         processes=processes(),
@@ -145,7 +172,7 @@ def _segment(
         same_run(out, record)
 
     cache = decode(source.scenes, height, width)
-    pool = cache if pairs is None else _Pool(cache, decode(pairs, height, width))
+    pool = _Pool([cache, *(decode(one, height, width) for one in pairs)])
     plan = _strategy(strategy, cache, source.split.train, len(pool), classes, seed)
     real, scenes = len(source.split.train), plan.extend(source.split.train)
     batches = SceneBatches(
@@ -176,40 +203,6 @@ def _segment(
         ended = record.end(out, time.perf_counter() - began, fitted.metrics)
         write_segmenter_card(out, ended, sum(weight.numel() for weight in fitted.average.parameters()))
         say(f"trained in {fitted.seconds / 60:.1f} min; weights in {out / 'model'}")
-
-
-def _pairs(folder: Path, made: RunRecord, source: Data) -> SceneSet:
-    """Return the synthetic scenes, or say why they may not join the training on these data.
-
-    Raises:
-        DataError: the set is not finished.
-        CheckpointError: it has other classes.
-        ConfigError: recordings were told apart in another way, so that a leak could not be seen.
-        LeakError: it was made from recordings that are held out here.
-    """
-    if made.finished is None:
-        raise DataError(
-            "the set is not finished", "End it: repeat its `rarescene synthesize` with --resume.", folder
-        )
-    pairs = open_scenes(f"set:{folder}")
-    if pairs.classes.fingerprint != source.scenes.classes.fingerprint:
-        remedy = "Draw the pairs with a generator that was trained on the same class table."
-        raise CheckpointError(
-            f"has the classes of {pairs.classes.name!r}, not of {source.scenes.classes.name!r}",
-            remedy,
-            folder,
-        )
-    group_by, theirs = source.options["group_by"], made.config.get("group_by")
-    if made.data["name"] == source.scenes.name and theirs != group_by:
-        what = (
-            f"was made with --group-by {theirs!r} and not {group_by!r}, "
-            "so held-out recordings could not be recognised"
-        )
-        raise ConfigError(what, "Repeat the option with which the set and its generator were made.", folder)
-    made.seen.refuse(
-        source.places((*source.split.validation, *source.split.test)), "the synthetic set", folder
-    )
-    return pairs
 
 
 def score(network: nn.Module, cache: SceneCache, indices: Sequence[int]) -> float | None:
@@ -273,22 +266,22 @@ def _strategy(
 
 
 class _Pool:
-    """Real scenes, followed by synthetic ones."""
+    """Real scenes, followed by those of each synthetic set."""
 
-    def __init__(self, real: SceneCache, synthetic: SceneCache) -> None:
-        self.real, self.synthetic = real, synthetic
+    def __init__(self, caches: Sequence[SceneCache]) -> None:
+        self.caches = caches
+        self.starts = np.cumsum([0, *(len(cache) for cache in caches)])
 
     def __len__(self) -> int:
-        return len(self.real) + len(self.synthetic)
+        return int(self.starts[-1])
 
     def take(self, indices: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Return images and masks in the order of `indices`."""
         places = np.asarray(indices)
-        is_real = places < len(self.real)
+        owners = np.searchsorted(self.starts, places, side="right") - 1
         parts = [
-            (which, cache.take(places[which] - offset))
-            for cache, offset, which in ((self.real, 0, is_real), (self.synthetic, len(self.real), ~is_real))
-            if which.any()
+            (owners == owner, self.caches[owner].take(places[owners == owner] - self.starts[owner]))
+            for owner in np.unique(owners)
         ]
         images, masks = (np.empty((len(places), *parts[0][1][kind].shape[1:]), np.uint8) for kind in (0, 1))
         for which, (pixels, ids) in parts:

@@ -1,0 +1,154 @@
+"""How large the experiments of the CASDM paper are made: `smoke`, `tiny`, `small` or `paper`.
+
+Each scale is a YAML file beside this one; a generator is written out there, or named after a configuration
+that ships, as `--config` names it. All image generators of a scale share network, schedule,
+augmentation and training, so that the rows of a table differ in the method alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from rarescene.foundation.configs import config_from
+from rarescene.foundation.errors import ConfigError
+from rarescene.generators.config import CasdmConfig, ConditionalDdpmConfig, PromptedMapsConfig, SdmConfig
+from rarescene.segmenters.config import (
+    Mask2FormerConfig,
+    SegFormerConfig,
+    SegmenterConfig,
+    UNetConfig,
+    training_defaults,
+)
+from rarescene.training.config import TrainingConfig
+from rarescene.workflows.asking import MapSamplingConfig
+from rarescene.workflows.synthesize import SamplingConfig
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+ScaleName = Literal["smoke", "tiny", "small", "paper"]
+SegmenterName = Literal["segformer", "mask2former", "unet"]
+
+
+@dataclass(frozen=True)
+class DataScale:
+    """One data set of a scale.
+
+    Attributes:
+        spec: NAME:PATH or phantom; None where the user must name it by `--data`.
+        split: how it is split; by recording unless the paper's own split is asked for.
+        fractions: shares of training, validation and test.
+        wanted: what the data must be and where they are to be had, for the message that asks for them.
+    """
+
+    spec: str | None
+    split: str = "recording"
+    fractions: tuple[float, float, float] | None = None
+    wanted: str = ""
+
+
+@dataclass(frozen=True)
+class SegmenterScale:
+    """The segmenters of a scale, and how long each is trained.
+
+    Attributes:
+        segformer: the network.
+        segformer_steps: optimiser steps; the rest of its training is its usual one.
+        mask2former: likewise.
+        mask2former_steps: likewise.
+        unet: the U-Net that answers at full resolution, on which claims about the smallest classes rest.
+        unet_steps: likewise; 0 leaves it out.
+    """
+
+    segformer: SegFormerConfig
+    segformer_steps: int
+    mask2former: Mask2FormerConfig
+    mask2former_steps: int
+    unet: UNetConfig
+    unet_steps: int
+
+    @property
+    def names(self) -> tuple[SegmenterName, ...]:
+        """The segmenters whose steps are not 0, those of the paper first."""
+        known: tuple[SegmenterName, ...] = ("segformer", "mask2former", "unet")
+        return tuple(name for name in known if getattr(self, f"{name}_steps"))
+
+    def only(self, names: Iterable[str]) -> SegmenterScale:
+        """Return the scale with these segmenters alone.
+
+        Raises:
+            ConfigError: the scale has none of this name.
+        """
+        wanted = [name.strip() for name in names]
+        if unknown := [name for name in wanted if name not in self.names]:
+            raise ConfigError(f"the scale trains no {unknown[0]!r}", f"Choose from {', '.join(self.names)}.")
+        left_out: dict[str, Any] = {f"{name}_steps": 0 for name in self.names if name not in wanted}
+        return replace(self, **left_out)
+
+    def model(self, name: SegmenterName) -> SegmenterConfig:
+        """Return a network's configuration."""
+        chosen: SegmenterConfig = getattr(self, name)
+        return chosen
+
+    def training(self, name: SegmenterName) -> TrainingConfig:
+        """Return its training."""
+        usual, steps = training_defaults(self.model(name)), int(getattr(self, f"{name}_steps"))
+        return replace(
+            usual, steps=steps, warmup_steps=min(usual.warmup_steps, steps // 10), validate_every=0,
+            save_every=steps,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class CasdmScale:
+    """One scale of the paper's experiments.
+
+    Attributes:
+        cholecseg8k: the data of Tables 1, 2, 3 and 5.
+        sisvse: the data of Table 4.
+        casdm: the image generator.
+        sdm: the baseline SDM.
+        conditional_ddpm: the baseline that concatenates the map.
+        maps: the generator of segmentation maps.
+        sampling: how images are drawn.
+        map_sampling: how maps are drawn.
+        segmenters: what is trained with the pairs.
+        pairs: synthetic pairs of each method, from training maps; the same number again from prompted maps.
+        scored: test maps whose images are drawn for the image-quality tables, at most.
+        seeds: seeds of the segmenters.
+    """
+
+    cholecseg8k: DataScale
+    sisvse: DataScale
+    casdm: CasdmConfig
+    sdm: SdmConfig
+    conditional_ddpm: ConditionalDdpmConfig
+    maps: PromptedMapsConfig
+    sampling: SamplingConfig
+    map_sampling: MapSamplingConfig
+    segmenters: SegmenterScale
+    pairs: int
+    scored: int
+    seeds: tuple[int, ...]
+
+
+def read_scale(name: str, folder: Path = Path(__file__).parent / "scales") -> CasdmScale:
+    """Return a scale that ships.
+
+    Raises:
+        ConfigError: there is none of this name.
+    """
+    shipped = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    if name not in shipped:
+        raise ConfigError(f"there is no scale {name!r}", f"Choose from {', '.join(shipped)}.")
+    values: dict[str, Any] = yaml.safe_load(shipped[name].read_text(encoding="utf-8"))
+    values.pop("shared", None)  # what several sections refer to
+    for section in ("casdm", "sdm", "conditional_ddpm", "maps"):
+        if isinstance(values[section], str):
+            config = (CONFIGS / f"{values[section]}.yaml").read_text(encoding="utf-8")
+            values[section] = yaml.safe_load(config)["model"]
+    return config_from(CasdmScale, values)

@@ -1,0 +1,227 @@
+"""What the recipes of the paper train, draw and score on one data set; each of it once, in a `RunStore`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from rarescene.evaluation import RecordingOverlap
+from rarescene.foundation.files import read_json
+from rarescene.generators.config import CasdmConfig
+from rarescene.recipes.casdm.scale import CasdmScale, DataScale, SegmenterName
+from rarescene.recipes.run_store import RunStore
+from rarescene.reports import PHANTOM_WARNING
+from rarescene.segmenters import output_cell
+from rarescene.workflows.evaluate import METRICS, evaluate
+from rarescene.workflows.prepared import Data, decode, open_data, say
+from rarescene.workflows.segment import (
+    StrategyName,
+    segment_mask2former,
+    segment_segformer,
+    segment_unet,
+)
+from rarescene.workflows.synthesize import synthesize
+from rarescene.workflows.train import train_casdm, train_conditional_ddpm, train_sdm
+from rarescene.workflows.train_maps import train_maps
+
+Generator = Literal[
+    "casdm", "sdm", "conditional_ddpm", "plain", "class_aware_mse", "class_aware_self_perceptual"
+]
+Maps = Literal["train", "test", "prompts"]
+Scores = Mapping[str, RecordingOverlap]
+
+SEGMENT: Mapping[SegmenterName, Callable[..., None]] = {
+    "segformer": segment_segformer,
+    "mask2former": segment_mask2former,
+    "unet": segment_unet,
+}
+
+
+class Study:
+    """One data set, split once, and the runs on it.
+
+    Args:
+        scale: sizes of everything.
+        source: the data set.
+        data: its specification where it is not the scale's own.
+        store: where runs lie.
+    """
+
+    def __init__(self, scale: CasdmScale, source: DataScale, data: str, store: RunStore) -> None:
+        self.scale, self.store = scale, store
+        self.options: dict[str, Any] = {
+            "data": data, "split": source.split, "fractions": source.fractions, "split_seed": 0,
+        }  # fmt: skip
+
+    @cached_property
+    def data(self) -> Data:
+        """The data, opened and split."""
+        return open_data(**self._positional())
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What of the data decides a run: not where they lie."""
+        scenes = self.data.scenes
+        return {
+            "name": scenes.name, "scenes": len(scenes), "classes": scenes.classes.fingerprint,
+            **{name: value for name, value in self.options.items() if name != "data"},
+        }  # fmt: skip
+
+    def generator(self, name: Generator) -> Path:
+        """Return the run of an image generator; those of the ablation differ in the loss alone."""
+        scale = self.scale
+        match name:
+            case "sdm":
+                return self._trained("sdm", scale.sdm, train_sdm)
+            case "conditional_ddpm":
+                return self._trained("conditional_ddpm", scale.conditional_ddpm, train_conditional_ddpm)
+            case _:
+                return self._trained("casdm", ablated(scale.casdm, name), train_casdm)
+
+    def maps(self) -> Path:
+        """Return the run of the map generator."""
+        return self._trained("maps", self.scale.maps, train_maps)
+
+    def pairs(self, name: Generator, classes: Sequence[str], maps: Maps = "train") -> Path:
+        """Return a set of synthetic pairs.
+
+        Args:
+            name: the image generator.
+            classes: the pairs show one of these at least; none: any map.
+            maps: what images are drawn for: maps of the training part that show the classes, every map of the
+                test part (each once, up to the scale's `scored`), or prompted maps.
+        """
+        scale, generator = self.scale, self.generator(name)
+        wanted = ",".join(classes)
+        count = min(scale.scored, len(self.data.split.test)) if maps == "test" else scale.pairs
+        options: dict[str, Any] = {"classes": wanted, "count": count, "sampling": scale.sampling, "seed": 0}
+        if maps == "prompts":
+            prompted = self.maps()
+            content: dict[str, Any] = {"maps": prompted.name, "map_sampling": asdict(scale.map_sampling)}
+            options |= {"maps": prompted, "map_sampling": scale.map_sampling}
+        else:
+            content = {"part": maps}
+            options |= {"masks": self.options["data"], "part": maps}
+        content |= {
+            "generator": generator.name, "classes": wanted, "count": count, "seed": 0,
+            "sampling": asdict(scale.sampling), "data": self.identity,
+        }  # fmt: skip
+
+        def make(out: Path) -> None:
+            say(f"drawing {count} pairs with {generator.name}, maps: {maps}")
+            synthesize(generator, out=out, resume=True, **options)
+
+        return self.store.run("pairs", content, make)
+
+    def segmenter(
+        self,
+        name: SegmenterName,
+        seed: int,
+        strategy: StrategyName = "none",
+        synthetic: Sequence[Path] = (),
+        classes: Sequence[str] = (),
+    ) -> Path:
+        """Return a segmenter's run, scored on the test recordings.
+
+        Args:
+            name: which segmenter.
+            seed: of weights, order and augmentation.
+            strategy: how pairs or copies join.
+            synthetic: the sets of pairs, for `offline`.
+            classes: what is copied, for `duplicate`.
+        """
+        model, training = self.scale.segmenters.model(name), self.scale.segmenters.training(name)
+        size = (self.scale.casdm.height, self.scale.casdm.width)
+        content = {
+            "segmenter": name, "model": asdict(model), "training": asdict(training), "strategy": strategy,
+            "synthetic": [path.name for path in synthetic], "classes": list(classes), "seed": seed,
+            "size": size, "data": self.identity,
+        }  # fmt: skip
+
+        def make(out: Path) -> None:
+            say(f"{name}, {strategy}, {len(synthetic)} sets of pairs, seed {seed}")
+            SEGMENT[name](
+                model=model, training=training, out=out, strategy=strategy, synthetic=list(synthetic),
+                classes=",".join(classes), seed=seed, height=size[0], width=size[1], resume=True,
+                **self.options,
+            )  # fmt: skip
+
+        run = self.store.run(name, content, make)
+        if not (run / METRICS).is_file():
+            evaluate(run, data=self.options["data"], quiet=True)
+        return run
+
+    def scores(self, segmenter: Path, pairs: Path | None = None) -> Scores:
+        """Return what a segmenter scored, by recording: on the real test frames, or on synthetic pairs."""
+        path = segmenter / (METRICS if pairs is None else f"metrics_{pairs.name}.json")
+        if not path.is_file():
+            evaluate(segmenter, data=f"set:{pairs}", out=path, quiet=True)
+        return {
+            name: RecordingOverlap.from_dict(value) for name, value in read_json(path)["recordings"].items()
+        }
+
+    @property
+    def judge(self) -> SegmenterName:
+        """The segmenter that judges images: the one that sees the smallest classes best."""
+        names = self.scale.segmenters.names
+        return "unet" if "unet" in names else names[0]
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what every table of this study must say."""
+        data, split = self.data, self.data.split
+        parts = {name: len(groups) for name, groups in data.recordings().items()}
+        size = f"{self.scale.casdm.width}×{self.scale.casdm.height}"
+        notes = [
+            f"{data.scenes.name}, {size}, split {split.how!r}: {parts['train']} training, "
+            f"{parts['validation']} validation and {parts['test']} test recordings.",
+            f"Image generators: {self.scale.casdm.training.steps} steps of "
+            f"{self.scale.casdm.training.batch_size}, one seed.",
+        ]
+        if data.describe()["phantom"]:
+            notes.insert(0, PHANTOM_WARNING)
+        return tuple(notes) + ((split.warning,) if split.warning else ())
+
+    def targets_in_cells(self, name: SegmenterName, targets: Sequence[str]) -> str:
+        """Return how many output cells of a segmenter a target class fills, in the median frame."""
+        height, width = self.scale.casdm.height, self.scale.casdm.width
+        cache = decode(self.data.scenes, height, width)
+        cell = output_cell(self.scale.segmenters.model(name)) ** 2
+        sizes = []
+        for target, class_id in zip(targets, self.data.scenes.classes.ids_of(targets), strict=True):
+            pixels = cache.class_pixels[list(self.data.split.test), class_id]
+            shown = pixels[pixels > 0]
+            sizes.append(f"{target} {np.median(shown) / cell:.1f}" if len(shown) else f"{target} not shown")
+        return f"Output cells of {name} that the median target fills in test frames: {', '.join(sizes)}."
+
+    def _trained(self, kind: str, model: Any, train: Callable[..., None]) -> Path:
+        """Return the run of a generator of this configuration."""
+        content = {"model": asdict(model), "seed": 0, "data": self.identity}
+
+        def make(out: Path) -> None:
+            say(f"training {kind}: {model.training.steps} steps of {model.training.batch_size}")
+            train(model=model, out=out, seed=0, resume=True, **self.options)
+
+        return self.store.run(kind, content, make)
+
+    def _positional(self) -> dict[str, Any]:
+        named = dict(self.options)
+        return {"spec": named.pop("data"), **named}
+
+
+def ablated(config: CasdmConfig, name: Generator) -> CasdmConfig:
+    """Return CASDM with the losses of a row of Table 5."""
+    off = replace(config.self_perceptual, weight=0.0)
+    match name:
+        case "plain":
+            return replace(config, pixel_loss="plain", self_perceptual=off)
+        case "class_aware_mse":
+            return replace(config, self_perceptual=off)
+        case "class_aware_self_perceptual":
+            return replace(config, pixel_loss="plain")
+        case _:
+            return config

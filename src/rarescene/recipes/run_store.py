@@ -1,0 +1,51 @@
+"""Runs that several recipes share: each is trained once, under an address made from all that decides it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from rarescene import __version__
+from rarescene.foundation.run_record import RECORD, read_record
+
+
+class RunStore:
+    """A folder of runs, content-addressed by configuration and data.
+
+    A recipe that needs a run asks for it; what is there and finished is taken, anything else is made, or gone
+    on with. So recipes reuse each other's trainings, a table grows over many sittings, and a changed setting
+    never mixes with the old one. The address holds the version of rarescene: another version starts anew.
+
+    Args:
+        folder: where the runs lie.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def run(self, kind: str, content: Mapping[str, Any], make: Callable[[Path], None]) -> Path:
+        """Return the folder of a finished run, and make it first if need be.
+
+        Args:
+            kind: what it is, the first part of the folder's name: "casdm", "pairs", "segformer".
+            content: all that decides the run, JSON values; other runs by the names of their folders.
+            make: makes the run in the folder that it is given, or goes on with it.
+        """
+        path = self.folder / f"{kind}-{address(content)}"
+        if not finished(path):
+            make(path)
+        return path
+
+
+def address(content: Mapping[str, Any]) -> str:
+    """Return twelve hexadecimal digits that stand for the content and the version of rarescene."""
+    text = json.dumps({"version": __version__, **content}, sort_keys=True)
+    return blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+def finished(run: Path) -> bool:
+    """Return whether a run is there and came to its end."""
+    return (run / RECORD).is_file() and read_record(run).finished is not None
