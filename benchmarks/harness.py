@@ -16,9 +16,9 @@ from rarescene.foundation.run_record import describe_machine, installed_versions
 RESULTS = Path(__file__).parent / "results"
 
 
-def shipped(name: str, *options: str) -> dict[str, Any]:
-    """Return the arguments that `rarescene train casdm --config NAME OPTIONS…` would be called with."""
-    return parse("train casdm", ["--config", name, *options])[1]
+def shipped(name: str, *options: str, command: str = "train casdm") -> dict[str, Any]:
+    """Return the arguments that `rarescene COMMAND --config NAME OPTIONS…` would be called with."""
+    return parse(command, ["--config", name, *options])[1]
 
 
 def write_results(path: Path, results: Mapping[str, Any]) -> None:

@@ -182,3 +182,47 @@ def test_mask2former_is_scored_shown_and_reported_like_any_other(
     assert "**mask2former segmenter.**" in card
     assert "Scores on held-out recordings" in card
     assert "mask2former" in (tmp_path / "report.html").read_text()
+
+
+def test_several_synthetic_sets_join_at_once(
+    pairs: Path, generator_run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    others = tmp_path / "others"
+    words = ["synthesize", str(generator_run), "--masks", PHANTOM, "--out", str(others), "--count", "3"]
+    assert main([*words, "--sampling.steps=1", "--sampling.block=4", "--seed", "1"]) == 0
+    both = f"[{pairs}, {others}]"
+    assert segment(tmp_path / "run", "--strategy", "offline", "--synthetic", both) == 0
+    assert "7 added by 'offline'" in capfd.readouterr().out
+    record = read_record(tmp_path / "run", "segmenter")
+    assert record.config["synthetic"] == f"{pairs}, {others}"
+    assert main(["evaluate", str(tmp_path / "run"), "--data", PHANTOM, "--quiet"]) == 0
+
+
+def test_a_pool_hands_out_each_scene_from_its_own_set(tmp_path: Path) -> None:
+    from rarescene.scenes import SceneCache, open_scenes
+    from rarescene.workflows.segment import _Pool
+
+    caches = [SceneCache.build(open_scenes(f"phantom:videos=1,frames={count},size=32,seed={count}"), 32, 32)
+              for count in (3, 1, 4)]  # fmt: skip
+    pool = _Pool(caches)
+    assert len(pool) == 8
+    images, masks = pool.take([7, 0, 3, 4, 2, 7])
+    owners = [(2, 3), (0, 0), (1, 0), (2, 0), (0, 2), (2, 3)]
+    for row, (owner, place) in enumerate(owners):
+        image, mask = (part[0] for part in caches[owner].take([place]))
+        assert (images[row] == image).all()
+        assert (masks[row] == mask).all()
+
+
+def test_scoring_several_scenes_at_once_gives_the_scores_of_one_at_a_time(
+    segmenter_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rarescene.workflows import evaluate as module
+
+    found = []
+    for batch in (1, 16):
+        monkeypatch.setattr(module, "BATCH", batch)
+        out = tmp_path / f"{batch}.json"
+        assert main(["evaluate", str(segmenter_run), "--data", PHANTOM, "--quiet", "--out", str(out)]) == 0
+        found.append(json.loads(out.read_text())["recordings"])
+    assert found[0] == found[1]
