@@ -118,6 +118,25 @@ def test_gradient_reaches_the_variance_alone() -> None:
     assert (variance.grad.flatten(1).abs().sum(1) > 0).all()
 
 
+def test_the_best_variance_is_the_true_one_plus_the_square_of_the_error() -> None:
+    """What the bound teaches: between Gaussians it is least at Σ = β̃_t + (μ − μ̂)²."""
+    it = schedule("v")
+    scene = scenes(3, it)
+    scene["t"] = torch.tensor([900, 1, 300])
+    x0_hat = it.x0_from(scene["output"], scene["x_t"], scene["t"])
+    gap = it.posterior_mean(scene["x0"] - x0_hat, 0 * scene["x_t"], scene["t"])
+    ones = torch.ones_like(gap)
+    lower, upper = it.log_variance(-ones, scene["t"]), it.log_variance(ones, scene["t"])
+    best = 2 * ((lower.exp() + gap.square()).log() - lower) / (upper - lower) - 1
+    scene["variance"] = best.requires_grad_()
+    least = variational_bound(**scene, schedule=it)
+    least.sum().backward()
+    assert best.grad is not None
+    torch.testing.assert_close(best.grad, torch.zeros_like(best), atol=1e-9, rtol=0)
+    for step in (-0.2, 0.2):
+        assert (variational_bound(**scene | {"variance": best + step}, schedule=it) > least).all()
+
+
 @pytest.mark.parametrize("spread", [1e-3, 0.01, 0.1, 3.0])
 def test_the_masses_of_all_levels_sum_to_one(spread: float) -> None:
     levels = torch.arange(256).double() / 127.5 - 1

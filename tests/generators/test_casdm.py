@@ -1,4 +1,4 @@
-"""CASDM: what it learns, what it draws, and that both can be interrupted."""
+"""CASDM: its two losses, and its weights on disk. What all generators share: test_image_generators.py."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
-from torch import nn
 
 from rarescene.diffusion import ClassAwareConfig, DiffusionConfig, SelfPerceptualConfig
 from rarescene.foundation.errors import CheckpointError
-from rarescene.foundation.protocols import Batch, ImageGenerator
 from rarescene.generators import Casdm, CasdmConfig, CasdmLearner
 from rarescene.scenes import AugmentConfig
 from rarescene.training import fit
@@ -48,21 +45,6 @@ def trained(config: CasdmConfig = CONFIG) -> Casdm:
     return Casdm(moved_off_zero(learner(config).network), config, TABLE)  # type: ignore[arg-type]
 
 
-def test_a_killed_training_ends_with_the_same_weights(tmp_path: Path) -> None:
-    whole = fit(learner(), batches(CONFIG), TRAINING, tmp_path / "whole", seed=0)
-
-    class Dying(CasdmLearner):
-        def before_step(self, step: int, average: nn.Module) -> None:
-            if step == 5:
-                raise KeyboardInterrupt
-            super().before_step(step, average)
-
-    with pytest.raises(KeyboardInterrupt):
-        fit(Dying(CONFIG, TABLE, seed=0), batches(CONFIG), TRAINING, tmp_path / "cut", seed=0)
-    resumed = fit(learner(), batches(CONFIG), TRAINING, tmp_path / "cut", seed=0, resume=True)
-    assert equal(whole.average, resumed.average)
-
-
 def test_the_perceptual_loss_sets_in_after_its_warmup_and_its_gradients_are_logged(tmp_path: Path) -> None:
     log = fit(learner(), batches(CONFIG), TRAINING, tmp_path, seed=0).log
     assert "casp" not in log[0]
@@ -91,56 +73,6 @@ def test_without_weight_there_is_no_phi() -> None:
     made = learner(plain)
     assert made.phi is None
     assert set(made(batches(plain)(0), 10)) == {"loss", "camse"}
-
-
-def test_the_loss_of_a_scene_does_not_depend_on_its_batch() -> None:
-    made = learner()
-    batch = batches(CONFIG)(0)
-    whole = made(batch, 0)["loss"]
-    alone = [
-        made(Batch(batch.images[i : i + 1], batch.masks[i : i + 1], batch.seeds[i : i + 1]), 0)["loss"]
-        for i in range(4)
-    ]
-    torch.testing.assert_close(whole, torch.stack(alone).mean())
-
-
-@pytest.mark.parametrize("sampler", ["dpm-solver++", "ddpm", "ddim", "unipc"])
-def test_an_image_depends_on_its_mask_and_seed_alone(sampler: str) -> None:
-    generator = trained()
-    together = generator.generate(maps(3), seeds=[5, 6, 7], sampler=sampler, steps=4)
-    alone = generator.generate(maps(3)[1:2], seeds=[6], sampler=sampler, steps=4)
-    assert (together[1:2] - alone).abs().max() <= 2 / 127.5
-    other = generator.generate(maps(3)[1:2], seeds=[8], sampler=sampler, steps=4)
-    assert (other - alone).abs().max() > 0.05
-    assert torch.equal(together, generator.generate(maps(3), seeds=[5, 6, 7], sampler=sampler, steps=4))
-
-
-def test_half_precision_draws_nearly_the_same_and_leaves_the_weights_alone() -> None:
-    generator = trained()
-    whole = generator.generate(maps(2), seeds=[1, 2], steps=4)
-    half = generator.generate(maps(2), seeds=[1, 2], steps=4, precision="bf16")
-    assert 0 < (whole - half).abs().mean() < 0.05
-    assert torch.equal(whole, generator.generate(maps(2), seeds=[1, 2], steps=4))
-
-
-def test_sizes_that_the_strides_do_not_divide_are_padded_and_cut_back() -> None:
-    generator = trained()
-    odd = generator.generate(maps(1, 13, 18), seeds=[1], steps=3)
-    assert odd.shape == (1, 3, 13, 18)
-    assert torch.isfinite(odd).all()
-
-
-def test_a_saved_generator_draws_the_same(tmp_path: Path) -> None:
-    generator = trained()
-    assert isinstance(generator, ImageGenerator)
-    generator.save(tmp_path)
-    loaded = Casdm.load(tmp_path)
-    assert loaded.config == generator.config
-    assert loaded.table == TABLE
-    arguments = {"seeds": [1, 2], "steps": 3}
-    assert torch.equal(generator.generate(maps(2), **arguments), loaded.generate(maps(2), **arguments))  # type: ignore[arg-type]
-    assert not list(tmp_path.rglob("*.pt"))
-    assert not list(tmp_path.rglob("*.bin"))
 
 
 def test_damaged_or_foreign_weights_are_named(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_places_lie_closer_in_the_encoder_than_in_the_book(book: PromptBook, enc
     encoded = encoder.encode(["one grasper in the upper left", "one grasper in the upper right"])
     found, _ = features(book, "grasper: one, upper left", "grasper: one, upper right")
     assert likeness(encoded) > 0.9
-    assert abs(likeness(found[:, 1, book.of_class.shape[1] :])) < 0.2
+    assert abs(likeness(found[:, 1, book.of_class.shape[1] :])) < 0.5
 
 
 def test_over_the_book_all_directions_count_alike(book: PromptBook) -> None:

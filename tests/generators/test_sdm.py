@@ -156,11 +156,17 @@ def test_the_phases_follow_the_length_of_the_training() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sampler", ["dpm-solver++", "ddpm"])
-def test_it_learns_to_paint_each_class_in_its_colour(sampler: str, tmp_path: Path) -> None:
-    config = replace(CONFIG, training=long_training(), finetune_rate=1.0)
-    fitted = fit(SdmLearner(config, TABLE, seed=0), batches(config), config.training, tmp_path, seed=0)
+def test_it_learns_to_paint_each_class_in_its_colour_and_guidance_deepens_it(tmp_path: Path) -> None:
+    training = replace(long_training(), steps=600)
+    config = replace(CONFIG, training=training, finetune_share=0.2, finetune_rate=1.0)
+    fitted = fit(SdmLearner(config, TABLE, seed=0), batches(config), training, tmp_path, seed=0)
     generator = Sdm(fitted.average, config, TABLE)  # type: ignore[arg-type]
-    steps = 10 if sampler == "dpm-solver++" else 50
-    drawn = generator.generate(maps(4), seeds=range(4), sampler=sampler, steps=steps)
-    assert_painted_in_their_colours(drawn, maps(4))
+    masks = maps(4)
+    for sampler, steps in (("dpm-solver++", 10), ("ddpm", 50)):
+        usual, without, strong = (
+            generator.generate(masks, seeds=range(4), sampler=sampler, steps=steps, guidance=scale)
+            for scale in (None, 1.0, 2.5)
+        )
+        assert_painted_in_their_colours(usual, masks)
+        reds = [drawn[:, 0][masks == 1].mean().item() for drawn in (without, usual, strong)]
+        assert reds == sorted(reds)

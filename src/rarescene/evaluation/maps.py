@@ -74,7 +74,7 @@ def map_ious(maps: np.ndarray, others: np.ndarray, classes: int) -> Floats:
 
 
 def diversity(maps: np.ndarray, classes: int) -> float | None:
-    """Return the mean IoU over all pairs of different maps `(N, H, W)`: 1 if all are equal; None below two."""
+    """Return the mean IoU over all pairs of maps `(N, H, W)`: 1 if all are equal; None for fewer than two."""
     if len(maps) < 2:
         return None
     ious = map_ious(maps, maps, classes)

@@ -41,8 +41,14 @@ if TYPE_CHECKING:
         CasdmConfig,
         ConditionalDdpmConfig,
         ImageDiffusionConfig,
+        PromptConfig,
+        PromptedMapsConfig,
         SdmConfig,
     )
     from rarescene.generators.image_diffusion import ImageDiffusion, ImageDiffusionLearner
     from rarescene.generators.loading import IMAGE_GENERATORS, load_image_generator
+    from rarescene.generators.map_codes import MapCode, separated_palette, touching_classes
+    from rarescene.generators.prompted_maps import PromptedMaps, PromptedMapsLearner, rare_scene_weights
+    from rarescene.generators.prompts import PromptBook
     from rarescene.generators.sdm import Sdm, SdmLearner
+    from rarescene.generators.specks import remove_specks

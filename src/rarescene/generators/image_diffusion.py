@@ -68,11 +68,13 @@ class ImageDiffusion(Generic[Config]):
         name: of the method, as written to `generator.json` and to run records.
         settings: the class of its config.
         learned_variance: whether the network predicts the variance too.
+        knows_guidance: whether it was also trained without maps.
     """
 
     name: ClassVar[str]
     settings: ClassVar[type[ImageDiffusionConfig]]
     learned_variance: ClassVar[bool] = False
+    knows_guidance: ClassVar[bool] = False
 
     def __init__(self, network: SpadeUNet, config: Config, table: ClassTable) -> None:
         self.network = network.eval().requires_grad_(False)
@@ -117,6 +119,7 @@ class ImageDiffusion(Generic[Config]):
             ConfigError: no such sampler, too many steps, or guidance of a method that knows none.
             DeviceError: the device's memory is too small.
         """
+        self.check(steps, guidance)
         device = next(self.network.parameters()).device
         height, width = masks.shape[-2:]
         maps = pad_masks(masks.to(device), self.config.network.stride, self.table.ignore_index)
@@ -134,13 +137,19 @@ class ImageDiffusion(Generic[Config]):
         )
         return cut_back(images, height, width)
 
-    def denoiser(self, network: SpadeUNet, layout: Tensor, guidance: float | None) -> Denoiser:
-        """Return the function of x_t and t that the sampler calls, for maps that stay the same."""
-        if guidance not in (None, 1):
+    def check(self, steps: int, guidance: float | None) -> None:
+        """Raise `ConfigError` where images cannot be drawn in this way."""
+        if steps > (most := self.config.diffusion.timesteps):
+            remedy = f"Take 1 to {most}, the timesteps of the generator."
+            raise ConfigError(f"sampling.steps is {steps}", remedy)
+        if guidance not in (None, 1) and not self.knows_guidance:
             raise ConfigError(
                 f"{self.name} never saw a scene without its map, and knows no guidance",
                 "Leave guidance out, or use an SDM generator.",
             )
+
+    def denoiser(self, network: SpadeUNet, layout: Tensor, guidance: float | None) -> Denoiser:
+        """Return the function of x_t and t that the sampler calls, for maps that stay the same."""
         modulation = network.modulate(layout, budget_bytes=MODULATION_BUDGET)
         return lambda x_t, t: network(x_t, t, modulation)
 

@@ -2,7 +2,7 @@
 
 `colours`: three channels, a colour a class, as in the paper; the colours are chosen so that they lie as far
 apart as they can. `bits`: the binary digits of the id as -1 and 1 (analog bits, Chen et al. 2022), ours.
-`one_hot`: a channel a class, centred, ours; the only one in which the mixture of two classes is never a third.
+`one_hot`: a channel a class, centred, ours; in it alone the mixture of two classes is never a third.
 """
 
 from __future__ import annotations

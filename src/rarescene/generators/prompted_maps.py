@@ -316,7 +316,7 @@ def thin_out(request: Request, seed: int, config: PromptConfig, rarity: np.ndarr
     )
 
 
-def rare_scene_weights(class_pixels: np.ndarray, exponent: float) -> np.ndarray | None:
+def rare_scene_weights(class_pixels: np.ndarray, exponent: float) -> list[float] | None:
     """Return the sampling weight 1/f^e of each scene, f the share of scenes that show its rarest class.
 
     Args:
@@ -327,11 +327,11 @@ def rare_scene_weights(class_pixels: np.ndarray, exponent: float) -> np.ndarray 
         return None
     shown = class_pixels > 0
     rarity = np.where(shown, 1 / np.maximum(shown.mean(axis=0), 1e-9), 1.0)  # (N, C)
-    return rarity.max(axis=1) ** exponent
+    return list((rarity.max(axis=1) ** exponent).tolist())
 
 
 def _better(before: DrawnMap, after: DrawnMap) -> DrawnMap:
-    """Return the map that keeps more: presence first, then number and place together; the earlier if equal."""
+    """Return the map that keeps more: presence first, then number and place; the earlier if they are equal."""
 
     def rank(one: DrawnMap) -> tuple[float, float]:
         return one.report.present, one.report.quantity + one.report.place

@@ -21,7 +21,7 @@ MOST = 12
 _PLACES = (None, *PLACES)
 _WEIGHTS, _DESCRIPTION = "prompts.safetensors", "prompts.json"
 _TENSORS = ("embeddings", "of_class", "of_prompt")  # whitening too: another machine's may differ in sign
-_DIRECTIONS = 64
+_DIRECTIONS = 128
 
 
 @dataclass
@@ -52,7 +52,8 @@ class PromptBook:
 
     def __post_init__(self) -> None:
         self._classes = self.embeddings.mean(dim=(1, 2))  # (C, D)
-        self._centre = self._classes.mean(dim=0)  # (D,)
+        ids = torch.arange(len(self.table)).view(-1, 1, 1).expand(self.embeddings.shape[:3])
+        self._features = self._whitened(self.embeddings, ids)  # (C, 10, N + 1, width)
 
     @classmethod
     def write(cls, table: ClassTable, encoder: TextEncoder, most: int) -> PromptBook:
@@ -93,23 +94,28 @@ class PromptBook:
         entries = [(row, entry) for row, request in enumerate(requests) for entry in request.classes]
         if entries:
             rows, ids = torch.tensor([(row, entry.class_id) for row, entry in entries]).unbind(1)
-            embeddings = torch.stack([self._embedding(entry) for _, entry in entries])
-            of_class = (self._classes[ids] - self._centre) @ self.of_class
-            of_prompt = (embeddings - self._classes[ids]) @ self.of_prompt
-            features[rows, ids] = torch.cat([of_class, of_prompt], dim=1)
+            features[rows, ids] = torch.stack([self._feature(entry) for _, entry in entries])
             asked[rows, ids] = True
         return features, asked
 
-    def _embedding(self, entry: ClassRequest) -> Tensor:
+    def _feature(self, entry: ClassRequest) -> Tensor:
         count = entry.count or 0
         if count <= self.most:
-            return self.embeddings[entry.class_id, _PLACES.index(entry.place), count]
+            return self._features[entry.class_id, _PLACES.index(entry.place), count]
         if self._opened is None:
             self._opened = TextEncoder.open(self.encoder)
             if self._opened.fingerprint != self.fingerprint:
                 remedy = "Ask for fewer pieces, or bring back the text encoder that the generator was trained with."
                 raise CheckpointError(f"the text encoder {self.encoder!r} has changed since", remedy)
-        return self._opened.encode([entry.to_words(self.table)])[0]
+        return self._whitened(
+            self._opened.encode([entry.to_words(self.table)]), torch.tensor([entry.class_id])
+        )[0]
+
+    def _whitened(self, embeddings: Tensor, ids: Tensor) -> Tensor:
+        """Return the features `(…, width)` of embeddings `(…, D)` of prompts of classes `(…)`."""
+        classes = self._classes[ids]
+        of_class = (classes - self._classes.mean(dim=0)) @ self.of_class
+        return torch.cat([of_class, (embeddings - classes) @ self.of_prompt], dim=-1)
 
     def save(self, folder: Path) -> None:
         """Write the book to a folder: safetensors and JSON."""
@@ -123,7 +129,8 @@ class PromptBook:
         described, tensors = read_json(path), load_tensors(folder / _WEIGHTS)
         try:
             encoder, fingerprint = str(described["encoder"]), str(described["fingerprint"])
-            embeddings, of_class, of_prompt = (tensors[name] for name in _TENSORS)
+            # Copied, since a file's tensors may lie where products are rounded in another order.
+            embeddings, of_class, of_prompt = (tensors[name].clone() for name in _TENSORS)
             if embeddings.shape[:2] != (len(table), len(_PLACES)):
                 raise ValueError("its prompts are of other classes")
         except (KeyError, TypeError, ValueError) as error:
@@ -135,7 +142,7 @@ class PromptBook:
 def _whitening(values: Tensor) -> Tensor:
     """Return the `(D, K)` that maps centred rows `(N, D)` to K uncorrelated columns of variance near 1.
 
-    K is the number of directions in which the rows differ, 64 at most. What hardly differs stays small, so
+    K is the number of directions in which the rows differ, 128 at most. What hardly differs stays small, so
     that rounding is not made large.
     """
     _, spread, directions = torch.linalg.svd(values.double(), full_matrices=False)

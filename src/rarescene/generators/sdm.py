@@ -60,6 +60,7 @@ class Sdm(ImageDiffusion[SdmConfig]):
     name = "sdm"
     settings = SdmConfig
     learned_variance = True
+    knows_guidance = True
 
     def denoiser(self, network: SpadeUNet, layout: Tensor, guidance: float | None) -> Denoiser:
         """Return the function of x_t and t that the sampler calls, for maps that stay the same."""

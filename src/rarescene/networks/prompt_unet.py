@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from diffusers import UNet2DConditionModel
@@ -37,7 +39,7 @@ class PromptUNet(nn.Module):
         )
         self.control = nn.Linear(wide, _SLOT)
         self.nothing = nn.Parameter(torch.randn(wide))
-        self.unet = UNet2DConditionModel(
+        self.unet: Any = UNet2DConditionModel(
             in_channels=folded,
             out_channels=folded,
             down_block_types=tuple("CrossAttnDownBlock2D" if here else "DownBlock2D" for here in attends),
@@ -65,7 +67,7 @@ class PromptUNet(nn.Module):
         Returns:
             Same shape and dtype as `noisy`.
         """
-        batch, classes = asked.shape
+        batch = len(asked)
         tokens = self.project(prompts.to(self.nothing.dtype))  # (B, C, D)
         slots = self.control(tokens) * asked[..., None]  # (B, C, 32)
         sequence = torch.cat([tokens, self.nothing.to(tokens.dtype).expand(batch, 1, -1)], dim=1)

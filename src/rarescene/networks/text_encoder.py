@@ -63,7 +63,9 @@ class TextEncoder:
             return cls(source, CLIPTextModel.from_pretrained(source), CLIPTokenizer.from_pretrained(source))
         except (OSError, ValueError, RuntimeError, TypeError, SafetensorError) as error:
             why = str(error).strip().splitlines()[0]
-            remedy = f"Give the folder or the hub name of a CLIP text encoder, or {EMBEDDED}, which needs no network."
+            remedy = (
+                f"Give the folder or the hub name of a CLIP text encoder, or {EMBEDDED}, which ships with us."
+            )
             raise CheckpointError(f"the text encoder {source!r} cannot be opened ({why})", remedy) from error
 
     @torch.inference_mode()

@@ -37,7 +37,7 @@ def maps(
     alone: bool = False,
     part: str = "train",
     count: int = 8,
-    map_sampling: MapSamplingConfig = MapSamplingConfig(),
+    map_sampling: MapSamplingConfig = MapSamplingConfig(),  # noqa: B008 - frozen
     seed: int = 0,
     resume: bool = False,
 ) -> None:

@@ -89,8 +89,10 @@ class MasksOfData:
         shown = masks_that_show(self.cache, classes, f"the {part} part of {masks}")
         self.order = np.random.default_rng(derive_seed(seed, "masks")).permutation(shown)
         self.different = len(self.order)
-        self.made_by = {"masks": masks, "classes": classes, "part": part, "vary": vary}
-        self.options, self.data, self.seen = source.options, source.describe(trained), source.seen(part)
+        self.made_by: Mapping[str, Any] = {"masks": masks, "classes": classes, "part": part, "vary": vary}
+        self.options: Mapping[str, Any] = source.options
+        self.data: Mapping[str, Any] = source.describe(trained)
+        self.seen = source.seen(part)
 
     def take(self, indices: Sequence[int], seeds: Sequence[int]) -> Masks:
         """Return masks in turn, with the requests that they keep."""
@@ -160,19 +162,19 @@ class MapsOfRequests:
             prompt="", requests=requests, classes=classes, alone=False, part=part, seed=seed,
         )  # fmt: skip
         self.sampling, self.seed, self.different = map_sampling, seed, self.asked.different
-        self.made_by = {
+        self.made_by: Mapping[str, Any] = {
             "maps": file_hash(maps / "model" / "weights.safetensors"), "requests": requests,
             "asked": self.asked.fingerprint, "classes": classes, "part": part,
             "map_sampling": vars(map_sampling),
         }  # fmt: skip
-        self.options = {
+        self.options: Mapping[str, Any] = {
             name: trained.config[name] for name in ("split", "fractions", "split_seed", "group_by")
         }
         licences = dict.fromkeys(
             (*trained.data["licence"].split(" + "), *drawer.data["licence"].split(" + "))
         )
         phantom = bool(trained.data.get("phantom") or drawer.data.get("phantom"))
-        self.data = {**trained.data, "licence": " + ".join(licences), "phantom": phantom}
+        self.data: Mapping[str, Any] = {**trained.data, "licence": " + ".join(licences), "phantom": phantom}
         self.seen = drawer.seen.union(self.asked.seen)
 
     def take(self, indices: Sequence[int], seeds: Sequence[int]) -> Masks:

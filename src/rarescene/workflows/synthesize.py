@@ -21,7 +21,7 @@ from rarescene.foundation.run_record import RECORD, RunRecord, read_record
 from rarescene.foundation.seeds import derive_seed
 from rarescene.workflows.asking import TRAINING, MapSamplingConfig
 from rarescene.workflows.cards import METHODS, write_set_card
-from rarescene.workflows.mask_sources import MapsOfRequests, MaskSource, MasksOfData
+from rarescene.workflows.mask_sources import MapsOfRequests, MasksOfData, MaskSource
 from rarescene.workflows.prepared import accelerator, fresh_folder, processes, progress, say
 
 
@@ -32,12 +32,14 @@ class SamplingConfig:
     Attributes:
         sampler: dpm-solver++, unipc, ddim or ddpm.
         steps: denoising steps, at most the timesteps of the generator's noise schedule.
+        guidance: scale of classifier-free guidance, for SDM alone; by default what it was trained for.
         precision: "no" for float32, or "bf16".
         block: scenes drawn at once; part of what makes two sets equal to the byte.
     """
 
     sampler: Literal["dpm-solver++", "unipc", "ddim", "ddpm"] = "dpm-solver++"
     steps: int = 30
+    guidance: float | None = None
     precision: Literal["no", "bf16"] = "no"
     block: int = 8
 
@@ -62,7 +64,7 @@ def synthesize(
     split: str | None = None,
     group_by: str | None = None,
     sampling: SamplingConfig = SamplingConfig(),
-    map_sampling: MapSamplingConfig = MapSamplingConfig(),
+    map_sampling: MapSamplingConfig = MapSamplingConfig(),  # noqa: B008 - frozen
     vary: bool = False,
     seed: int = 0,
     resume: bool = False,
@@ -109,10 +111,7 @@ def synthesize(
         what = f"holds a {trained.kind}, and an image generator is needed"
         raise CheckpointError(what, "Give the folder of such a run.", run)
     generator = load_image_generator(run / "model")
-    if sampling.steps > (most := generator.config.diffusion.timesteps):
-        raise ConfigError(
-            f"sampling.steps is {sampling.steps}", f"Take 1 to {most}, the timesteps of the generator."
-        )
+    generator.check(sampling.steps, sampling.guidance)
     ranks = this_rank()
     if ranks.is_main_process:
         fresh_folder(out, resume, "set")
@@ -169,7 +168,7 @@ def synthesize(
             given = source.take(indices, seeds)
             images = generator.generate(
                 given.ids, seeds=seeds, sampler=sampling.sampler, steps=sampling.steps,
-                precision=sampling.precision,
+                guidance=sampling.guidance, precision=sampling.precision,
             )  # fmt: skip
             pixels, drawn = to_pixels(images), given.ids.numpy().astype(np.uint8)
             for row, index in enumerate(wanted):
