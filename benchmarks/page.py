@@ -12,6 +12,7 @@ from typing import Any
 from harness import RESULTS
 
 from rarescene.foundation.files import read_json, write_text
+from rarescene.recipes.outcome import Sheet
 
 PAGE = Path(__file__).parents[1] / "docs" / "results.md"
 
@@ -24,6 +25,37 @@ def main() -> None:
             "python benchmarks/strategies.py --out runs/strategies",
             strategies,
         ),
+        "prompted_maps": (
+            "Prompted maps",
+            "python benchmarks/prompted_maps.py --out runs/maps --cadis CaDIS",
+            prompted_maps,
+        ),
+        "casdm-table5": (
+            "What each loss of CASDM adds (the paper's Table 5)",
+            "rarescene reproduce casdm-table5 --scale tiny",
+            recipe,
+        ),
+        "casdm-table1": (
+            "Three image generators (Table 1)",
+            "rarescene reproduce casdm-table1 --scale tiny",
+            recipe,
+        ),
+        "casdm-fig4": (
+            "Their images (Figure 4)",
+            "rarescene reproduce casdm-fig4 --scale tiny",
+            recipe,
+        ),
+        "casdm-table2": (
+            "Six training sets (Table 2)",
+            "rarescene reproduce casdm-table2 --scale tiny",
+            recipe,
+        ),
+        "casdm-fig5": (
+            "Prompted and real maps (Figure 5)",
+            "rarescene reproduce casdm-fig5 --scale tiny",
+            recipe,
+        ),
+        "casdm-fig6": ("Predictions (Figure 6)", "rarescene reproduce casdm-fig6 --scale tiny", recipe),
         "real_clip": (
             "A real clip",
             "python benchmarks/real_clip.py --data CholecSeg8k --out runs/clip",
@@ -127,6 +159,79 @@ def strategies(found: dict[str, Any]) -> list[str]:
             cells.append("absent" if row["mean"] is None else f"{100 * row['mean']:.1f}{change}")
         lines.append(f"| {measure} | {' | '.join(cells)} |")
     return [*lines, "", *(f"- {words}" for words in (*table["conclusions"], *table["notes"]))]
+
+
+def recipe(found: dict[str, Any]) -> list[str]:
+    """A table or a figure of a paper, as `rarescene reproduce` wrote it."""
+    lines = [part for name in found["pictures"] for part in (f"![{found['title']}](pictures/{name})", "")]
+    for sheet in found["sheets"]:
+        columns, rows = tuple(sheet["columns"]), tuple(map(tuple, sheet["rows"]))
+        lines += [*Sheet(sheet["title"], columns, rows).markdown().splitlines(), ""]
+    return [*lines, *(f"- {note}" for note in found["notes"])]
+
+
+def prompted_maps(found: dict[str, Any]) -> list[str]:
+    """Requests kept by prompted maps, class by class."""
+    lines = []
+    for name, title in (("phantom", "Phantom scenes"), ("cadis", "Real label maps of CaDIS, Setting 2")):
+        if name not in found:
+            continue
+        one, training = found[name], found[name]["training"]
+        alone = one["alone"]
+        lines += [
+            f"**{title}**: {training['steps']} steps of {training['batch_size']} ({training['minutes']} minutes); "
+            f"{alone['maps']} maps, each asked for one class with a number and a place that occur in training. Kept, in per "
+            "cent: at the first draw, and in brackets after redraws (8 draws at most).",
+            "",
+            "| class | shown | number | place | number and place |",
+            "| --- | ---: | ---: | ---: | ---: |",
+        ]
+        first, after = alone["classes"]["first_draw"], alone["classes"]["after_redraws"]
+        for label in first:
+            cells = [
+                f"{_share(first[label][what])} ({_share(after[label][what])})"
+                for what in ("present", "quantity", "place", "kept")
+            ]
+            lines.append(f"| {label} | {' | '.join(cells)} |")
+        means = []
+        for what in ("present", "quantity", "place", "kept"):
+            pair = [_mean([entry[what] for entry in found.values()]) for found in (first, after)]
+            means.append(f"{_share(pair[0])} ({_share(pair[1])})")
+        lines += [f"| **mean of the classes** | {' | '.join(means)} |", ""]
+        for kind, words in (("alone", "one class asked for"), ("scenes", "whole scenes asked for")):
+            copies, alike = one[kind].get("copies"), one[kind].get("alike")
+            if copies:
+                lines.append(
+                    f"- {words}: IoU to the nearest training map {_share(copies['drawn']['median'])} in the median; training maps "
+                    f"{_share(copies['own']['median'])} within their recording and {_share(copies['other']['median'])} to other "
+                    f"recordings. IoU among maps of one request {_share(alike['drawn'])}, among training maps that keep it "
+                    f"{_share(alike['training'])}."
+                )
+        lines.append("")
+    if "representations" in found:
+        lines += [
+            f"How a map is painted, at an equal, short budget of {found['representations']['steps']} steps (phantom, first draw, mean "
+            "of the classes, in per cent):",
+            "",
+            "| representation | shown | number | place | number and place |",
+            "| --- | ---: | ---: | ---: | ---: |",
+        ]
+        for name, classes in found["representations"]["first_draw"].items():
+            means = [
+                _share(_mean([entry[what] for entry in classes.values()]))
+                for what in ("present", "quantity", "place", "kept")
+            ]
+            lines.append(f"| `{name}` | {' | '.join(means)} |")
+    return lines
+
+
+def _mean(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.0f}"
 
 
 def real_clip(found: dict[str, Any]) -> list[str]:

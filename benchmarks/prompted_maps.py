@@ -6,7 +6,7 @@ running time:  about half an hour
 
 Trains `maps-tiny` on the training recordings of the demo's phantom scenes, and, for 1000 steps, on the label maps of CaDIS
 (Setting 2); then asks for single classes, with the numbers and places that occur in training, and counts what is kept at the
-first draw and after redraws. A stopped run goes on when the command is repeated. Writes benchmarks/results/prompted_maps.json.
+first draw and after redraws. Three ways to paint a map are compared at a short, equal budget. A stopped run goes on when the command is repeated. Writes benchmarks/results/prompted_maps.json.
 """
 
 from __future__ import annotations
@@ -31,38 +31,58 @@ PHANTOM: dict[str, Any] = {
     "fractions": (0.5, 0.1, 0.4),
 }
 SAMPLING = MapSamplingConfig(steps=20, guidance=3.0, precision="bf16", block=16)
-PER_CLASS = 16
+PER_CLASS, SCENES = 10, 64
 
 
 def finished(run: Path) -> bool:
     return (run / RECORD).is_file() and read_record(run).finished is not None
 
 
-def measure(out: Path, name: str, options: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    """Train on one data set, ask for single classes and for whole scenes, and return the scores."""
+def trained(out: Path, name: str, options: dict[str, Any], **changes: Any) -> Path:
+    """Return the run of a map generator, `maps-tiny` with these changes."""
     config = shipped("maps-tiny", "--data", options["data"], "--out", "run", command="train maps")["model"]
     if steps := changes.pop("steps", None):
         changes["training"] = replace(config.training, steps=steps)
-    config = replace(config, **changes)
     run = out / name
     if not finished(run):
-        train_maps(out=run, model=config, seed=0, resume=True, **options)
-    trained = read_record(run, "maps")
-    found: dict[str, Any] = {
-        "data": dict(trained.data),
+        train_maps(out=run, model=replace(config, **changes), seed=0, resume=True, **options)
+    return run
+
+
+def drawn(run: Path, kind: str, count: int, sampling: MapSamplingConfig) -> dict[str, Any]:
+    """Return the scores of maps for single classes (`alone`) or for whole scenes."""
+    made = run.with_name(f"{run.name}-{kind}")
+    if not finished(made):
+        maps(run, out=made, alone=kind == "alone", count=count, map_sampling=sampling, resume=True)
+    scores: dict[str, Any] = read_json(made / SCORES)
+    return scores
+
+
+def measure(run: Path) -> dict[str, Any]:
+    """Return how a map generator was trained, and what its maps keep."""
+    record = read_record(run, "maps")
+    training = record.config["model"]["training"]
+    return {
+        "data": dict(record.data),
         "training": {
-            "steps": config.training.steps,
-            "batch_size": config.training.batch_size,
-            "minutes": round((trained.seconds or 0) / 60, 1),
+            "steps": training["steps"],
+            "batch_size": training["batch_size"],
+            "minutes": round((record.seconds or 0) / 60, 1),
         },
+        "alone": drawn(run, "alone", PER_CLASS * len(record.class_table["classes"]), SAMPLING),
+        "scenes": drawn(run, "scenes", SCENES, SAMPLING),
     }
-    classes = len(trained.class_table["classes"])
-    for kind, alone, count in (("alone", True, PER_CLASS * classes), ("scenes", False, 8 * PER_CLASS)):
-        drawn = out / f"{name}-{kind}"
-        if not finished(drawn):
-            maps(run, out=drawn, alone=alone, count=count, map_sampling=SAMPLING, resume=True)
-        found[kind] = read_json(drawn / SCORES)
-    return found
+
+
+def compare_representations(out: Path, steps: int) -> dict[str, Any]:
+    """Paint maps in colours, in bits and in a channel a class, at an equal and short budget."""
+    found = {}
+    for name in ("colours", "bits", "one_hot"):
+        run = trained(out, f"phantom-{name}", PHANTOM, steps=steps, representation=name)
+        classes = len(read_record(run).class_table["classes"])
+        once = replace(SAMPLING, tries=1)
+        found[name] = drawn(run, "alone", PER_CLASS * classes, once)["classes"]["first_draw"]
+    return {"steps": steps, "first_draw": found}
 
 
 def main() -> int:
@@ -71,13 +91,17 @@ def main() -> int:
     )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--cadis", help="folder of CaDISv2; its label maps are enough")
+    parser.add_argument(
+        "--short", type=int, default=800, help="steps of each representation that is compared"
+    )
     parser.add_argument("--results", type=Path, default=RESULTS / "prompted_maps.json")
     options = parser.parse_args()
     try:
-        results = {"phantom": measure(options.out, "phantom", PHANTOM)}
+        results = {"phantom": measure(trained(options.out, "phantom", PHANTOM))}
         if options.cadis:
             cadis = {"data": f"cadis:{options.cadis},images=no", "fractions": (0.7, 0.1, 0.2)}
-            results["cadis"] = measure(options.out, "cadis", cadis, width=112, steps=1000)
+            results["cadis"] = measure(trained(options.out, "cadis", cadis, width=112, steps=1000))
+        results["representations"] = compare_representations(options.out, options.short)
         write_results(options.results, results)
     except RareSceneError as error:
         print(error, file=sys.stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +114,7 @@ class Outcome:
         """Return JSON values: where the figures come from, then the figures."""
         return {
             "command": self.command,
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "machine": describe_machine(),
             "versions": installed_versions(),
             "commit": source_commit(),

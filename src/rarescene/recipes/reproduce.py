@@ -55,8 +55,8 @@ def reproduce(
         scale: smoke (seconds, figures mean nothing), tiny (phantom scenes of 64² on a processor), small (128²
             on one GPU), paper (the published sizes, on the published data).
         data: NAME:PATH of the data; by default phantom scenes at all scales but paper.
-        segmenters: comma-separated, those that tables 2 to 4 train; by default all of the scale. A table grows
-            with the next call, since what is trained is kept.
+        segmenters: comma-separated, those that tables 2 to 4 train; by default all of the scale. A table
+            grows with the next call, since what is trained is kept.
         out: folder of the tables; OUT/SCALE/RECIPE.md and .json are written, and .png for figures.
     """
     if recipe not in RECIPES:
