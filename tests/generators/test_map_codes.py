@@ -12,7 +12,7 @@ from rarescene.generators import MapCode, separated_palette, touching_classes
 from rarescene.generators.map_codes import analog_bits, assign_colours, fill_ignored
 
 SEPARATION = {2: 12**0.5, 8: 2.0, 13: 2**0.5, 14: 2**0.5}
-"""Largest smallest distance of points in a cube of side 2: opposite corners, all, those and the faces' middles."""
+"""Known optima in a cube of side 2: two opposite corners; all corners; corners and middles of faces."""
 
 
 def smallest(points: np.ndarray) -> float:

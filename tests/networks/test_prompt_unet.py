@@ -73,8 +73,8 @@ def test_a_map_depends_on_no_other_of_its_batch() -> None:
 @pytest.mark.parametrize(
     "values",
     [
-        {"patch": 3}, {"channels": ()}, {"channels": (12,)}, {"attention_strides": (3,)}, {"head_channels": 24},
-        {"blocks_per_level": 0},
+        {"patch": 3}, {"channels": ()}, {"channels": (12,)}, {"attention_strides": (3,)},
+        {"head_channels": 24}, {"blocks_per_level": 0},
     ],
 )  # fmt: skip
 def test_sizes_that_do_not_fit_are_refused(values: dict[str, object]) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from rarescene.cli import main
 from rarescene.foundation.run_record import read_record
-from rarescene.scenes import Request, RequestPool, open_scenes, read_confidence
+from rarescene.scenes import Request, RequestPool, Scene, open_scenes, read_confidence
 
 from ..conftest import PHANTOM
 from .test_synthesize import files
@@ -48,12 +48,20 @@ def test_a_set_of_maps_says_of_each_what_was_asked_and_kept(undisturbed: Path, m
         assert mask.max() < len(drawn.classes)
 
 
-def test_figures_and_a_picture_lie_beside_the_maps(undisturbed: Path) -> None:
+def training_scenes(run: Path) -> list[Scene]:
+    trained = set(read_record(run).recordings["train"])
+    return [scene for scene in open_scenes(PHANTOM) if scene.record.group in trained]
+
+
+def test_figures_and_a_picture_lie_beside_the_maps(undisturbed: Path, maps_run: Path) -> None:
     scores = json.loads((undisturbed / "scores.json").read_text())
     records = open_scenes(f"set:{undisturbed}").records
     assert scores["kept"]["after_redraws"] == np.mean([r.details["kept"]["kept"] for r in records])
     assert scores["kept"]["first_draw"] <= scores["kept"]["after_redraws"]
     assert set(scores["copies"]) == {"drawn", "own", "other"}
+    background = scores["areas"]["black background"]["training"]
+    masks = [scene.mask for scene in training_scenes(maps_run)]
+    assert background == pytest.approx(np.mean([(mask == 0).mean() for mask in masks]))
     assert scores["copies"]["own"]["median"] > scores["copies"]["other"]["median"]
     with Image.open(undisturbed / "maps.png") as sheet:
         assert min(sheet.size) > 100

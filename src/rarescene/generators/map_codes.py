@@ -72,7 +72,7 @@ class MapCode:
 
 
 def separated_palette(count: int) -> np.ndarray:
-    """Return `count` colours, float64 `(count, 3)` in [-1, 1], whose smallest distance is as large as we find.
+    """Return `count` colours, float64 `(count, 3)` in [-1, 1], as far apart as we find them.
 
     From several starts, points within the cube push each other away, with a force that counts near neighbours
     ever more. The same count gives the same colours.

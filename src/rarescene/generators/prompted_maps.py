@@ -331,7 +331,7 @@ def rare_scene_weights(class_pixels: np.ndarray, exponent: float) -> list[float]
 
 
 def _better(before: DrawnMap, after: DrawnMap) -> DrawnMap:
-    """Return the map that keeps more: presence first, then number and place; the earlier if they are equal."""
+    """Return the map that keeps more: presence first, then number and place; else the earlier."""
 
     def rank(one: DrawnMap) -> tuple[float, float]:
         return one.report.present, one.report.quantity + one.report.place

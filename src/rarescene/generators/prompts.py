@@ -105,7 +105,7 @@ class PromptBook:
         if self._opened is None:
             self._opened = TextEncoder.open(self.encoder)
             if self._opened.fingerprint != self.fingerprint:
-                remedy = "Ask for fewer pieces, or bring back the text encoder that the generator was trained with."
+                remedy = "Ask for fewer pieces, or restore the text encoder of the training."
                 raise CheckpointError(f"the text encoder {self.encoder!r} has changed since", remedy)
         return self._whitened(
             self._opened.encode([entry.to_words(self.table)]), torch.tensor([entry.class_id])

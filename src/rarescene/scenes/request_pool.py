@@ -67,7 +67,7 @@ class RequestPool:
         return RequestPool(tuple(found), tuple(found.values()))
 
     def draw(self, seed: int, index: int) -> Request:
-        """Return request `index` of an endless series: a mask of the data set is drawn, and asked for again."""
+        """Return request `index` of an endless series: that of a mask drawn at random."""
         place = derive_seed(seed, "request", index) % int(self._ends[-1])
         return self.requests[int(np.searchsorted(self._ends, place, side="right"))]
 

@@ -145,7 +145,7 @@ def _pool_of_data(trained: RunRecord, table: ClassTable, spec: str, part: str) -
     source = open_as_in(trained, spec)
     if source.scenes.classes.fingerprint != table.fingerprint:
         raise ConfigError(
-            f"the classes of {spec} are {source.scenes.classes.name!r}, those of the generator {table.name!r}",
+            f"the classes of {spec} are {source.scenes.classes.name!r}, the generator's {table.name!r}",
             "Take requests from data of the same class table.",
         )
     given = source.scenes.subset(source.part(part))

@@ -1,4 +1,4 @@
-"""What is said of generated maps: how many keep their requests, how much they differ, and a picture of them."""
+"""Generated maps: how many keep their requests, how much they differ, and a picture of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rarescene.foundation.run_record import RunRecord
 from rarescene.workflows.prepared import CONSOLE, decode, open_as_in, say
 
 if TYPE_CHECKING:
-    from rarescene.scenes import Request, SceneSet
+    from rarescene.scenes import ClassTable, Request, SceneSet
 
 MEASURED = 200
 """Maps, and a tenth of the training maps, that diversity and copies are measured on at most."""
@@ -24,7 +24,7 @@ _SHOWN = 16, 8  # rows and columns of the picture
 
 
 def score_maps(drawn: SceneSet, trained: RunRecord) -> dict[str, Any]:
-    """Print and return, as JSON values, what was kept of the requests, and how the maps compare with real ones.
+    """Print and return what was kept of the requests, and how the maps compare with real ones.
 
     Args:
         drawn: a set of generated maps.
@@ -111,7 +111,27 @@ def _compare(drawn: SceneSet, trained: RunRecord) -> dict[str, Any]:
         f"IoU among maps of one request: drawn {_percent({'median': alike['drawn']})}, "
         f"training maps {_percent({'median': alike['training']})}"
     )
-    return {"copies": copies, "alike": alike}
+    areas = _areas(made, masks, drawn.classes)
+    wrong = [f"{name} {one['drawn'] / one['training']:.1f}×" for name, one in areas.items() if _is_off(one)]
+    if wrong:
+        say(f"area where shown, beside training maps; off by half or more: {', '.join(wrong)}")
+    return {"copies": copies, "alike": alike, "areas": areas}
+
+
+def _areas(made: np.ndarray, masks: np.ndarray, table: ClassTable) -> dict[str, dict[str, float]]:
+    """Return each class's mean share of the frame in maps that show it, where both kinds of maps do."""
+    shares = [
+        np.stack([(maps == index).mean(axis=(1, 2)) for index in range(len(table))]) for maps in (made, masks)
+    ]  # (C, N) each
+    return {
+        name: {"drawn": float(drawn[drawn > 0].mean()), "training": float(real[real > 0].mean())}
+        for name, drawn, real in zip(table.names, *shares, strict=True)
+        if drawn.any() and real.any()
+    }
+
+
+def _is_off(area: dict[str, float]) -> bool:
+    return not 2 / 3 <= area["drawn"] / area["training"] <= 1.5
 
 
 def _alike(

@@ -14,12 +14,12 @@ import numpy as np
 
 from rarescene.foundation.errors import CheckpointError, ConfigError, DataError
 from rarescene.foundation.files import file_hash
-from rarescene.foundation.run_record import RunRecord, Seen, read_record
+from rarescene.foundation.run_record import RECORD, RunRecord, Seen, read_record
 from rarescene.foundation.seeds import derive_seed
 from rarescene.scenes import SceneCache
 from rarescene.workflows.asking import Asked, MapSamplingConfig, ask
 from rarescene.workflows.maps import check_steps, describe_map, draw_maps
-from rarescene.workflows.prepared import class_ids, decode, open_as_in
+from rarescene.workflows.prepared import class_ids, decode, open_as_in, open_unsplit
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,11 +75,21 @@ class MasksOfData:
         vary: bool,
         seed: int,
     ) -> None:
-        source = open_as_in(trained, masks, split=split, group_by=group_by)
+        # A set that a command wrote is not split: it was made from what its own record says.
+        folder = Path(masks.removeprefix("set:"))
+        made = (
+            read_record(folder, "scene set")
+            if masks.startswith("set:") and (folder / RECORD).is_file()
+            else None
+        )
+        if made is None:
+            source = open_as_in(trained, masks, split=split, group_by=group_by)
+        else:
+            source, part = open_unsplit(masks), "all"
         table = source.scenes.classes
         if table.fingerprint != generator.table.fingerprint:
             raise CheckpointError(
-                f"was trained on the classes of {generator.table.name!r}; those of {masks} are {table.name!r}",
+                f"knows the classes of {generator.table.name!r}; those of {masks} are {table.name!r}",
                 "Use a generator that was trained on the same class table.",
                 run,
             )
@@ -90,9 +100,9 @@ class MasksOfData:
         self.order = np.random.default_rng(derive_seed(seed, "masks")).permutation(shown)
         self.different = len(self.order)
         self.made_by: Mapping[str, Any] = {"masks": masks, "classes": classes, "part": part, "vary": vary}
-        self.options: Mapping[str, Any] = source.options
-        self.data: Mapping[str, Any] = source.describe(trained)
-        self.seen = source.seen(part)
+        self.options: Mapping[str, Any] = source.options if made is None else _split_of(trained)
+        self.data: Mapping[str, Any] = source.describe(trained, *([made] if made else []))
+        self.seen = source.seen(part) if made is None else made.seen
 
     def take(self, indices: Sequence[int], seeds: Sequence[int]) -> Masks:
         """Return masks in turn, with the requests that they keep."""
@@ -139,7 +149,7 @@ class MapsOfRequests:
         check_steps(self.drawer, map_sampling)
         if table.fingerprint != generator.table.fingerprint:
             raise CheckpointError(
-                f"draws maps of the classes of {table.name!r}; the images are those of {generator.table.name!r}",
+                f"draws maps of classes of {table.name!r}; the images have those of {generator.table.name!r}",
                 "Train both generators on data of one class table.",
                 maps,
             )
@@ -153,7 +163,7 @@ class MapsOfRequests:
         told_apart = [record.config["group_by"] for record in (trained, drawer)]
         if drawer.data["name"] == trained.data["name"] and told_apart[0] != told_apart[1]:
             raise ConfigError(
-                f"the two generators told recordings apart in two ways ({told_apart}), so leaks could not be seen",
+                f"the two generators told recordings apart in two ways ({told_apart}): leaks could hide",
                 "Train both with the same --group-by.",
                 maps,
             )
@@ -167,9 +177,7 @@ class MapsOfRequests:
             "asked": self.asked.fingerprint, "classes": classes, "part": part,
             "map_sampling": vars(map_sampling),
         }  # fmt: skip
-        self.options: Mapping[str, Any] = {
-            name: trained.config[name] for name in ("split", "fractions", "split_seed", "group_by")
-        }
+        self.options: Mapping[str, Any] = _split_of(trained)
         licences = dict.fromkeys(
             (*trained.data["licence"].split(" + "), *drawer.data["licence"].split(" + "))
         )
@@ -189,6 +197,11 @@ class MapsOfRequests:
             described["map_seed"] = described.pop("seed")
             details.append(described)
         return Masks(ids, details, [one.confidence for one in drawn])
+
+
+def _split_of(run: RunRecord) -> dict[str, Any]:
+    """Return how a run's data were split, in the words of the command line."""
+    return {name: run.config[name] for name in ("split", "fractions", "split_seed", "group_by")}
 
 
 def masks_that_show(cache: SceneCache, classes: str, where: str) -> np.ndarray:

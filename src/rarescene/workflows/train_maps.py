@@ -47,8 +47,8 @@ def train_maps(
         data: NAME:PATH or a YAML file.
         out: folder of the run.
         model: sizes, prompts and training; `--config maps-paper|maps-small|maps-tiny` gives sensible ones.
-        split: "recording", "time", "cholecseg8k", "casdm", "gauda", or a file that lists the recordings of
-            each part.
+        split: "recording", "time", "cholecseg8k", "cadis", "fold1" to "fold3" (SISVSE), "casdm", "gauda", or
+            a file that lists the recordings of each part.
         fractions: shares of training, validation and test; by default those that suit the split.
         split_seed: seed of the split; keep it the same for all runs that are compared.
         group_by: regular expression whose first group tells the recordings of a folder apart.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal
 
@@ -65,9 +66,13 @@ class Study:
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """What of the data decides a run: not where they lie."""
+        """What of the data decides a run: not where they lie, but what their masks show."""
         scenes = self.data.scenes
-        return {
+        files = {}
+        if scenes.records[0].mask is not None:  # a phantom's name says all of it
+            pixels = decode(scenes, 64, 64, images=False).class_pixels
+            files = {"masks": blake2b(pixels.tobytes(), digest_size=8).hexdigest()}
+        return files | {
             "name": scenes.name, "scenes": len(scenes), "classes": scenes.classes.fingerprint,
             **{name: value for name, value in self.options.items() if name != "data"},
         }  # fmt: skip
