@@ -307,7 +307,8 @@ CASES: list[Callable[[dict[str, str]], Case]] = [
     segmenter_of_other_classes, set_of_other_classes, damaged_generator, damaged_segmenter,
     damaged_description, damaged_record, record_without_its_fields, damaged_manifest,
     image_missing_from_a_set, unfinished_set, no_class_of_that_name, no_pairs, no_blocks,
-    too_many_sampling_steps, guidance_of_a_generator_that_knows_none, no_such_sampler, unscored_run, damaged_metrics, one_strategy_alone,
+    too_many_sampling_steps, guidance_of_a_generator_that_knows_none,
+    no_such_sampler, unscored_run, damaged_metrics, one_strategy_alone,
     the_same_run_twice, no_run, no_images_to_predict, images_of_one_name, no_image_to_predict,
     no_phantom_video, classes_proposed_for_no_folder, classes_proposed_where_they_are,
 ]  # fmt: skip
