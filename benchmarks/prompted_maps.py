@@ -92,15 +92,17 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--cadis", help="folder of CaDISv2; its label maps are enough")
     parser.add_argument(
-        "--short", type=int, default=800, help="steps of each representation that is compared"
+        "--short", type=int, default=400, help="steps of each representation that is compared"
     )
     parser.add_argument("--results", type=Path, default=RESULTS / "prompted_maps.json")
     options = parser.parse_args()
     try:
-        results = {"phantom": measure(trained(options.out, "phantom", PHANTOM))}
+        results: dict[str, Any] = {"phantom": measure(trained(options.out, "phantom", PHANTOM))}
+        write_results(options.results, results)
         if options.cadis:
             cadis = {"data": f"cadis:{options.cadis},images=no", "fractions": (0.7, 0.1, 0.2)}
             results["cadis"] = measure(trained(options.out, "cadis", cadis, width=112, steps=1000))
+            write_results(options.results, results)
         results["representations"] = compare_representations(options.out, options.short)
         write_results(options.results, results)
     except RareSceneError as error:
