@@ -13,6 +13,7 @@ from torch import Tensor
 
 from rarescene.diffusion import SAMPLERS, ClassAwareConfig, DiffusionConfig
 from rarescene.foundation.errors import CheckpointError, ConfigError
+from rarescene.foundation.files import read_json, write_json
 from rarescene.foundation.protocols import Batch
 from rarescene.generators import (
     MapCode,
@@ -172,6 +173,15 @@ def test_damaged_files_are_named(name: str, book: PromptBook, tmp_path: Path) ->
     whole = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(whole[: len(whole) // 2])
     with pytest.raises(CheckpointError, match=name.replace(".", r"\.")):
+        PromptedMaps.load(tmp_path)
+
+
+def test_prompts_of_another_text_encoder_are_refused(book: PromptBook, tmp_path: Path) -> None:
+    made = PromptedMapsLearner(CONFIG, book, MapCode.of(CONFIG.representation, TOUCHING), seed=0)
+    PromptedMaps(made.network, CONFIG, book, made.code).save(tmp_path)
+    described = read_json(tmp_path / "prompts.json")
+    write_json(tmp_path / "prompts.json", described | {"fingerprint": "another"})
+    with pytest.raises(CheckpointError, match="another text encoder"):
         PromptedMaps.load(tmp_path)
 
 

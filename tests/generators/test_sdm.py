@@ -147,6 +147,15 @@ def test_settings_that_do_not_fit_are_refused(changes: dict[str, float], message
         replace(CONFIG, **changes)  # type: ignore[arg-type]
 
 
+def test_an_sdm_that_never_drew_without_maps_cannot_be_guided() -> None:
+    unguided = trained(replace(CONFIG, finetune_share=0.0, guidance=1.0))
+    unguided.check(4, None)
+    with pytest.raises(ConfigError, match="never trained without"):
+        unguided.check(4, 3.0)
+    with pytest.raises(ConfigError, match="guidance is -2"):
+        trained().check(4, -2.0)
+
+
 def test_the_phases_follow_the_length_of_the_training() -> None:
     for steps, share, first in ((100, 0.2, 80), (10, 1.0, 0), (7, 0.2, 6)):
         config = replace(CONFIG, training=replace(TRAINING, steps=steps), finetune_share=share)

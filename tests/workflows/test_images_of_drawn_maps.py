@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rarescene.cli import main
+from rarescene.foundation.files import read_json, write_json
 from rarescene.foundation.run_record import read_record
 from rarescene.scenes import open_scenes
 
@@ -47,3 +48,32 @@ def test_maps_of_held_out_recordings_are_still_a_leak(
     offline = ["--strategy", "offline", "--synthetic", str(out), "--out", str(tmp_path / "with")]
     assert main(["segment", "unet", "--data", PHANTOM, *BRIEF, *offline]) == 2
     assert "held out" in capfd.readouterr().err
+
+
+def test_recordings_told_apart_in_two_ways_are_refused(
+    generator_run: Path, maps_run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A map generator that called the same recordings by other names would hide what it saw."""
+    drawn, out = tmp_path / "maps", tmp_path / "pairs"
+    sampling = ["--map_sampling.steps=1", "--map_sampling.block=4", "--map_sampling.tries=1"]
+    assert main(["maps", str(maps_run), "--out", str(drawn), "--count", "4", *sampling]) == 0
+    record = read_json(drawn / "run.json")
+    record["config"]["group_by"] = r"(\d)$"
+    write_json(drawn / "run.json", record)
+    words = ["synthesize", str(generator_run), "--masks", f"set:{drawn}", "--out", str(out)]
+    capfd.readouterr()
+    assert main([*words, "--count", "4", "--sampling.steps=1"]) == 2
+    assert "told apart in two ways" in " ".join(capfd.readouterr().err.split())
+
+
+def test_options_of_real_data_are_refused_for_drawn_maps(
+    generator_run: Path, maps_run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    drawn = tmp_path / "maps"
+    sampling = ["--map_sampling.steps=1", "--map_sampling.block=4", "--map_sampling.tries=1"]
+    assert main(["maps", str(maps_run), "--out", str(drawn), "--count", "4", *sampling]) == 0
+    words = ["synthesize", str(generator_run), "--masks", f"set:{drawn}", "--out", str(tmp_path / "pairs")]
+    for option in (["--part", "test"], ["--split", "time"], ["--group_by", "(x)"]):
+        capfd.readouterr()
+        assert main([*words, *option]) == 2
+        assert "speak of real data" in " ".join(capfd.readouterr().err.split())

@@ -107,7 +107,7 @@ def test_pairs_of_recordings_told_apart_otherwise_are_refused(
     pairs: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     record = json.loads((pairs / "run.json").read_text())
-    record["config"]["group_by"] = r"(video)\d+"
+    record["config"]["told_apart"] = {record["data"]["name"]: r"(video)\d+"}
     shutil.copytree(pairs, tmp_path / "pairs")
     (tmp_path / "pairs" / "run.json").write_text(json.dumps(record))
     words = ["--strategy", "offline", "--synthetic", str(tmp_path / "pairs")]
@@ -182,6 +182,12 @@ def test_mask2former_is_scored_shown_and_reported_like_any_other(
     assert "**mask2former segmenter.**" in card
     assert "Scores on held-out recordings" in card
     assert "mask2former" in (tmp_path / "report.html").read_text()
+
+
+def test_as_many_copies_join_as_are_asked_for(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    words = ["--strategy", "duplicate", "--copies", "5", "--classes", "liver"]
+    assert segment(tmp_path / "run", *words) == 0
+    assert "5 added by 'duplicate'" in capfd.readouterr().out
 
 
 def test_several_synthetic_sets_join_at_once(

@@ -251,6 +251,7 @@ class PromptedMaps:
             "config": asdict(self.config),
             "classes": self.table.to_dict(),
             "code": self.code.words.tolist(),
+            "text_encoder": self.book.fingerprint,
         }
         write_json(folder / "generator.json", settings)
 
@@ -279,6 +280,9 @@ class PromptedMaps:
                 f"is not the description of a map generator ({error!r})", remedy, path
             ) from error
         book = PromptBook.load(folder, table)
+        if settings.get("text_encoder", book.fingerprint) != book.fingerprint:
+            remedy = "Restore the folder: generator.json and prompts.json belong together."
+            raise CheckpointError("was trained with prompts of another text encoder", remedy, path)
         code = MapCode(words)
         network = PromptUNet(config.network, code.channels, len(table), book.width)
         load_weights(network, folder / "weights.safetensors")

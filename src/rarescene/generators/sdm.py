@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rarescene.diffusion import Denoiser, guided, variational_bound
+from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.protocols import Batch
 from rarescene.foundation.seeds import derive_seed
 from rarescene.generators.config import SdmConfig
@@ -61,6 +62,15 @@ class Sdm(ImageDiffusion[SdmConfig]):
     settings = SdmConfig
     learned_variance = True
     knows_guidance = True
+
+    def check(self, steps: int, guidance: float | None) -> None:
+        """Raise `ConfigError` where images cannot be drawn in this way."""
+        super().check(steps, guidance)
+        if guidance is not None and guidance < 0:
+            raise ConfigError(f"sampling.guidance is {guidance}", "Take 1 (no guidance) or more.")
+        if guidance not in (None, 1) and not self.config.finetune_share * self.config.map_dropout:
+            remedy = "Leave sampling.guidance out, or train with finetune_share and map_dropout above 0."
+            raise ConfigError("this SDM was never trained without its maps, and cannot be guided", remedy)
 
     def denoiser(self, network: SpadeUNet, layout: Tensor, guidance: float | None) -> Denoiser:
         """Return the function of x_t and t that the sampler calls, for maps that stay the same."""

@@ -75,6 +75,7 @@ class Outcome:
         notes: what must be known to read them: phantom, steps, seeds, sizes.
         values: the figures behind the tables, JSON values.
         runs: name → folder of each run that went in.
+        options: what else the command was called with, as on the command line.
         pictures: name → uint8 `(H, W, 3)`, written as PNG.
     """
 
@@ -86,11 +87,12 @@ class Outcome:
     values: Mapping[str, Any] = field(default_factory=dict)
     runs: Mapping[str, str] = field(default_factory=dict)
     pictures: Mapping[str, np.ndarray] = field(default_factory=dict)
+    options: str = ""
 
     @property
     def command(self) -> str:
         """The command that makes it again."""
-        return f"rarescene reproduce {self.recipe} --scale {self.scale}"
+        return f"rarescene reproduce {self.recipe} --scale {self.scale}{self.options}"
 
     def markdown(self) -> str:
         """Return the page."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +38,10 @@ RECIPES: Mapping[str, Recipe] = {
 }
 
 
+GROWING = ("casdm-table2", "casdm-table3", "casdm-table4")
+"""Tables of several segmenters, which may be made one by one."""
+
+
 def reproduce(
     recipe: str,
     *,
@@ -63,13 +68,19 @@ def reproduce(
         raise ConfigError(f"there is no recipe {recipe!r}", f"Choose from {', '.join(RECIPES)}.")
     chosen, sizes = RECIPES[recipe], read_scale(scale)
     if segmenters:
+        if recipe not in GROWING:
+            remedy = f"Leave --segmenters out; it is for {', '.join(GROWING)}."
+            raise ConfigError(f"{recipe} has no columns of segmenters", remedy)
         sizes = replace(sizes, segmenters=sizes.segmenters.only(segmenters.split(",")))
     source = getattr(sizes, chosen.data)
     given = data or source.spec
     if given is None:
         raise ConfigError(f"{recipe} at scale {scale} needs its data", source.wanted)
     study = Study(sizes, source, given, RunStore(out / scale / "runs"))
-    outcome = chosen.make(study, scale)
+    options = (f" --data {shlex.quote(data)}" if data else "") + (
+        f" --segmenters {segmenters}" if segmenters else ""
+    )
+    outcome = replace(chosen.make(study, scale), options=options)
     outcome.write(out / scale)
     for sheet in outcome.sheets:
         CONSOLE.print(sheet.for_terminal())

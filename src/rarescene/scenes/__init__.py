@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from rarescene.scenes.statistics import ClassStatistics as ClassStatistics
     from rarescene.scenes.statistics import SceneStatistics as SceneStatistics
     from rarescene.scenes.statistics import class_statistics as class_statistics
+    from rarescene.scenes.store import MANIFEST as MANIFEST
     from rarescene.scenes.store import SceneSetWriter as SceneSetWriter
     from rarescene.scenes.store import merge as merge
     from rarescene.scenes.store import open_set as open_set
@@ -86,6 +87,7 @@ __all__, __getattr__, __dir__ = open_door(
         "SceneClass": "class_table",
         "SceneRecord": "scene",
         "SceneSet": "scene",
+        "MANIFEST": "store",
         "SceneSetWriter": "store",
         "SceneStatistics": "statistics",
         "Split": "split",

@@ -83,8 +83,8 @@ def _gather(
         title: of the exported data set; by default the name of its folder.
         height: of the exported scenes; by default each keeps its own size.
         width: likewise.
-        split: "recording", "time", "cholecseg8k", "casdm", "gauda", or a file that lists the recordings of
-            each part.
+        split: "recording", "time", "cholecseg8k", "cadis", "fold1" to "fold3" (SISVSE), "casdm", "gauda", or
+            a file that lists the recordings of each part.
         fractions: shares of training, validation and test; by default those that suit the split.
         split_seed: seed of the split; keep it the same for all that is compared.
         group_by: regular expression whose first group tells the recordings of a folder apart.

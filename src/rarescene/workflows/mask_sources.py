@@ -16,10 +16,11 @@ from rarescene.foundation.errors import CheckpointError, ConfigError, DataError
 from rarescene.foundation.files import file_hash
 from rarescene.foundation.run_record import RECORD, RunRecord, Seen, read_record
 from rarescene.foundation.seeds import derive_seed
-from rarescene.scenes import SceneCache
+from rarescene.scenes import MANIFEST, SceneCache
 from rarescene.workflows.asking import Asked, MapSamplingConfig, ask
 from rarescene.workflows.maps import check_steps, describe_map, draw_maps
 from rarescene.workflows.prepared import class_ids, decode, open_as_in, open_unsplit
+from rarescene.workflows.synthetic import told_apart, told_apart_alike
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,6 +46,7 @@ class MaskSource(Protocol):
         options: how the data were split, for the run record.
         data: what the run record says of the data.
         seen: the recordings that the masks come from.
+        told_apart: data set → `--group-by`, of all data behind masks and image generator.
     """
 
     different: int
@@ -52,6 +54,7 @@ class MaskSource(Protocol):
     options: Mapping[str, Any]
     data: Mapping[str, Any]
     seen: Seen
+    told_apart: Mapping[str, str | None]
 
     def take(self, indices: Sequence[int], seeds: Sequence[int]) -> Masks:
         """Return the masks of a block of pairs, given their indices and the pairs' own seeds."""
@@ -75,7 +78,7 @@ class MasksOfData:
         vary: bool,
         seed: int,
     ) -> None:
-        # A set that a command wrote is not split: it was made from what its own record says.
+        # A set that a command wrote is not split: what it was made from is in its own record.
         folder = Path(masks.removeprefix("set:"))
         made = (
             read_record(folder, "scene set")
@@ -85,6 +88,9 @@ class MasksOfData:
         if made is None:
             source = open_as_in(trained, masks, split=split, group_by=group_by)
         else:
+            if split or group_by or part not in ("train", "all"):
+                what = "--part, --split and --group-by speak of real data"
+                raise ConfigError(what, f"Leave them out: all of {masks} is drawn for.")
             source, part = open_unsplit(masks), "all"
         table = source.scenes.classes
         if table.fingerprint != generator.table.fingerprint:
@@ -100,9 +106,16 @@ class MasksOfData:
         self.order = np.random.default_rng(derive_seed(seed, "masks")).permutation(shown)
         self.different = len(self.order)
         self.made_by: Mapping[str, Any] = {"masks": masks, "classes": classes, "part": part, "vary": vary}
-        self.options: Mapping[str, Any] = source.options if made is None else _split_of(trained)
-        self.data: Mapping[str, Any] = source.describe(trained, *([made] if made else []))
-        self.seen = source.seen(part) if made is None else made.seen
+        if made is None:
+            self.options: Mapping[str, Any] = source.options
+            self.data: Mapping[str, Any] = source.describe(trained)
+            self.seen = source.seen(part)
+            way = {source.scenes.name: source.options["group_by"]}
+        else:
+            self.made_by = {**self.made_by, "drawn": file_hash(folder / MANIFEST)}
+            self.options, self.data, self.seen = _split_of(trained), _of_both(trained, made), made.seen
+            way = dict(told_apart(made))
+        self.told_apart: Mapping[str, str | None] = told_apart_alike(told_apart(trained), way)
 
     def take(self, indices: Sequence[int], seeds: Sequence[int]) -> Masks:
         """Return masks in turn, with the requests that they keep."""
@@ -160,13 +173,7 @@ class MapsOfRequests:
                 "Train both generators at one size.",
                 maps,
             )
-        told_apart = [record.config["group_by"] for record in (trained, drawer)]
-        if drawer.data["name"] == trained.data["name"] and told_apart[0] != told_apart[1]:
-            raise ConfigError(
-                f"the two generators told recordings apart in two ways ({told_apart}): leaks could hide",
-                "Train both with the same --group-by.",
-                maps,
-            )
+        self.told_apart: Mapping[str, str | None] = told_apart_alike(told_apart(trained), told_apart(drawer))
         self.asked: Asked = ask(
             maps, drawer, table,
             prompt="", requests=requests, classes=classes, alone=False, part=part, seed=seed,
@@ -178,11 +185,7 @@ class MapsOfRequests:
             "map_sampling": vars(map_sampling),
         }  # fmt: skip
         self.options: Mapping[str, Any] = _split_of(trained)
-        licences = dict.fromkeys(
-            (*trained.data["licence"].split(" + "), *drawer.data["licence"].split(" + "))
-        )
-        phantom = bool(trained.data.get("phantom") or drawer.data.get("phantom"))
-        self.data: Mapping[str, Any] = {**trained.data, "licence": " + ".join(licences), "phantom": phantom}
+        self.data: Mapping[str, Any] = _of_both(trained, drawer)
         self.seen = drawer.seen.union(self.asked.seen)
 
     def take(self, indices: Sequence[int], seeds: Sequence[int]) -> Masks:
@@ -197,6 +200,13 @@ class MapsOfRequests:
             described["map_seed"] = described.pop("seed")
             details.append(described)
         return Masks(ids, details, [one.confidence for one in drawn])
+
+
+def _of_both(images: RunRecord, maps: RunRecord) -> dict[str, Any]:
+    """Return the image generator's data, under the licences of both."""
+    licences = dict.fromkeys((*images.data["licence"].split(" + "), *maps.data["licence"].split(" + ")))
+    phantom = bool(images.data.get("phantom") or maps.data.get("phantom"))
+    return {**images.data, "licence": " + ".join(licences), "phantom": phantom}
 
 
 def _split_of(run: RunRecord) -> dict[str, Any]:

@@ -108,6 +108,7 @@ def _segment(
     strategy: StrategyName = "none",
     synthetic: Path | list[Path] | None = None,
     classes: str = "",
+    copies: int | None = None,
     augment: AugmentConfig = AUGMENT,
     height: int | None = None,
     width: int | None = None,
@@ -126,6 +127,7 @@ def _segment(
         strategy: none (real scenes alone), duplicate (copies of rare scenes), offline (plus synthetic sets).
         synthetic: folder of `rarescene synthesize`, for offline; several as '[SET, SET]'.
         classes: comma-separated rare classes, for duplicate; by default those that the statistics call rare.
+        copies: how many, for duplicate; by default as many as there are training scenes.
         augment: flips and rotations of the training scenes.
         height: of the images the network sees; by default the synthetic set's, or the data's up to 256.
         width: likewise.
@@ -159,6 +161,7 @@ def _segment(
         "segmenter": next(name for name, kind in SEGMENTERS.items() if isinstance(model, kind)),
         "model": asdict(model), "training": asdict(training), "augment": asdict(augment),
         "strategy": strategy, "synthetic": ", ".join(map(str, sets)) or None, "classes": classes,
+        "copies": copies,
         "height": height, "width": width, **source.options,
     }  # fmt: skip
     seen = reduce(Seen.union, (one.seen for one in made), source.seen("train"))
@@ -173,7 +176,7 @@ def _segment(
 
     cache = decode(source.scenes, height, width)
     pool = _Pool([cache, *(decode(one, height, width) for one in pairs)])
-    plan = _strategy(strategy, cache, source.split.train, len(pool), classes, seed)
+    plan = _strategy(strategy, cache, source.split.train, len(pool), classes, copies, seed)
     real, scenes = len(source.split.train), plan.extend(source.split.train)
     batches = SceneBatches(
         pool.take, scenes, training.batch_size, seed,
@@ -248,7 +251,13 @@ def _learner(model: SegmenterConfig, classes: int, ignore_index: int, seed: int)
 
 
 def _strategy(
-    name: StrategyName, cache: SceneCache, train: Sequence[int], pool: int, classes: str, seed: int
+    name: StrategyName,
+    cache: SceneCache,
+    train: Sequence[int],
+    pool: int,
+    classes: str,
+    copies: int | None,
+    seed: int,
 ) -> Strategy:
     from rarescene.augmentation import Duplicate, DuplicateConfig, NoAugmentation, Offline, OfflineConfig
     from rarescene.scenes import class_statistics
@@ -262,7 +271,7 @@ def _strategy(
             # What is rare is asked of the training recordings alone.
             rare = (entry.name for entry in class_statistics(cache.subset(train)).rare)
             targets = class_ids(cache.classes, classes) or cache.classes.ids_of(rare)
-            return Duplicate(DuplicateConfig(seed=seed), cache.class_pixels > 0, targets)
+            return Duplicate(DuplicateConfig(count=copies, seed=seed), cache.class_pixels > 0, targets)
 
 
 class _Pool:

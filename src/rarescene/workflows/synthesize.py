@@ -138,7 +138,7 @@ def synthesize(
     }  # fmt: skip
     record = RunRecord.begin(
         kind="scene set",
-        config={"run": str(run), **made_by, **source.options},
+        config={"run": str(run), **made_by, **source.options, "told_apart": dict(source.told_apart)},
         seed=seed,
         data=source.data,
         recordings=trained.recordings,

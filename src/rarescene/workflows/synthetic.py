@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from rarescene.foundation.errors import CheckpointError, ConfigError, DataError
@@ -27,8 +28,9 @@ def open_pairs(folder: Path, made: RunRecord, source: Data) -> SceneSet:
             remedy,
             folder,
         )
-    group_by, theirs = source.options["group_by"], made.config.get("group_by")
-    if made.data["name"] == source.scenes.name and theirs != group_by:
+    group_by, name = source.options["group_by"], source.scenes.name
+    theirs = told_apart(made).get(name, group_by)
+    if theirs != group_by:
         what = (
             f"was made with --group-by {theirs!r} and not {group_by!r}, "
             "so held-out recordings could not be recognised"
@@ -38,6 +40,26 @@ def open_pairs(folder: Path, made: RunRecord, source: Data) -> SceneSet:
         source.places((*source.split.validation, *source.split.test)), "the synthetic set", folder
     )
     return pairs
+
+
+def told_apart(record: RunRecord) -> Mapping[str, str | None]:
+    """Return data set → `--group-by`, for all data behind a run: how their recordings were told apart."""
+    ways: Mapping[str, str | None] = record.config.get("told_apart") or {
+        record.data["name"]: record.config.get("group_by")
+    }
+    return ways
+
+
+def told_apart_alike(*ways: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Return all of them together. Raises `ConfigError` where one data set was told apart in two ways."""
+    together: dict[str, str | None] = {}
+    for name, group_by in (entry for way in ways for entry in way.items()):
+        if together.setdefault(name, group_by) != group_by:
+            what = (
+                f"the recordings of {name} were told apart in two ways: {together[name]!r} and {group_by!r}"
+            )
+            raise ConfigError(f"{what}, so leaks could hide", "Repeat one --group-by in all commands.")
+    return together
 
 
 def open_finished(folder: Path, made: RunRecord) -> SceneSet:

@@ -31,9 +31,9 @@ ABLATED: Mapping[str, Generator] = {
 
 
 def table1(study: Study, scale: str) -> Outcome:
-    """Table 1: how real the images of three generators look, drawn for all test maps."""
+    """Table 1: how real the images of three generators look, drawn for maps of the test part."""
     drawn = {row: study.pairs(name, (), maps="test") for row, name in COMPARED.items()}
-    scores = {row: _measured(folder) for row, folder in drawn.items()}
+    scores = {row: _measured(study, folder) for row, folder in drawn.items()}
     return Outcome(
         "casdm-table1",
         scale,
@@ -52,7 +52,7 @@ def table5(study: Study, scale: str) -> Outcome:
     look at the synthetic images of the test maps. It says whether the small classes can be recognised.
     """
     drawn = {row: study.pairs(name, (), maps="test") for row, name in ABLATED.items()}
-    scores = {row: _measured(folder) for row, folder in drawn.items()}
+    scores = {row: _measured(study, folder) for row, folder in drawn.items()}
     judge = study.judge
     judges = {seed: study.segmenter(judge, seed) for seed in study.scale.seeds}
     judged = {
@@ -105,8 +105,8 @@ def fig4(study: Study, scale: str) -> Outcome:
     )
 
 
-def _measured(folder: Path) -> RealismScores:
-    scores = set_realism(folder)
+def _measured(study: Study, folder: Path) -> RealismScores:
+    scores = set_realism(folder, most=study.scale.scored)
     if scores is None:  # maps of the test part always have a frame
         raise ValueError(f"the pairs in {folder} belong to no frames")
     return scores
@@ -152,7 +152,9 @@ def _published(rows: Mapping[str, Sequence[float]]) -> Sheet:
 
 def _reading(scores: Mapping[str, RealismScores]) -> tuple[str, ...]:
     notes = dict.fromkeys(note for one in scores.values() for note in one.notes)
+    count = next(iter(scores.values())).synthetic_images
     return (
+        f"{count} test maps, an image of each generator for each of them.",
         *notes,
         "One generator seed: the intervals are over test recordings, and say nothing of another training.",
     )

@@ -39,7 +39,7 @@ def maps_beside_real(study: Study, prompted: Path, targets: Sequence[str]) -> np
     made = open_scenes(f"set:{prompted}")
     height, width = made[0].mask.shape
     real = study.data.scenes.subset(study.data.split.train)
-    cache = decode(real, height, width)
+    cache = decode(real, height, width, images=False)
     chosen = representative(cache.class_pixels, table.ids_of(targets), ROWS)
     drawn = [table.colourise(made[index].mask) for index in _chosen(made, targets)]
     given = [table.colourise(resize_mask(real[index].mask, height, width)) for index in chosen]

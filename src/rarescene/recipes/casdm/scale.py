@@ -99,7 +99,7 @@ class SegmenterScale:
         usual, steps = training_defaults(self.model(name)), int(getattr(self, f"{name}_steps"))
         return replace(
             usual, steps=steps, warmup_steps=min(usual.warmup_steps, steps // 10), validate_every=0,
-            save_every=steps,
+            save_every=min(steps, 1000),
         )  # fmt: skip
 
 

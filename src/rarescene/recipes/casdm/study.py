@@ -147,13 +147,16 @@ class Study:
             "synthetic": [path.name for path in synthetic], "classes": list(classes), "seed": seed,
             "size": size, "data": self.identity,
         }  # fmt: skip
+        copies = self.scale.pairs if strategy == "duplicate" else None
+        if copies is not None:
+            content["copies"] = copies
 
         def make(out: Path) -> None:
             say(f"{name}, {strategy}, {len(synthetic)} sets of pairs, seed {seed}")
             SEGMENT[name](
                 model=model, training=training, out=out, strategy=strategy, synthetic=list(synthetic),
-                classes=",".join(classes), seed=seed, height=size[0], width=size[1], resume=True,
-                **self.options,
+                classes=",".join(classes), copies=copies, seed=seed, height=size[0], width=size[1],
+                resume=True, **self.options,
             )  # fmt: skip
 
         run = self.store.run(name, content, make)
@@ -194,7 +197,7 @@ class Study:
     def targets_in_cells(self, name: SegmenterName, targets: Sequence[str]) -> str:
         """Return how many output cells of a segmenter a target class fills, in the median frame."""
         height, width = self.scale.casdm.height, self.scale.casdm.width
-        cache = decode(self.data.scenes, height, width)
+        cache = decode(self.data.scenes, height, width, images=False)
         cell = output_cell(self.scale.segmenters.model(name)) ** 2
         sizes = []
         for target, class_id in zip(targets, self.data.scenes.classes.ids_of(targets), strict=True):
