@@ -12,6 +12,7 @@ first draw and after redraws. Three ways to paint a map are compared at a short,
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from rarescene.foundation.errors import RareSceneError
 from rarescene.foundation.files import read_json
 from rarescene.foundation.run_record import RECORD, read_record
 from rarescene.workflows.asking import MapSamplingConfig
-from rarescene.workflows.maps import SCORES, maps
+from rarescene.workflows.maps import SCORES, SHEET, maps
 from rarescene.workflows.train_maps import train_maps
 
 PHANTOM: dict[str, Any] = {
@@ -31,6 +32,7 @@ PHANTOM: dict[str, Any] = {
     "fractions": (0.5, 0.1, 0.4),
 }
 SAMPLING = MapSamplingConfig(steps=20, guidance=3.0, precision="bf16", block=16)
+PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 PER_CLASS, SCENES = 10, 64
 
 
@@ -94,15 +96,18 @@ def main() -> int:
     parser.add_argument(
         "--short", type=int, default=400, help="steps of each representation that is compared"
     )
+    parser.add_argument("--pictures", type=Path, default=PICTURES)
     parser.add_argument("--results", type=Path, default=RESULTS / "prompted_maps.json")
     options = parser.parse_args()
     try:
         results: dict[str, Any] = {"phantom": measure(trained(options.out, "phantom", PHANTOM))}
         write_results(options.results, results)
+        shutil.copyfile(options.out / "phantom-alone" / SHEET, options.pictures / "prompted_maps.png")
         if options.cadis:
             cadis = {"data": f"cadis:{options.cadis},images=no", "fractions": (0.7, 0.1, 0.2)}
             results["cadis"] = measure(trained(options.out, "cadis", cadis, width=112, steps=1000))
             write_results(options.results, results)
+            shutil.copyfile(options.out / "cadis-alone" / SHEET, options.pictures / "prompted_cadis.png")
         results["representations"] = compare_representations(options.out, options.short)
         write_results(options.results, results)
     except RareSceneError as error:
