@@ -18,7 +18,7 @@ from pathlib import Path
 from harness import RESULTS
 
 from rarescene.foundation.errors import RareSceneError
-from rarescene.recipes.reproduce import reproduce
+from rarescene.recipes.reproduce import GROWING, reproduce
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 DEFAULT = ("casdm-table1", "casdm-table5", "casdm-table2", "casdm-fig4", "casdm-fig5", "casdm-fig6")
@@ -38,9 +38,8 @@ def main() -> int:
     options = parser.parse_args()
     try:
         for recipe in options.recipes:
-            reproduce(
-                recipe, scale=options.scale, data=options.data, segmenters=options.segmenters, out=options.out
-            )
+            segmenters = options.segmenters if recipe in GROWING else ""
+            reproduce(recipe, scale=options.scale, data=options.data, segmenters=segmenters, out=options.out)
             made = options.out / options.scale
             shutil.copyfile(made / f"{recipe}.json", options.results / f"{recipe}.json")
             if (made / f"{recipe}.png").is_file():
