@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from rarescene.cli import main
 from rarescene.evaluation import Interval
@@ -200,6 +202,13 @@ def test_sheets_are_written_as_they_are() -> None:
     assert points(None) == "–"
     with pytest.raises(ValueError, match="entries"):
         Sheet("IoU", ("row", "blood"), (("original",),))
+    wide = Sheet("IoU", ("row", *"abcd"), (("+ conditional DDPM", *["−1.5 [−3.0, +0.5]"] * 4),))
+    written = StringIO()
+    Console(width=80, file=written).print(wide.for_terminal())
+    shown = written.getvalue()
+    assert shown.count("−1.5") == 4
+    assert "[" not in shown
+    assert "[−3.0, +0.5]" in wide.markdown()
     page = Outcome("casdm-table2", "tiny", "Title", (sheet,), ("a note",)).markdown()
     assert page.startswith("# Title\n\n`rarescene reproduce casdm-table2 --scale tiny`\n")
     assert page.endswith("- a note\n")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rarescene.evaluation import Interval
 
 MISSING = "–"
+WIDTH = 80
 
 
 @dataclass(frozen=True)
@@ -45,20 +46,23 @@ class Sheet:
         return f"**{self.title}**\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
     def for_terminal(self) -> Table:
-        """Return the table for a terminal of 80 columns."""
+        """Return the table for a terminal of 80 columns; a wider one leaves its intervals to the page."""
         from rich import box
         from rich.table import Table
         from rich.text import Text
 
+        rows = self.rows
+        widths = [max(map(len, column)) + 2 for column in zip(self.columns, *rows, strict=True)]
+        if sum(widths) > WIDTH:
+            rows = tuple(tuple(entry.partition(" [")[0] for entry in row) for row in rows)
         table = Table(
-            title=Text(self.title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, width=80,
+            title=Text(self.title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, width=WIDTH,
             padding=(0, 1), pad_edge=False,
         )  # fmt: skip
-        longest = max(len(row[0]) for row in self.rows)
-        table.add_column(Text(self.columns[0]), overflow="fold", min_width=min(longest, 24), ratio=1)
+        table.add_column(Text(self.columns[0]), overflow="fold", min_width=16)
         for head in self.columns[1:]:
             table.add_column(Text(head), justify="right", overflow="fold")
-        for row in self.rows:
+        for row in rows:
             table.add_row(*(Text(entry) for entry in row))
         return table
 
