@@ -11,8 +11,7 @@ over the classes present, of three seeds. Wanted: at least 0.6 on the real frame
 the synthetic ones.
 
 Training and test show the same patient, camera and light: that real files work is shown, and nothing about
-generalising. SegFormer's learning rate was chosen in trials scored on these same frames, so the figures may
-be too good. A stopped run goes on with --resume. OUT holds runs, report.html and gallery.png; they show real
+generalising. SegFormer's learning rate was chosen on validation recordings of phantom scenes. A stopped run goes on with --resume. OUT holds runs, report.html and gallery.png; they show real
 frames, so they stay out of the project. Writes benchmarks/results/real_clip.json.
 """
 
