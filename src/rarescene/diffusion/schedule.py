@@ -5,12 +5,15 @@ One object trains and samples.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from rarescene.diffusion.config import DiffusionConfig, Prediction
+from rarescene.foundation.seeds import derive_seed
 
 
 class NoiseSchedule:
@@ -48,6 +51,15 @@ class NoiseSchedule:
 
     def __len__(self) -> int:
         return len(self.betas)
+
+    def draw(self, seeds: Sequence[int], like: Tensor, purpose: str = "noise") -> tuple[Tensor, Tensor]:
+        """Return t `(B,)` and ε like x_0 `(B, ...)`: a timestep and a noise for each scene's own seed."""
+        timesteps, noises = [], []
+        for seed in seeds:
+            generator = torch.Generator().manual_seed(derive_seed(seed, purpose))
+            timesteps.append(torch.randint(len(self), (), generator=generator))
+            noises.append(torch.randn(like.shape[1:], generator=generator))
+        return torch.stack(timesteps).to(like.device), torch.stack(noises).to(like)
 
     def add_noise(self, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         """Return x_t of q(x_t | x_0), the closed form of Eq. 1."""

@@ -51,15 +51,6 @@ class ImageDiffusionLearner(Learner, Generic[Config]):
         x_0, masks = pad_images(batch.images, stride), pad_masks(batch.masks, stride, ignore_index)
         return x_0, masks, one_hot_layout(masks, len(self.table), ignore_index)
 
-    def draw(self, seeds: Sequence[int], like: Tensor, purpose: str) -> tuple[Tensor, Tensor]:
-        """Return one timestep and one noise image a scene, each from the scene's own seed."""
-        timesteps, noises = [], []
-        for seed in seeds:
-            generator = torch.Generator().manual_seed(derive_seed(seed, purpose))
-            timesteps.append(torch.randint(self.config.diffusion.timesteps, (), generator=generator))
-            noises.append(torch.randn(like.shape[1:], generator=generator))
-        return torch.stack(timesteps).to(like.device), torch.stack(noises).to(like)
-
 
 class ImageDiffusion(Generic[Config]):
     """A trained p(image | mask): draws an image for a mask.

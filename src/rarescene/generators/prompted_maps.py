@@ -78,7 +78,7 @@ class PromptedMapsLearner(Learner):
         prompts, asked = (part.to(batch.masks.device) for part in self.book.features(requests))
         masks = pad_masks(batch.masks, self.config.network.stride, ignore)
         x_0 = self.code.paint(_filled(masks, ignore))
-        t, noise = self._draw(batch.seeds, x_0)
+        t, noise = self.schedule.draw(batch.seeds, x_0)
 
         # Eq. 11: the prompts' embeddings e beside x_t and t
         output = self.network(self.schedule.add_noise(x_0, noise, t), t, prompts, asked)
@@ -91,15 +91,6 @@ class PromptedMapsLearner(Learner):
         weights = class_weight_map(masks, len(self.table), ignore, self.config.class_aware, self.boost)
         weights = weights * (masks != ignore)
         return weights / weights.mean(dim=(1, 2), keepdim=True).clamp_min(1e-6)
-
-    def _draw(self, seeds: Sequence[int], like: Tensor) -> tuple[Tensor, Tensor]:
-        """Return one timestep and one noise map a scene, each from the scene's own seed."""
-        timesteps, noises = [], []
-        for seed in seeds:
-            generator = torch.Generator().manual_seed(derive_seed(seed, "noise"))
-            timesteps.append(torch.randint(self.config.diffusion.timesteps, (), generator=generator))
-            noises.append(torch.randn(like.shape[1:], generator=generator))
-        return torch.stack(timesteps).to(like.device), torch.stack(noises).to(like)
 
 
 @dataclass(frozen=True)

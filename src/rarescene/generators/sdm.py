@@ -34,7 +34,7 @@ class SdmLearner(ImageDiffusionLearner[SdmConfig]):
         x_0, _, layout = self.scenes(batch)
         if step >= self.config.finetune_from:
             layout = self._some_left_out(layout, batch)
-        t, noise = self.draw(batch.seeds, x_0, "noise")
+        t, noise = self.schedule.draw(batch.seeds, x_0)
         x_t = self.schedule.add_noise(x_0, noise, t)
         output, variance = self.network(x_t, t, layout).float().chunk(2, dim=1)
 
