@@ -107,7 +107,6 @@ def main() -> int:
             cadis = {"data": f"cadis:{options.cadis},images=no", "fractions": (0.7, 0.1, 0.2)}
             results["cadis"] = measure(trained(options.out, "cadis", cadis, width=112, steps=1000))
             write_results(options.results, results)
-            shutil.copyfile(options.out / "cadis-alone" / SHEET, options.pictures / "prompted_cadis.png")
         results["representations"] = compare_representations(options.out, options.short)
         write_results(options.results, results)
     except RareSceneError as error:
