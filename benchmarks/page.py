@@ -213,7 +213,7 @@ def prompted_maps(found: dict[str, Any]) -> list[str]:
     if "representations" in found:
         lines += [
             f"How a map is painted, at an equal, short budget of {found['representations']['steps']} steps (phantom, first draw, mean "
-            "of the classes, in per cent):",
+            "of the classes, in per cent). After so few steps colours and bits leave grain, in which every class shows somewhere:",
             "",
             "| representation | shown | number | place | number and place |",
             "| --- | ---: | ---: | ---: | ---: |",

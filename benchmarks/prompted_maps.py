@@ -94,7 +94,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--cadis", help="folder of CaDISv2; its label maps are enough")
     parser.add_argument(
-        "--short", type=int, default=400, help="steps of each representation that is compared"
+        "--short", type=int, default=250, help="steps of each representation that is compared"
     )
     parser.add_argument("--pictures", type=Path, default=PICTURES)
     parser.add_argument("--results", type=Path, default=RESULTS / "prompted_maps.json")
