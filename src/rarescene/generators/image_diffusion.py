@@ -6,7 +6,6 @@ A method adds its loss (`ImageDiffusionLearner.forward`) and, where it differs, 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from rarescene.foundation.files import read_json, write_json
 from rarescene.foundation.protocols import Batch
 from rarescene.foundation.seeds import derive_seed
 from rarescene.generators.config import ImageDiffusionConfig
+from rarescene.generators.precision import Precisions
 from rarescene.networks import SpadeUNet, one_hot_layout
 from rarescene.scenes import ClassTable, cut_back, pad_images, pad_masks
 from rarescene.training import Learner, load_weights, save_tensors, within_memory
@@ -71,12 +71,12 @@ class ImageDiffusion(Generic[Config]):
         self.network = network.eval().requires_grad_(False)
         self.config, self.table = config, table
         self.schedule = NoiseSchedule(config.diffusion)
-        self._bfloat16: SpadeUNet | None = None
+        self._precisions = Precisions(self.network)
 
     def to(self, device: torch.device | str) -> Self:
         """Move the weights, and return the generator."""
         self.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-arg]
-        self._bfloat16 = None
+        self._precisions = Precisions(self.network)
         return self
 
     @within_memory("Draw fewer scenes at once (--sampling.block), or in bf16 (--sampling.precision bf16).")
@@ -116,7 +116,7 @@ class ImageDiffusion(Generic[Config]):
         maps = pad_masks(masks.to(device), self.config.network.stride, self.table.ignore_index)
         layout = one_hot_layout(maps, len(self.table), self.table.ignore_index)
         images = sample(
-            self.denoiser(self._network_in(precision), layout, guidance),
+            self.denoiser(self._precisions.take(precision), layout, guidance),
             (3, *maps.shape[-2:]),
             seeds,
             self.schedule,
@@ -143,14 +143,6 @@ class ImageDiffusion(Generic[Config]):
         """Return the function of x_t and t that the sampler calls, for maps that stay the same."""
         modulation = network.modulate(layout, budget_bytes=MODULATION_BUDGET)
         return lambda x_t, t: network(x_t, t, modulation)
-
-    def _network_in(self, precision: str) -> SpadeUNet:
-        """Return the network, or a bfloat16 copy: autocast would cast all weights again at every step."""
-        if precision == "no":
-            return self.network
-        if self._bfloat16 is None:
-            self._bfloat16 = copy.deepcopy(self.network).bfloat16()
-        return self._bfloat16
 
     def save(self, folder: Path) -> None:
         """Write weights (safetensors) and settings (JSON) to a folder."""

@@ -7,7 +7,6 @@ one reads the paper: what is learned (`PromptedMapsLearner`), what is then drawn
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from rarescene.foundation.protocols import Batch
 from rarescene.foundation.seeds import derive_seed
 from rarescene.generators.config import PromptConfig, PromptedMapsConfig
 from rarescene.generators.map_codes import MapCode, fill_ignored
+from rarescene.generators.precision import Precisions
 from rarescene.generators.prompts import PromptBook
 from rarescene.generators.specks import remove_specks
 from rarescene.networks import PromptUNet
@@ -127,12 +127,12 @@ class PromptedMaps:
         self.network = network.eval().requires_grad_(False)
         self.config, self.book, self.code, self.table = config, book, code, book.table
         self.schedule = NoiseSchedule(config.diffusion)
-        self._bfloat16: PromptUNet | None = None
+        self._precisions = Precisions(self.network)
 
     def to(self, device: torch.device | str) -> PromptedMaps:
         """Move the weights, and return the generator."""
         self.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._bfloat16 = None
+        self._precisions = Precisions(self.network)
         return self
 
     @torch.inference_mode()
@@ -166,7 +166,7 @@ class PromptedMaps:
         device = next(self.network.parameters()).device
         stride, (height, width) = self.config.network.stride, (self.config.height, self.config.width)
         prompts, asked = (part.to(device) for part in self.book.features(requests))
-        network = self._network_in(precision)
+        network = self._precisions.take(precision)
 
         denoise = guided(
             lambda x_t, t: network(x_t, t, prompts, asked),
@@ -223,14 +223,6 @@ class PromptedMaps:
             if not open_places:
                 break
         return [best[place] for place in range(len(requests))]
-
-    def _network_in(self, precision: str) -> PromptUNet:
-        """Return the network, or a bfloat16 copy: autocast would cast all weights again at every step."""
-        if precision == "no":
-            return self.network
-        if self._bfloat16 is None:
-            self._bfloat16 = copy.deepcopy(self.network).bfloat16()
-        return self._bfloat16
 
     def save(self, folder: Path) -> None:
         """Write weights and prompts (safetensors) and settings (JSON) to a folder."""
