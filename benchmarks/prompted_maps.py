@@ -22,7 +22,8 @@ from harness import RESULTS, shipped, write_results
 
 from rarescene.foundation.errors import RareSceneError
 from rarescene.foundation.files import read_json
-from rarescene.foundation.run_record import RECORD, read_record
+from rarescene.foundation.run_record import read_record
+from rarescene.recipes.run_store import finished
 from rarescene.workflows.asking import MapSamplingConfig
 from rarescene.workflows.maps import SCORES, SHEET, maps
 from rarescene.workflows.train_maps import train_maps
@@ -34,10 +35,6 @@ PHANTOM: dict[str, Any] = {
 SAMPLING = MapSamplingConfig(steps=20, guidance=3.0, precision="bf16", block=16)
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 PER_CLASS, SCENES = 10, 64
-
-
-def finished(run: Path) -> bool:
-    return (run / RECORD).is_file() and read_record(run).finished is not None
 
 
 def trained(out: Path, name: str, options: dict[str, Any], **changes: Any) -> Path:

@@ -30,7 +30,8 @@ from harness import RESULTS, shipped, write_results
 
 from rarescene.foundation.errors import ConfigError, DataError, RareSceneError
 from rarescene.foundation.files import read_json, write_json
-from rarescene.foundation.run_record import RECORD, read_record
+from rarescene.foundation.run_record import read_record
+from rarescene.recipes.run_store import finished
 from rarescene.reports import contact_sheet
 from rarescene.scenes import open_scenes, write_image
 from rarescene.segmenters import SegFormerConfig, load_segmenter, training_defaults
@@ -49,10 +50,6 @@ PAIRS = 24
 WANTED_REAL, WANTED_SHARE = 0.6, 0.85
 ON_SYNTHETIC = "synthetic.json"
 SHOWN = 8  # rows of the gallery
-
-
-def finished(run: Path) -> bool:
-    return (run / RECORD).is_file() and read_record(run).finished is not None
 
 
 def train_generator(data: str, run: Path, steps: int | None) -> None:

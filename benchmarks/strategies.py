@@ -19,8 +19,9 @@ from typing import Any
 from harness import RESULTS, write_results
 
 from rarescene.foundation.errors import RareSceneError
-from rarescene.foundation.run_record import RECORD, read_record
+from rarescene.foundation.run_record import read_record
 from rarescene.recipes.demo import TRAINING, WEIGHTS
+from rarescene.recipes.run_store import finished
 from rarescene.reports import comparison_table, comparisons
 from rarescene.scenes import class_statistics
 from rarescene.workflows.compare import read_scored
@@ -30,10 +31,6 @@ from rarescene.workflows.segment import segment_unet
 from rarescene.workflows.synthesize import SamplingConfig, synthesize
 
 STRATEGIES = ("none", "duplicate", "offline")
-
-
-def finished(run: Path) -> bool:
-    return (run / RECORD).is_file() and read_record(run).finished is not None
 
 
 def measure(out: Path, seeds: list[int], pairs: int) -> dict[str, Any]:
