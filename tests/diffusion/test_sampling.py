@@ -200,6 +200,19 @@ def test_x0_is_clamped_only_if_asked(sampler: str) -> None:
     assert sample(far, (50,), [0], it, sampler=sampler, steps=20, clamp=False).mean() > 3.9
 
 
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_x0_is_kept_within_a_range_of_its_own(sampler: str) -> None:
+    """As latents need it, channel by channel."""
+    it = schedule()
+    lowest, highest = torch.tensor([[-9.0], [1.5]]), torch.tensor([[9.0], [2.0]])
+    far = exact_denoiser(it, 0.1, mean=4.0)
+    drawn = sample(far, (2, 50), [0], it, sampler=sampler, steps=20, clamp=(lowest, highest))
+    free = sample(far, (2, 50), [0], it, sampler=sampler, steps=20, clamp=False)
+    assert torch.equal(drawn[:, 0], free[:, 0])
+    assert (drawn[:, 1] <= 2 + 1e-5).all()
+    assert (drawn[:, 1] >= 1.5 - 1e-5).all()
+
+
 def test_the_denoiser_sees_the_timesteps_and_the_dtype_and_progress_is_told() -> None:
     seen: list[tuple[list[int], torch.dtype]] = []
     told: list[tuple[int, int]] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from rarescene.foundation.errors import CheckpointError, ConfigError, DataError, TrainingError
 from rarescene.foundation.files import read_json_lines
 from rarescene.foundation.protocols import Batch
+from rarescene.foundation.seeds import derive_seed
 from rarescene.training import (
     Fitted,
     Learner,
@@ -301,3 +303,58 @@ def test_learning_rate(decay: str, last: float) -> None:
     )
     assert learning_rate(config, 10) == 1
     assert learning_rate(config, 19) == pytest.approx(last)
+
+
+@pytest.mark.parametrize(
+    ("decay", "expected"),
+    [
+        ("polynomial", [1.0, 0.75**0.2, 0.5**0.2, 0.25**0.2]),
+        ("exponential", [1.0, 0.01**0.25, 0.1, 0.01**0.75]),
+    ],
+)
+def test_decays_follow_their_closed_forms(
+    decay: Literal["polynomial", "exponential"], expected: list[float]
+) -> None:
+    config = replace(CONFIG, steps=10, warmup_steps=2, learning_rate=3.0, decay=decay)
+    assert [learning_rate(config, step) / 3 for step in (0, 1)] == pytest.approx([0.5, 1.0])
+    assert [learning_rate(config, step) / 3 for step in (2, 4, 6, 8)] == pytest.approx(expected)
+
+
+def test_an_exponential_decay_takes_the_same_factor_in_every_epoch() -> None:
+    config = replace(CONFIG, steps=500, decay="exponential", decay_factor=0.08)
+    rates = [learning_rate(config, step) for step in range(0, 500, 50)]
+    factors = [after / before for before, after in itertools.pairwise(rates)]
+    assert factors == pytest.approx([0.08**0.1] * 9)
+
+
+def test_betas_reach_the_optimiser_and_no_clip_leaves_gradients_alone(tmp_path: Path) -> None:
+    config = replace(CONFIG, steps=3, betas=(0.5, 0.9), gradient_clip=0)
+    fitted = Toy()
+    run(tmp_path, config, learner=fitted)
+    by_hand = Toy()
+    by_hand.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimiser = torch.optim.AdamW(by_hand.parameters(), lr=0.05, betas=(0.5, 0.9), weight_decay=0)
+    for step in range(3):
+        torch.manual_seed(derive_seed(3, "dropout", step, 0))
+        batch = scenes()(step)
+        images = batch.images.contiguous(memory_format=torch.channels_last)
+        by_hand(Batch(images, batch.masks, batch.seeds), step)["loss"].backward()
+        optimiser.step()
+        optimiser.zero_grad()
+    for ours, theirs in zip(fitted.parameters(), by_hand.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"betas": (0.9, 1.0)},
+        {"decay_power": 0.0},
+        {"decay_factor": 0.0},
+        {"decay_factor": 2.0},
+        {"gradient_clip": -1},
+    ],
+)
+def test_impossible_settings_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        replace(CONFIG, **wrong)

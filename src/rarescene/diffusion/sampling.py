@@ -46,7 +46,7 @@ def sample(
     *,
     sampler: str = "dpm-solver++",
     steps: int = 30,
-    clamp: bool = True,
+    clamp: bool | tuple[Tensor, Tensor] = True,
     learned_variance: bool = False,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
@@ -64,7 +64,8 @@ def sample(
         schedule: the schedule of training.
         sampler: a name of `SAMPLERS`.
         steps: network evaluations, 1 to the number of timesteps.
-        clamp: clamp x̂_0 to [-1, 1] at each step, as images need; latents are not clamped.
+        clamp: clamp x̂_0 to [-1, 1] at each step, as images need; or, for latents, between a lowest and a
+            highest value that broadcast against `(B, *shape)`; False for no clamp.
         learned_variance: the denoiser answers with twice the channels, of which the second half places the
             logarithm of the variance between β̃_t (−1) and β_t (1). `ddpm` draws with it, between the β̃ and β
             of the respaced chain; the other samplers need the mean alone.
@@ -91,8 +92,10 @@ def sample(
         if learned_variance:
             output, *variance = output.chunk(2, dim=1)
         x0 = schedule.x0_from(output, x, t)
-        if clamp:
+        if clamp is True:
             x0 = x0.clamp(-1, 1)
+        elif clamp:
+            x0 = torch.clamp(x0, *clamp)
         if variance and sampler == "ddpm":
             x0 = torch.cat([x0, *variance], dim=1)
         x = scheduler.step(x0, position, x, return_dict=False, **random)[0]

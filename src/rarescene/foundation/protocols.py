@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from rarescene.scenes import Request
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -23,6 +25,24 @@ class Batch:
     images: Tensor
     masks: Tensor
     seeds: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Synthetic scenes.
+
+    Attributes:
+        images: float32 `(B, 3, H, W)` in [-1, 1].
+        masks: int64 `(B, H, W)` of class ids.
+        confidence: float32 `(B, H, W)` in [0, 1], of each pixel's class; None where a method has none.
+    """
+
+    images: Tensor
+    masks: Tensor
+    confidence: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -45,8 +65,12 @@ class Segmenter(Protocol):
 class BayesianSegmenter(Segmenter, Protocol):
     """A segmenter that also knows what it does not know."""
 
-    def posterior(self, images: Tensor, samples: int) -> Tensor:
-        """Return the probabilities of M posterior samples, `(M, B, C, H, W)`."""
+    def posterior(self, images: Tensor, samples: int | None = None) -> Tensor:
+        """Return the probabilities of M posterior samples, `(M, B, C, H, W)`.
+
+        By default as many as a prediction rests on; an ensemble has no more than members, whatever is asked
+        for.
+        """
         ...
 
 
@@ -59,6 +83,15 @@ class ImageGenerator(Protocol):
 
         Image i depends on mask i and seed i alone.
         """
+        ...
+
+
+@runtime_checkable
+class PairGenerator(Protocol):
+    """Learned p(image, mask | request). How it draws, its sampler for instance, is its own matter."""
+
+    def generate(self, requests: Sequence[Request], *, seeds: Sequence[int]) -> Pairs:
+        """Return a pair for each request. Pair i depends on request i and seed i alone."""
         ...
 
 
@@ -88,4 +121,8 @@ class Strategy(Protocol):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up a state that `state_dict` returned."""
+        ...
+
+    def close(self) -> None:
+        """End what goes on in the background; call it once the training is over, or has failed."""
         ...

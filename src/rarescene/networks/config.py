@@ -103,9 +103,9 @@ class SpadeUNetConfig:
 
 @dataclass(frozen=True)
 class PromptUNetConfig:
-    """The U-Net of the map generator: diffusers' conditional U-Net behind a folding stem.
+    """The U-Nets of the map generator and of the joint latent generator: diffusers' own, behind a folding stem.
 
-    The defaults are the scale of CASDM (256² maps).
+    The defaults are the scale of CASDM (256² maps). What is said of maps and pixels holds for latents too.
 
     Attributes:
         channels: channels of each level, from the finest to the coarsest; each level halves height and width.
@@ -155,3 +155,97 @@ class PromptUNetConfig:
     def stride(self) -> int:
         """What height and width must divide by."""
         return self.strides[-1]
+
+
+@dataclass(frozen=True)
+class VqAutoencoderConfig:
+    """The autoencoder of a VQ-GAN. The defaults are GAUDA's sizes (section 4.2.1).
+
+    Attributes:
+        levels: channels of each level, best multiples of 32, the groups of a norm; each level but the last
+            halves height and width.
+        blocks_per_level: residual blocks of a level in the encoder; the decoder has one more.
+        patch: 1, 2 or 4; the first level sees patch × patch pixels folded into channels, and the last unfolds
+            them. 1 is the paper; 2 saves the level of full resolution, which costs a processor the most.
+        channels: of a latent, and of a code. The paper's text has lost its number; ours.
+        codes: length of the codebook.
+        commitment: β, the share of the commitment loss, which draws latents to their codes.
+        attention: whether the coarsest level attends to itself, in encoder and decoder.
+
+    Raises:
+        ConfigError: the values do not fit each other.
+    """
+
+    levels: tuple[int, ...] = (128, 256, 1024)
+    blocks_per_level: int = 2
+    patch: int = 1
+    channels: int = 4
+    codes: int = 8192
+    commitment: float = 0.25
+    attention: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "levels", tuple(self.levels))
+        for name in ("blocks_per_level", "channels"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"network.{name} is {getattr(self, name)}", f"Set {name} to at least 1.")
+        if self.patch not in (1, 2, 4):
+            raise ConfigError(f"network.patch is {self.patch}", "Set patch to 1, 2 or 4.")
+        if not self.levels or min(self.levels) < 1:
+            raise ConfigError(
+                f"network.levels is {self.levels}", "Give a width a level, for instance [32, 64, 128]."
+            )
+        if self.codes < 2:
+            raise ConfigError(f"network.codes is {self.codes}", "A codebook needs at least 2 codes.")
+        if self.commitment < 0:
+            raise ConfigError(f"network.commitment is {self.commitment}", "Take 0 or more; 0.25 is usual.")
+
+    @property
+    def factor(self) -> int:
+        """Image pixels, along a side, to one latent pixel; what height and width must divide by."""
+        return int(self.patch * 2 ** (len(self.levels) - 1))
+
+
+@dataclass(frozen=True)
+class StyleGan2Config:
+    """Generator and discriminator of StyleGAN2. The defaults are its "config-f" for images of 128².
+
+    Attributes:
+        channels: channels of each level, from the finest to the coarsest; each level halves height and width.
+            Config-f has min(512, 32768 / side) at a level of that side, and a coarsest level of 4 × 4; for
+            256², put 128 before the default.
+        latent: width of z and w.
+        mapping_layers: layers of the mapping network.
+        mapping_rate: factor on their learning rate.
+        patch: 1, 2 or 4; the finest level draws patch × patch pixels at each place. 1 is the paper; 2 saves
+            the level of full resolution, which costs a processor the most.
+
+    Raises:
+        ConfigError: the values do not fit each other.
+    """
+
+    channels: tuple[int, ...] = (256, 512, 512, 512, 512, 512)
+    latent: int = 512
+    mapping_layers: int = 8
+    mapping_rate: float = 0.01
+    patch: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "channels", tuple(self.channels))
+        if not self.channels or min(self.channels) < 1:
+            remedy = "Give a width a level, for instance [64, 128, 128]."
+            raise ConfigError(f"network.channels is {self.channels}", remedy)
+        for name in ("latent", "mapping_layers"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"network.{name} is {getattr(self, name)}", f"Set {name} to at least 1.")
+        if not self.mapping_rate > 0:
+            raise ConfigError(
+                f"network.mapping_rate is {self.mapping_rate}", "Set it above 0; 0.01 is usual."
+            )
+        if self.patch not in (1, 2, 4):
+            raise ConfigError(f"network.patch is {self.patch}", "Set patch to 1, 2 or 4.")
+
+    @property
+    def stride(self) -> int:
+        """Image pixels, along a side, to one of the coarsest level; what height and width must divide by."""
+        return int(self.patch * 2 ** (len(self.channels) - 1))

@@ -107,10 +107,10 @@ class EffNetLite0(nn.Module):
         # v = 127.5 (x + 1) is the byte scale of the TensorFlow release, which took (v - 127) / 128.
         return (127.5 * images + 0.5) / 128
 
-    def feature_maps(self, images: Tensor) -> list[Tensor]:
-        """Return the last map of each of the seven stages, for images `(B, 3, H, W)` in [-1, 1].
+    def feature_maps(self, images: Tensor, stages: int = len(STAGES)) -> list[Tensor]:
+        """Return the last map of each of the first `stages`, for images `(B, 3, H, W)` in [-1, 1].
 
-        The maps have 16, 24, 40, 80, 112, 192 and 320 channels at strides 2, 4, 8, 16, 16, 32 and 32 of
+        The seven maps have 16, 24, 40, 80, 112, 192 and 320 channels at strides 2, 4, 8, 16, 16, 32 and 32 of
         `size`. Gradients flow to the images and never to the network.
         """
         maps = []
@@ -119,6 +119,8 @@ class EffNetLite0(nn.Module):
             x = block(x)
             if index in self.stage_ends:
                 maps.append(x)
+            if len(maps) == stages:
+                break
         return maps
 
     def forward(self, images: Tensor) -> Tensor:

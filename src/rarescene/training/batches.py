@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rarescene.foundation.errors import DataError
+from rarescene.foundation.errors import ConfigError, DataError
 from rarescene.foundation.protocols import Batch
 from rarescene.foundation.seeds import derive_seed
 
@@ -33,32 +34,24 @@ def to_masks(ids: np.ndarray) -> Tensor:
     return torch.tensor(ids, dtype=torch.int64)
 
 
-class SceneBatches:
+class Batches(ABC):
     """Draws the batch of any step, without a state that would have to be saved.
 
     Unweighted, the scenes are passed through in a new order each epoch; weighted, each draw is independent.
 
     Args:
-        take: gives images uint8 `(B, H, W, 3)` and masks uint8 `(B, H, W)` of scene indices.
         scenes: the indices to draw from; an index may occur more than once.
         batch_size: scenes a step, over all ranks.
-        seed: seed of order and augmentation.
-        augment: maps images, masks and one seed a scene to augmented ones.
+        seed: seed of the order and of the scenes' own seeds.
         weights: sampling weights of `scenes`, or None.
     """
 
     def __init__(
-        self,
-        take: Take,
-        scenes: Sequence[int],
-        batch_size: int,
-        seed: int,
-        augment: Augment | None = None,
-        weights: Sequence[float] | None = None,
+        self, scenes: Sequence[int], batch_size: int, seed: int, weights: Sequence[float] | None = None
     ) -> None:
         if len(scenes) == 0:
             raise DataError("there is no scene to train on", "Check the split and the classes asked for.")
-        self.take, self.batch_size, self.seed, self.augment = take, batch_size, seed, augment
+        self.batch_size, self.seed = batch_size, seed
         self.scenes = np.asarray(scenes, np.int64)
         self._ahead: dict[tuple[int, int, int], Future[Batch]] = {}
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches")
@@ -94,10 +87,81 @@ class SceneBatches:
             self._ahead[following] = self._thread.submit(self._draw, *following)
         return batch.result() if batch is not None else self._draw(step, start, stop)
 
+    @abstractmethod
+    def read(self, indices: Sequence[int], seeds: Sequence[int]) -> Batch:
+        """Return these scenes as a batch, given each scene's own seed."""
+
     def _draw(self, step: int, start: int, stop: int) -> Batch:
-        pixels, ids = self.take(self.indices(step)[start:stop].tolist())
-        images, masks = to_images(pixels), to_masks(ids)
         seeds = [derive_seed(self.seed, "scene", step, place) for place in range(start, stop)]
+        return self.read(self.indices(step)[start:stop].tolist(), seeds)
+
+
+class SceneBatches(Batches):
+    """Draws batches of images and masks.
+
+    Args:
+        take: gives images uint8 `(B, H, W, 3)` and masks uint8 `(B, H, W)` of scene indices.
+        scenes: the indices to draw from; an index may occur more than once.
+        batch_size: scenes a step, over all ranks.
+        seed: seed of order and augmentation.
+        augment: maps images, masks and one seed a scene to augmented ones.
+        weights: sampling weights of `scenes`, or None.
+    """
+
+    def __init__(
+        self,
+        take: Take,
+        scenes: Sequence[int],
+        batch_size: int,
+        seed: int,
+        augment: Augment | None = None,
+        weights: Sequence[float] | None = None,
+    ) -> None:
+        self.take, self.augment = take, augment
+        super().__init__(scenes, batch_size, seed, weights)
+
+    def read(self, indices: Sequence[int], seeds: Sequence[int]) -> Batch:
+        """Return decoded scenes, augmented as their seeds decide."""
+        pixels, ids = self.take(indices)
+        images, masks = to_images(pixels), to_masks(ids)
         if self.augment is not None:
             images, masks = self.augment(images, masks, seeds)
         return Batch(images, masks, seeds)
+
+
+class MemberBatches:
+    """Draws the batches of an ensemble: each member passes through the scenes in an order of its own.
+
+    A batch holds the members' scenes one after another, as many of each; so does every even part of it that a
+    rank or an accumulation step asks for, whence each part trains every member.
+
+    Args:
+        members: what draws each member's batch; all of one size.
+    """
+
+    def __init__(self, members: Sequence[SceneBatches]) -> None:
+        self.members = members
+        self.batch_size = sum(member.batch_size for member in members)
+
+    def reweigh(self, weights: Sequence[float] | None) -> None:
+        """Draw by other weights from the next step on."""
+        for member in self.members:
+            member.reweigh(weights)
+
+    def __call__(self, step: int, start: int = 0, stop: int | None = None) -> Batch:
+        """Return the part `start` to `stop` of a step's batch.
+
+        Raises:
+            ConfigError: the part does not hold as many scenes of each member.
+        """
+        stop = self.batch_size if stop is None else stop
+        count = len(self.members)
+        if start % count or stop % count:
+            what = f"{stop - start} scenes cannot be dealt evenly to {count} members"
+            raise ConfigError(what, "Set training.batch_size to a multiple of ranks × training.accumulate.")
+        parts = [member(step, start // count, stop // count) for member in self.members]
+        return Batch(
+            torch.cat([part.images for part in parts]),
+            torch.cat([part.masks for part in parts]),
+            [seed for part in parts for seed in part.seeds],
+        )

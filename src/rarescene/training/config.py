@@ -18,8 +18,12 @@ class TrainingConfig:
         learning_rate: peak learning rate of AdamW.
         weight_decay: AdamW's decoupled weight decay.
         warmup_steps: steps over which the learning rate rises linearly from 0.
-        decay: what the learning rate does after the warm-up: stay, or fall to 0 along a cosine or a line.
-        gradient_clip: largest norm of the gradient; larger ones are scaled down.
+        decay: what the learning rate does after the warm-up: stay; fall to 0 along a cosine, a line or a
+            power of what is left to do; or fall exponentially, by the same factor in every epoch.
+        decay_power: p of the polynomial decay (1 − done)^p; GAUDA's latent diffusion has 0.2.
+        decay_factor: share of the learning rate at which the exponential decay ends.
+        betas: AdamW's decays of the gradient's mean and of its square's.
+        gradient_clip: largest norm of the gradient; larger ones are scaled down. 0 for none.
         ema_decay: decay of the exponential moving average of the weights; 0 keeps the last weights instead.
         mixed_precision: numbers used in the forward pass; weights and optimiser stay in float32. "fp16" is
             for GPUs; on a processor it is computed as "no".
@@ -38,7 +42,10 @@ class TrainingConfig:
     learning_rate: float = 1e-4
     weight_decay: float = 0.0
     warmup_steps: int = 0
-    decay: Literal["none", "cosine", "linear"] = "none"
+    decay: Literal["none", "cosine", "linear", "polynomial", "exponential"] = "none"
+    decay_power: float = 0.2
+    decay_factor: float = 0.01
+    betas: tuple[float, float] = (0.9, 0.999)
     gradient_clip: float = 1.0
     ema_decay: float = 0.999
     mixed_precision: Literal["no", "bf16", "fp16"] = "bf16"
@@ -59,6 +66,18 @@ class TrainingConfig:
         if not self.learning_rate > 0:
             raise ConfigError(
                 f"training.learning_rate is {self.learning_rate}", "Set it above 0, for instance 1e-4."
+            )
+        if not self.decay_power > 0 or not 0 < self.decay_factor <= 1:
+            what = f"training.decay_power is {self.decay_power}, decay_factor {self.decay_factor}"
+            raise ConfigError(what, "Set decay_power above 0, and decay_factor above 0 and at most 1.")
+        object.__setattr__(self, "betas", tuple(self.betas))  # JSON and YAML know lists only
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ConfigError(
+                f"training.betas is {self.betas}", "Give two from 0 to below 1, such as [0.9, 0.999]."
+            )
+        if self.gradient_clip < 0:
+            raise ConfigError(
+                f"training.gradient_clip is {self.gradient_clip}", "Set a norm above 0, or 0 for none."
             )
         if not 0 <= self.ema_decay < 1:
             raise ConfigError(f"training.ema_decay is {self.ema_decay}", "Set it from 0 (off) to below 1.")

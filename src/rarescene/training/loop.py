@@ -143,7 +143,9 @@ def fit(
     learner.to(accelerator.device, memory_format=memory)  # type: ignore[call-overload]
     average = copy.deepcopy(learner.network).requires_grad_(False).eval()
     weights = [weight for weight in learner.parameters() if weight.requires_grad]
-    optimiser = torch.optim.AdamW(weights, lr=config.learning_rate, weight_decay=config.weight_decay)
+    optimiser = torch.optim.AdamW(
+        weights, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay
+    )
     kept = {"learner": learner, "average": average}
     first = 0
     sums: dict[str, list[Tensor]] = {}  # scalars since the last line of the log
@@ -192,7 +194,7 @@ def fit(
                 for name, value in scalars.items():
                     sums.setdefault(name, []).append(value.detach().float())
                 finite &= torch.isfinite(scalars["loss"].detach())
-            norm = accelerator.clip_grad_norm_(weights, config.gradient_clip).detach()
+            norm = accelerator.clip_grad_norm_(weights, config.gradient_clip or math.inf).detach()
             sums.setdefault("gradient", []).append(norm)
             if accelerator.scaler is None:  # a scaler leaves out steps whose gradient overflowed
                 finite &= torch.isfinite(norm)
@@ -235,7 +237,7 @@ def fit(
 
 
 def learning_rate(config: TrainingConfig, step: int) -> float:
-    """Return the learning rate of a step: a linear rise, then constant or falling to 0 at the last step."""
+    """Return the learning rate of a step: a linear rise, then constant or falling until the last step."""
     if step < config.warmup_steps:
         return config.learning_rate * (step + 1) / config.warmup_steps
     progress = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
@@ -246,6 +248,10 @@ def learning_rate(config: TrainingConfig, step: int) -> float:
             return config.learning_rate * (1 - progress)
         case "cosine":
             return config.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+        case "polynomial":
+            return config.learning_rate * (1 - progress) ** config.decay_power
+        case "exponential":
+            return config.learning_rate * config.decay_factor**progress
 
 
 def _average(average: nn.Module, network: nn.Module, step: int, decay: float) -> None:
