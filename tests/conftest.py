@@ -38,6 +38,24 @@ TINY_MAPS = [
 ]  # fmt: skip
 """A map generator that trains in seconds."""
 
+TINY_VQGAN = [
+    "--model.height=32", "--model.width=32", "--model.network.levels=[16,32]", "--model.network.patch=2",
+    "--model.network.blocks_per_level=1", "--model.network.codes=32", "--model.adversarial.widths=[16]",
+    "--model.training.steps=4", "--model.training.batch_size=4", "--model.training.log_every=2",
+    "--model.training.save_every=2", "--model.training.mixed_precision=no", FRACTIONS,
+]  # fmt: skip
+"""A VQ-GAN, of images or of masks, that trains in seconds."""
+
+TINY_JOINT = [
+    "--model.height=32", "--model.width=32", "--model.network.channels=[32,32]",
+    "--model.network.attention_strides=[2]", "--model.network.blocks_per_level=1",
+    "--model.network.head_channels=16", "--model.network.prompt_channels=16",
+    "--model.diffusion.prediction=v", "--model.training.steps=4", "--model.training.batch_size=4",
+    "--model.training.log_every=2", "--model.training.save_every=2", "--model.training.mixed_precision=no",
+    FRACTIONS,
+]  # fmt: skip
+"""A joint latent generator that trains in a second."""
+
 BRIEF = [
     "--model.widths=[8,16]", "--training.steps=4", "--training.batch_size=4", "--training.log_every=2",
     "--training.save_every=2", "--training.validate_every=2", "--training.mixed_precision=no", FRACTIONS,
@@ -87,6 +105,25 @@ def maps_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of `rarescene train maps`."""
     out = tmp_path_factory.mktemp("runs") / "maps"
     assert main(["train", "maps", "--data", PHANTOM, "--out", str(out), *TINY_MAPS]) == 0
+    return out
+
+
+@pytest.fixture(scope="session")
+def vqgan_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Folders of `rarescene train image-vqgan` and `rarescene train mask-vqgan`."""
+    runs = tmp_path_factory.mktemp("runs") / "image_vqgan", tmp_path_factory.mktemp("runs") / "mask_vqgan"
+    words = ["--data", PHANTOM, *TINY_VQGAN]
+    assert main(["train", "image-vqgan", "--out", str(runs[0]), *words, "--model.perceptual_size=32"]) == 0
+    assert main(["train", "mask-vqgan", "--out", str(runs[1]), *words]) == 0
+    return runs
+
+
+@pytest.fixture(scope="session")
+def joint_run(vqgan_runs: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of `rarescene train joint`."""
+    out, (images, masks) = tmp_path_factory.mktemp("runs") / "joint", vqgan_runs
+    words = ["train", "joint", "--data", PHANTOM, "--images", str(images), "--masks", str(masks)]
+    assert main([*words, "--out", str(out), *TINY_JOINT]) == 0
     return out
 
 

@@ -7,11 +7,12 @@ from typing import Literal, get_args
 
 from rarescene.diffusion.config import ClassAwareConfig, DiffusionConfig, SelfPerceptualConfig
 from rarescene.foundation.errors import ConfigError
-from rarescene.networks.config import PromptUNetConfig, SpadeUNetConfig
-from rarescene.scenes.config import AugmentConfig
+from rarescene.networks.config import PromptUNetConfig, SpadeUNetConfig, VqAutoencoderConfig
+from rarescene.scenes.config import NO_AUGMENTATION, AugmentConfig
 from rarescene.training.config import TrainingConfig
 
 Representation = Literal["colours", "bits", "one_hot"]
+ConditionKind = Literal["labels", "text"]
 
 
 @dataclass(frozen=True)
@@ -205,3 +206,183 @@ class PromptedMapsConfig:
             )
         if not 0 <= self.specks < 0.1:
             raise ConfigError(f"specks is {self.specks}", "Take a share of the frame from 0 to below 0.1.")
+
+
+@dataclass(frozen=True)
+class JointLatentConfig:
+    """Everything that makes a joint latent generator, beside its data, its VQ-GANs and its seed.
+
+    The defaults are GAUDA's sizes (section 4.2.2). Its text has lost the image size, the guidance scale and
+    the learning rate; those here are ours.
+
+    Attributes:
+        height: of the pairs drawn, in pixels; that of the VQ-GANs' training.
+        width: likewise. What the strides of VQ-GANs and network do not divide is padded and cut back.
+        condition: `labels`, the multi-hot vector of the classes shown, as in the paper; or `text`, a prompt a
+            class with number and place, as CASDM's map generator takes it.
+        condition_dropout: chance that a training scene's condition is dropped, for classifier-free guidance.
+        guidance: s in ε_∅ + s (ε_c − ε_∅), used unless a call says otherwise; 1 is no guidance.
+        text_encoder: of the prompts: all-MiniLM-L6-v2, which needs no network, or the folder or hub name of a
+            CLIP text encoder.
+        prompts: what prompts leave unsaid in training; `nothing` is set to `condition_dropout`.
+        rare_scenes: e in the sampling weight 1/f^e of a training scene, where f is the share of scenes that
+            show its rarest class; 0 draws all scenes alike, as the paper does.
+        horizontal_flip: chance that a training scene is mirrored; 0 spares the encoding of mirror images.
+        image_weight: factor on the loss of z_image in Eq. 5.
+        mask_weight: factor on the loss of z_mask.
+        network: sizes of the U-Net, in latent pixels; `prompt_channels` counts for `text` alone.
+        diffusion: noise schedule and prediction.
+        specks: pieces below this share of a drawn mask are given to the class around them, except the largest
+            of a class that was asked for; 0 keeps masks as they are decoded.
+        training: the training loop.
+    """
+
+    height: int = 128
+    width: int = 128
+    condition: ConditionKind = "labels"
+    condition_dropout: float = 0.1
+    guidance: float = 2.0
+    text_encoder: str = "all-MiniLM-L6-v2"
+    prompts: PromptConfig = field(default_factory=PromptConfig)
+    rare_scenes: float = 0.0
+    horizontal_flip: float = 0.5
+    image_weight: float = 1.0
+    mask_weight: float = 1.0
+    network: PromptUNetConfig = field(
+        default_factory=lambda: PromptUNetConfig(
+            channels=(224, 448, 896, 1344), attention_strides=(2, 4, 8), blocks_per_level=2
+        )
+    )
+    diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
+    specks: float = 0.0
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        if min(self.height, self.width) < 16:
+            raise ConfigError(
+                f"pairs of {self.width}×{self.height} are too small", "Set height and width to 16 or more."
+            )
+        if self.condition not in get_args(ConditionKind):
+            raise ConfigError(f"condition is {self.condition!r}", "Choose labels or text.")
+        for name in ("condition_dropout", "horizontal_flip"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}", f"Set {name} to a share from 0 to 1.")
+        if self.condition == "text":
+            object.__setattr__(self, "prompts", replace(self.prompts, nothing=self.condition_dropout))
+        if self.guidance < 0:
+            raise ConfigError(f"guidance is {self.guidance}", "Take 1 (no guidance) or more.")
+        if self.guidance != 1 and not self.condition_dropout:
+            raise ConfigError(
+                f"guidance is {self.guidance}, but no condition is ever dropped in training",
+                "Set guidance to 1, or condition_dropout above 0.",
+            )
+        if self.rare_scenes < 0:
+            raise ConfigError(
+                f"rare_scenes is {self.rare_scenes}", "Take 0 (all alike) or more; 0.5 is mild."
+            )
+        if min(self.image_weight, self.mask_weight) < 0 or not self.image_weight + self.mask_weight:
+            raise ConfigError(
+                f"image_weight is {self.image_weight} and mask_weight {self.mask_weight}",
+                "Take factors of 0 or more, one of them above 0.",
+            )
+        if not 0 <= self.specks < 0.1:
+            raise ConfigError(f"specks is {self.specks}", "Take a share of the frame from 0 to below 0.1.")
+
+
+@dataclass(frozen=True)
+class AdversarialConfig:
+    """The discriminator of a VQ-GAN (GAUDA section 4.2.1), and how much the autoencoder listens to it.
+
+    Attributes:
+        weight: factor on λ, which makes adversarial and reconstruction loss pull alike at the decoder's last
+            layer; 0 trains without a discriminator. 0.8 is that of Esser et al.
+        from_step: the first step in which the autoencoder listens.
+        cap: the largest λ.
+        widths: channels of the discriminator's levels.
+    """
+
+    weight: float = 0.8
+    from_step: int = 10000
+    cap: float = 1e4
+    widths: tuple[int, ...] = (64, 128, 256)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "widths", tuple(self.widths))
+        if self.weight < 0 or self.from_step < 0 or self.cap <= 0:
+            what = f"adversarial.weight is {self.weight}, from_step {self.from_step}, cap {self.cap}"
+            raise ConfigError(what, "Take weight and from_step of at least 0, and cap above 0.")
+        if not self.widths or min(self.widths) < 1:
+            raise ConfigError(
+                f"adversarial.widths is {self.widths}", "Give a width a level, such as [64, 128, 256]."
+            )
+
+
+@dataclass(frozen=True)
+class VqGanConfig:
+    """What both VQ-GANs are told, beside their data and their seed.
+
+    The defaults are GAUDA's sizes (section 4.2.1); its text has lost the image size, which is inferred.
+
+    Attributes:
+        height: of the pictures in training, in pixels.
+        width: likewise. What the factor does not divide is padded and cut back.
+        network: sizes of the autoencoder.
+        revive_every: steps without use after which a code is replaced.
+        adversarial: the discriminator.
+        rare_scenes: e in the sampling weight 1/f^e of a training scene, where f is the share of scenes that
+            show its rarest class; 0 draws all scenes alike, as the paper does.
+        augment: flips and rotations of the training scenes; none, as in the paper.
+        training: the training loop.
+    """
+
+    height: int = 128
+    width: int = 128
+    network: VqAutoencoderConfig = field(default_factory=VqAutoencoderConfig)
+    revive_every: int = 200
+    adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
+    rare_scenes: float = 0.0
+    augment: AugmentConfig = NO_AUGMENTATION
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        least = max(self.network.factor, 2 ** (len(self.adversarial.widths) + 1))
+        if min(self.height, self.width) < least:
+            raise ConfigError(
+                f"pictures of {self.width}×{self.height} are too small",
+                f"Set height and width to {least} or more, or take fewer levels.",
+            )
+        if self.revive_every < 1:
+            raise ConfigError(f"revive_every is {self.revive_every}", "Set it to 1 or more.")
+        if self.rare_scenes < 0:
+            raise ConfigError(
+                f"rare_scenes is {self.rare_scenes}", "Take 0 (all alike) or more; 0.5 is mild."
+            )
+
+
+@dataclass(frozen=True)
+class ImageVqGanConfig(VqGanConfig):
+    """Everything that makes a VQ-GAN of images, beside its data and its seed.
+
+    Attributes:
+        perceptual_weight: factor on the perceptual distance beside L1.
+        perceptual_size: side in pixels at which the feature network looks at the images, a multiple of 32.
+    """
+
+    perceptual_weight: float = 1.0
+    perceptual_size: int = 128
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.perceptual_weight < 0:
+            raise ConfigError(f"perceptual_weight is {self.perceptual_weight}", "Take 0 or more.")
+
+
+@dataclass(frozen=True)
+class MaskVqGanConfig(VqGanConfig):
+    """Everything that makes a VQ-GAN of masks, beside its data and its seed.
+
+    Attributes:
+        class_aware: weights of the classes in the cross entropy; `plain` is the paper.
+    """
+
+    class_aware: ClassAwareConfig = field(default_factory=lambda: ClassAwareConfig(mode="plain"))

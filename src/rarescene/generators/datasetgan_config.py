@@ -1,0 +1,214 @@
+"""Settings of DatasetGAN and of its parts. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from rarescene.foundation.errors import ConfigError
+from rarescene.networks.config import StyleGan2Config
+from rarescene.scenes.config import AugmentConfig
+from rarescene.training.config import TrainingConfig
+
+
+def _stylegan2_training() -> TrainingConfig:
+    # The half-life of the average is 10,000 images, as in the published program. Clipping would tie the steps
+    # of the generator to the gradients of the discriminator.
+    return TrainingConfig(
+        steps=100_000, batch_size=32, learning_rate=0.002, betas=(0.0, 0.99), gradient_clip=0.0,
+        ema_decay=0.9978, mixed_precision="no", save_every=2000,
+    )  # fmt: skip
+
+
+def _encoder_training() -> TrainingConfig:
+    return TrainingConfig(
+        steps=50_000, batch_size=16, learning_rate=1e-3, mixed_precision="no", save_every=2000
+    )
+
+
+def _label_training() -> TrainingConfig:
+    return TrainingConfig(steps=10_000, batch_size=8, learning_rate=1e-3, ema_decay=0.0, mixed_precision="no")
+
+
+@dataclass(frozen=True)
+class AdversarialConfig:
+    """The losses of StyleGAN2. The defaults are its own; `shift` and `colour` are ours, for few images.
+
+    Attributes:
+        r1_weight: γ of the gradient penalty R1, γ/2 · E‖∇D(x)‖² over real images.
+        r1_every: steps between two such penalties, each then as many times as heavy.
+        path_weight: of the path length regularisation; 0 leaves it out.
+        path_every: steps between two of these.
+        mixing: chance that the layers from a random one on take another latent.
+        shift: every image that the discriminator sees, real or drawn, is shifted by up to this share of its
+            sides (Zhao et al. 2020); 0 shows it as it is.
+        colour: strength, 0 to 1, of random changes of its brightness, saturation and contrast.
+    """
+
+    r1_weight: float = 10.0
+    r1_every: int = 16
+    path_weight: float = 2.0
+    path_every: int = 4
+    mixing: float = 0.9
+    shift: float = 0.0
+    colour: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("r1_every", "path_every"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"adversarial.{name} is {getattr(self, name)}", f"Set {name} to 1 or more.")
+        for name in ("r1_weight", "path_weight"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"adversarial.{name} is {getattr(self, name)}", f"Set {name} to 0 or more.")
+        for name in ("mixing", "colour"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"adversarial.{name} is {getattr(self, name)}", f"Set {name} from 0 to 1.")
+        if not 0 <= self.shift < 1:
+            raise ConfigError(f"adversarial.shift is {self.shift}", "Set shift to a share from 0 to below 1.")
+
+
+@dataclass(frozen=True)
+class LatentEncoderConfig:
+    """How the encoder learns, which finds latents for images. The paper names it and no more.
+
+    Attributes:
+        latents: weight of the error of the latents of drawn images, which are known.
+        perceptual: weight of the distance between an image and its reconstruction in frozen features, beside
+            their mean squared error.
+        feature_size: side in pixels at which the feature network looks at them, a multiple of 32.
+        training: the training loop; a batch has as many drawn images as real ones.
+    """
+
+    latents: float = 0.1
+    perceptual: float = 1.0
+    feature_size: int = 128
+    training: TrainingConfig = field(default_factory=_encoder_training)
+
+    def __post_init__(self) -> None:
+        if min(self.latents, self.perceptual) < 0:
+            what = f"encoder.latents is {self.latents} and encoder.perceptual {self.perceptual}"
+            raise ConfigError(what, "Set both to 0 or more.")
+
+
+@dataclass(frozen=True)
+class RefinementConfig:
+    """How the latents of the labelled frames are refined, from those that the encoder finds.
+
+    Attributes:
+        frames: labelled training frames that are used; the paper has 50.
+        steps: of gradient descent, by Adam, on each frame's latents.
+        learning_rate: its step width, in units of the latents' own spread.
+        perceptual: weight of the distance in frozen features, beside the mean squared error.
+        nearness: weight of the squared distance from the encoder's latents, in units of their spread. Far
+            from them an image is met by latents that no drawn image has, and what is learned there holds for
+            none.
+        block: frames refined at once, and kept when a run is killed.
+    """
+
+    frames: int = 50
+    steps: int = 500
+    learning_rate: float = 0.05
+    perceptual: float = 1.0
+    nearness: float = 0.01
+    block: int = 10
+
+    def __post_init__(self) -> None:
+        for name in ("frames", "block"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"refinement.{name} is {getattr(self, name)}", f"Set {name} to 1 or more.")
+        if self.steps < 0:
+            raise ConfigError(f"refinement.steps is {self.steps}", "Set steps to 0 (no refinement) or more.")
+        if not self.learning_rate > 0:
+            raise ConfigError(f"refinement.learning_rate is {self.learning_rate}", "Set it above 0.")
+        if min(self.perceptual, self.nearness) < 0:
+            what = f"refinement.perceptual is {self.perceptual} and refinement.nearness {self.nearness}"
+            raise ConfigError(what, "Set both to 0 or more.")
+
+
+@dataclass(frozen=True)
+class LabelBranchConfig:
+    """The interpreter: an ensemble of pixel classifiers on the generator's features. DatasetGAN's sizes.
+
+    Attributes:
+        members: classifiers, each with weights and pixels of its own.
+        hidden: widths of the two hidden layers of each.
+        pixels: labelled pixels of a frame that each member sees in a step.
+        check_every: steps between two looks at the loss.
+        patience: looks without a new lowest loss until training stops.
+        gain: share by which a loss must be lower to count as lower.
+        training: the training loop; `steps` is the most that is trained, and a batch counts frames.
+    """
+
+    members: int = 10
+    hidden: tuple[int, int] = (128, 32)
+    pixels: int = 64
+    check_every: int = 100
+    patience: int = 5
+    gain: float = 0.01
+    training: TrainingConfig = field(default_factory=_label_training)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hidden", tuple(self.hidden))
+        if len(self.hidden) != 2 or min(self.hidden) < 1:
+            raise ConfigError(f"labels.hidden is {self.hidden}", "Give two widths, for instance [128, 32].")
+        for name in ("members", "pixels", "check_every", "patience"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"labels.{name} is {getattr(self, name)}", f"Set {name} to 1 or more.")
+        if not 0 <= self.gain < 1:
+            raise ConfigError(f"labels.gain is {self.gain}", "Take a share from 0 to below 1.")
+        if self.training.decay != "none":
+            remedy = "Set it to none: nobody knows beforehand at which step training stops."
+            raise ConfigError(f"labels.training.decay is {self.training.decay!r}", remedy)
+
+
+@dataclass(frozen=True)
+class DatasetGanConfig:
+    """Everything that makes a DatasetGAN, beside its data and its seed.
+
+    The defaults are GAUDA's (section 8.6): StyleGAN2 "config-f", 50 annotated pairs, early stopping. The
+    paper names neither steps nor learning rates; rates and losses of StyleGAN2 are Karras et al.'s, the sizes
+    of the label branch DatasetGAN's, the others ours.
+
+    Attributes:
+        height: of the pairs drawn, in pixels.
+        width: likewise. What the network's stride does not divide is padded and cut back.
+        network: sizes of StyleGAN2.
+        adversarial: its losses.
+        encoder: the training of the encoder, which has the discriminator's sizes.
+        refinement: of the labelled frames' latents.
+        labels: the label branch.
+        truncation: ψ in w̄ + ψ (w - w̄), by which drawn latents are moved towards the mean; 1 leaves them.
+        tries: candidates drawn for a request at most, until one shows the classes asked for.
+        augment: flips and rotations of the real images that StyleGAN2 and the encoder see.
+        training: the loop of StyleGAN2.
+    """
+
+    height: int = 128
+    width: int = 128
+    network: StyleGan2Config = field(default_factory=StyleGan2Config)
+    adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
+    encoder: LatentEncoderConfig = field(default_factory=LatentEncoderConfig)
+    refinement: RefinementConfig = field(default_factory=RefinementConfig)
+    labels: LabelBranchConfig = field(default_factory=LabelBranchConfig)
+    truncation: float = 1.0
+    tries: int = 8
+    augment: AugmentConfig = field(
+        default_factory=lambda: AugmentConfig(horizontal_flip=0.5, vertical_flip=0.0, rotation=0.0)
+    )
+    training: TrainingConfig = field(default_factory=_stylegan2_training)
+
+    def __post_init__(self) -> None:
+        if min(self.height, self.width) < 16:
+            raise ConfigError(
+                f"pairs of {self.width}×{self.height} are too small", "Set height and width to 16 or more."
+            )
+        if not 0 < self.truncation <= 1:
+            raise ConfigError(f"truncation is {self.truncation}", "Take a number above 0, up to 1 (none).")
+        if self.tries < 1:
+            raise ConfigError(f"tries is {self.tries}", "Set tries to 1 or more.")
+        loops = {"": self.training, "encoder.": self.encoder.training, "labels.": self.labels.training}
+        for part, loop in loops.items():
+            if loop.mixed_precision != "no":
+                raise ConfigError(
+                    f"{part}training.mixed_precision is {loop.mixed_precision!r}",
+                    "Set it to no: the penalties of StyleGAN2 are second derivatives, which need float32.",
+                )
