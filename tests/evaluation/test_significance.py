@@ -138,6 +138,23 @@ def test_an_absent_class_is_called_absent() -> None:
     assert row.note == "absent from the test recordings"
 
 
+def test_the_worst_classes_are_each_strategy_s_own() -> None:
+    def scored(liver: int, blood: int) -> dict[int, dict[str, RecordingOverlap]]:
+        """Of 40 pixels each, so many are found; the others are called background, which nothing shows."""
+        confusion = np.array([[0, 0, 0], [40 - liver, liver, 0], [40 - blood, 0, blood]], np.int64)
+        part = RecordingOverlap(confusion, np.array([0, 2, 2]), np.full(2, 0.5), np.full(2, 0.5))
+        return {0: {"video0": part, "video1": part}}
+
+    table = compare(
+        {"none": scored(30, 10), "offline": scored(8, 36)}, NAMES, baseline="none", worst=1, bootstrap=QUICK
+    )
+    assert table.of("none", "worst 1").mean == pytest.approx(10 / 40)  # blood
+    assert table.of("offline", "worst 1").mean == pytest.approx(8 / 40)  # liver
+    assert table.of("offline", "worst 1").difference == pytest.approx(-2 / 40)
+    both = compare({"none": scored(30, 10), "offline": scored(8, 36)}, NAMES, baseline="none", worst=5)
+    assert both.of("offline", "worst 5").mean == pytest.approx(both.of("offline", "label mean").mean)
+
+
 def test_no_gain_is_said_plainly_and_a_loss_too() -> None:
     table = compare(runs([0] * 6), NAMES, baseline="none", rare=["blood"], bootstrap=QUICK)
     assert table.conclusions == ("offline: nothing is gained over none.",)

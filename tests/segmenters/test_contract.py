@@ -15,14 +15,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rarescene.foundation.protocols import Segmenter
+from rarescene.foundation.protocols import BayesianSegmenter, Segmenter
 from rarescene.scenes import ClassTable, SceneClass
 from rarescene.segmenters import (
     Mask2FormerConfig,
+    PHiSegConfig,
     SegFormerConfig,
     SegmentationNetwork,
     SegmenterConfig,
     UNetConfig,
+    UNetEnsembleConfig,
     build_segmenter,
     load_segmenter,
     save_segmenter,
@@ -36,7 +38,10 @@ CONFIGS = {
     "mask2former": Mask2FormerConfig("tiny"),
     "mask2former-enlarged": Mask2FormerConfig("tiny", enlarge=2, drop_path=0.0),
     "unet": UNetConfig(widths=(16, 24, 32)),
+    "unet-ensemble": UNetEnsembleConfig(members=2, widths=(16, 24, 32)),
+    "phiseg": PHiSegConfig(widths=(16, 24, 32), latent_levels=2, convolutions=2, samples=3),
 }
+BAYESIAN = (UNetEnsembleConfig, PHiSegConfig)
 
 pytestmark = pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 
@@ -44,6 +49,15 @@ pytestmark = pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def build(config: SegmenterConfig, seed: int = 0) -> SegmentationNetwork:
     torch.manual_seed(seed)
     return build_segmenter(config, CLASSES, IGNORE)
+
+
+def deal(segmenter: SegmentationNetwork, *scenes: Tensor) -> list[Tensor]:
+    """A batch as `loss` takes it: an ensemble deals it to its members, of which each gets all of it here."""
+    return [part.repeat(getattr(segmenter, "members", 1), *[1] * (part.ndim - 1)) for part in scenes]
+
+
+def loss_of(segmenter: SegmentationNetwork, images: Tensor, masks: Tensor) -> Tensor:
+    return segmenter.loss(*deal(segmenter, images, masks))
 
 
 def scenes(count: int, height: int = 64, width: int = 64, seed: int = 1) -> tuple[Tensor, Tensor]:
@@ -69,6 +83,7 @@ def _points(draw: torch.Generator, count: int, height: int, width: int) -> list[
 
 def test_fulfils_the_protocol(config: SegmenterConfig) -> None:
     assert isinstance(build(config), Segmenter)
+    assert isinstance(build(config), BayesianSegmenter) == isinstance(config, BAYESIAN)
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (33, 50), (96, 40), (7, 5)])
@@ -79,7 +94,7 @@ def test_probabilities_sum_to_one_at_any_size(config: SegmenterConfig, height: i
     assert probabilities.shape == (3, CLASSES, height, width)
     assert (probabilities >= 0).all()
     torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(3, height, width))
-    assert segmenter.loss(images, masks).isfinite()
+    assert loss_of(segmenter, images, masks).isfinite()
 
 
 def test_scenes_of_a_batch_do_not_influence_one_another(config: SegmenterConfig) -> None:
@@ -108,8 +123,8 @@ def test_prediction_is_repeatable_and_leaves_the_mode_and_the_weights_alone(conf
 
 
 def test_loss_has_the_value_of_its_definition(config: SegmenterConfig) -> None:
-    if isinstance(config, Mask2FormerConfig):
-        pytest.skip("test_mask_loss.py has its definition")
+    if isinstance(config, Mask2FormerConfig | PHiSegConfig | UNetEnsembleConfig):
+        pytest.skip("a test of its own has its definition")
     images, masks = scenes(3)
     masks[:, :9] = IGNORE
     segmenter = build(config).eval()
@@ -129,6 +144,8 @@ def test_loss_has_the_value_of_its_definition(config: SegmenterConfig) -> None:
 
 def spatial(segmenter: SegmentationNetwork, images: Tensor) -> tuple[str, Any, list[Tensor]]:
     """What the loss is taken of: the method's name, what it returns, and its parts that have places."""
+    if isinstance(segmenter.config, BAYESIAN):
+        pytest.skip("a test of its own looks at each level or member")
     if isinstance(segmenter.config, Mask2FormerConfig):
         answers = segmenter.answers(segmenter.prepare(images))  # type: ignore[operator]
         return "answers", answers, [answer.masks for answer in answers]
@@ -184,7 +201,7 @@ def test_a_half_ignored_scene_costs_what_its_labelled_half_costs(config: Segment
 def test_a_batch_without_labels_costs_nothing_and_has_a_gradient(config: SegmenterConfig) -> None:
     images, masks = scenes(3)
     segmenter = build(config)
-    loss = segmenter.loss(images, torch.full_like(masks, IGNORE))
+    loss = loss_of(segmenter, images, torch.full_like(masks, IGNORE))
     loss.backward()
     assert loss.item() == 0
     assert all(weight.grad is not None and (weight.grad == 0).all() for weight in segmenter.parameters())
@@ -197,7 +214,7 @@ def test_every_weight_learns(config: SegmenterConfig) -> None:
     still = dict(segmenter.named_parameters())
     for _ in range(2):
         segmenter.zero_grad()
-        segmenter.loss(images, masks).backward()
+        loss_of(segmenter, images, masks).backward()
         still = {
             name: weight for name, weight in still.items() if weight.grad is None or not weight.grad.any()
         }
@@ -217,7 +234,7 @@ def test_bf16_stays_close_and_learns(config: SegmenterConfig) -> None:
     exact = segmenter.predict(images)
     with torch.autocast("cpu", torch.bfloat16):
         rounded = segmenter.predict(images)
-        loss = segmenter.loss(images, masks)
+        loss = loss_of(segmenter, images, masks)
     loss.backward()
     assert loss.dtype == rounded.dtype == torch.float32
     torch.testing.assert_close(rounded, exact, atol=0.05, rtol=0)
@@ -232,7 +249,7 @@ def test_overfits_two_scenes(config: SegmenterConfig) -> None:
     overlaps = [0.0]
     for step in range(1, 241):
         optimizer.zero_grad()
-        segmenter(images, masks).backward()
+        segmenter(*deal(segmenter, images, masks))["loss"].backward()
         optimizer.step()
         if step % 40 == 0:
             answer, labelled = segmenter.predict(images).argmax(dim=1), masks != IGNORE
@@ -246,7 +263,7 @@ def test_overfits_two_scenes(config: SegmenterConfig) -> None:
 def test_comes_back_from_disk_with_equal_answers(config: SegmenterConfig, tmp_path: Path) -> None:
     images, masks = scenes(3)
     segmenter = build(config)
-    segmenter.loss(images, masks)  # moves running statistics, where there are any
+    loss_of(segmenter, images, masks)  # moves running statistics, where there are any
     classes = ClassTable(
         "colours", tuple(SceneClass(i, f"class {i}", (i, i, i)) for i in range(CLASSES)), IGNORE
     )

@@ -66,11 +66,14 @@ class FeatureDistances:
     def __init__(self, network: Extractor, config: RealismConfig) -> None:
         self.network = network
         self.config = config
-        self.frechet = FrechetInceptionDistance(feature=Features(network.num_features))
+        # One process measures alone: the others of a training by torchrun are not there to be asked.
+        self.frechet = FrechetInceptionDistance(feature=Features(network.num_features), sync_on_compute=False)
         with warnings.catch_warnings():
             # Features of a million images at 1280 doubles are 10 GB; the sets compared here are thousands.
             warnings.filterwarnings("ignore", message="Metric `Kernel Inception Distance` will save all")
-            self.kernel = KernelInceptionDistance(feature=Features(network.num_features), subset_size=1)
+            self.kernel = KernelInceptionDistance(
+                feature=Features(network.num_features), subset_size=1, sync_on_compute=False
+            )
 
     def update(self, images: Tensor, real: bool) -> None:
         """Add images `(B, 3, H, W)` in [-1, 1] to the real or to the synthetic ones."""

@@ -50,8 +50,8 @@ class Comparison:
 
     Attributes:
         strategy: the strategy's name.
-        measure: `label mean`, `sample mean`, `sample median`, `rare mean` (over two rare classes or more), or
-            the name of a class.
+        measure: `label mean`, `sample mean`, `sample median`, `rare mean` (over two rare classes or more),
+            `worst N` (over each strategy's own N lowest classes), or the name of a class.
         mean: the score, averaged over seeds; None if no recording shows the class.
         per_seed: the score of each seed, in the order of the table's `seeds`.
         interval: bootstrap interval of `mean`; None with fewer than two recordings.
@@ -116,6 +116,7 @@ def compare(
     *,
     baseline: str,
     rare: Sequence[str] = (),
+    worst: int = 0,
     score: Literal["iou", "dice"] = "iou",
     bootstrap: BootstrapConfig | None = None,
 ) -> ComparisonTable:
@@ -126,6 +127,8 @@ def compare(
         classes: class names in the order of their ids.
         baseline: the strategy that the others are compared with.
         rare: classes to compare one by one.
+        worst: N of `worst N`; 0 leaves it out. Which classes are lowest may differ between strategies, seeds
+            and resamples: those of the baseline alone would rise by chance when they are measured anew.
         score: `iou` or `dice`.
         bootstrap: how intervals are found; its seed also draws the sign flips beyond 16 recordings.
 
@@ -141,7 +144,9 @@ def compare(
     draws = resample_counts(len(recordings), config)
     strategies = (baseline, *(name for name in runs if name != baseline))
     measured = {
-        strategy: _measure([runs[strategy][seed] for seed in seeds], recordings, classes, rare, score, draws)
+        strategy: _measure(
+            [runs[strategy][seed] for seed in seeds], recordings, classes, rare, worst, score, draws
+        )
         for strategy in strategies
     }
     rows = [
@@ -237,6 +242,7 @@ def _measure(
     recordings: Sequence[str],
     classes: Sequence[str],
     rare: Sequence[str],
+    worst: int,
     score: Literal["iou", "dice"],
     draws: Counts,
 ) -> dict[str, _Measured]:
@@ -274,6 +280,8 @@ def _measure(
     if len(rare) > 1:
         chosen = [list(classes).index(name) for name in rare]
         measures["rare mean"] = of_classes(lambda scores: mean_of_known(scores[..., chosen]))
+    if worst:
+        measures[f"worst {worst}"] = of_classes(lambda scores: mean_of_known(np.sort(scores)[..., :worst]))
     for name in rare:
         index = list(classes).index(name)
         measures[name] = of_classes(lambda scores, index=index: scores[..., index])  # type: ignore[misc]

@@ -11,9 +11,11 @@ if TYPE_CHECKING:
     from rarescene.segmenters.config import (
         SEGMENTERS,
         Mask2FormerConfig,
+        PHiSegConfig,
         SegFormerConfig,
         SegmenterConfig,
         UNetConfig,
+        UNetEnsembleConfig,
         output_cell,
         training_defaults,
     )
@@ -24,11 +26,13 @@ __all__, __getattr__, __dir__ = open_door(
     __name__,
     {
         "Mask2FormerConfig": "config",
+        "PHiSegConfig": "config",
         "SEGMENTERS": "config",
         "SegFormerConfig": "config",
         "SegmentationNetwork": "network",
         "SegmenterConfig": "config",
         "UNetConfig": "config",
+        "UNetEnsembleConfig": "config",
         "build_segmenter": "build",
         "load_segmenter": "weights",
         "output_cell": "config",

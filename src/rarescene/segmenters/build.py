@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from rarescene.segmenters.config import Mask2FormerConfig, SegFormerConfig, SegmenterConfig, UNetConfig
+from rarescene.segmenters.config import (
+    Mask2FormerConfig,
+    PHiSegConfig,
+    SegFormerConfig,
+    SegmenterConfig,
+    UNetConfig,
+    UNetEnsembleConfig,
+)
 from rarescene.segmenters.network import SegmentationNetwork
 
 
@@ -28,3 +35,11 @@ def build_segmenter(config: SegmenterConfig, classes: int, ignore_index: int = 2
             from rarescene.segmenters.unet import UNet
 
             return UNet(config, classes, ignore_index)
+        case UNetEnsembleConfig():
+            from rarescene.segmenters.unet_ensemble import UNetEnsemble
+
+            return UNetEnsemble(config, classes, ignore_index)
+        case PHiSegConfig():
+            from rarescene.segmenters.phiseg import PHiSeg
+
+            return PHiSeg(config, classes, ignore_index)

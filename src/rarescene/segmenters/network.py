@@ -76,9 +76,13 @@ class SegmentationNetwork(nn.Module, ABC):
             loss = loss + self.dice * soft_dice(scores, masks, self.ignore_index)
         return loss
 
-    def forward(self, images: Tensor, masks: Tensor) -> Tensor:
-        """Return the loss: data-parallel wrappers synchronise gradients only of what `forward` computes."""
-        return self.loss(images, masks)
+    def terms(self, images: Tensor, masks: Tensor) -> dict[str, Tensor]:
+        """Return the loss, called `loss`, beside what else of a step is worth a line in the log."""
+        return {"loss": self.loss(images, masks)}
+
+    def forward(self, images: Tensor, masks: Tensor) -> dict[str, Tensor]:
+        """Return `terms`: data-parallel wrappers synchronise gradients only of what `forward` computes."""
+        return self.terms(images, masks)
 
     @torch.no_grad()
     def predict(self, images: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rarescene.segmenters.blocks import convolutions
 from rarescene.segmenters.config import UNetConfig
 from rarescene.segmenters.network import SegmentationNetwork
 
@@ -19,8 +20,8 @@ class UNet(SegmentationNetwork):
         super().__init__(config, classes, ignore_index, config.dice)
         widths = config.widths
         self.stride = 2 ** (len(widths) - 1)
-        self.down = nn.ModuleList(_block(before, width) for before, width in pairwise((3, *widths)))
-        self.up = nn.ModuleList(_block(below + width, width) for width, below in pairwise(widths))
+        self.down = nn.ModuleList(convolutions(before, width) for before, width in pairwise((3, *widths)))
+        self.up = nn.ModuleList(convolutions(below + width, width) for width, below in pairwise(widths))
         self.dropout = nn.Dropout2d(config.dropout)
         self.head = nn.Conv2d(widths[0], classes, 1)
 
@@ -38,14 +39,3 @@ class UNet(SegmentationNetwork):
             above = F.interpolate(features, scale_factor=2.0, mode="nearest")
             features = block(torch.cat([above, skips.pop()], dim=1))  # (B, widths[l], H/2^l, W/2^l)
         return self.head(features)
-
-
-def _block(channels_in: int, channels: int) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for before in (channels_in, channels):
-        layers += [
-            nn.Conv2d(before, channels, 3, padding=1, bias=False),
-            nn.GroupNorm(8, channels),
-            nn.SiLU(),
-        ]
-    return nn.Sequential(*layers)

@@ -1,0 +1,115 @@
+"""How unsure a Bayesian segmenter is, class by class, from its posterior samples.
+
+The paper takes the mean over the pixels predicted as a class (GAUDA, Eq. 8). A class that is never
+predicted would then have no uncertainty and never be helped, so the pixels labelled as the class count too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from rarescene.foundation.errors import DataError
+
+Measure = Literal["variance", "mutual_information"]
+
+
+def variance(posterior: Tensor) -> Tensor:
+    """Return the variance of each class's probability over the samples (Eq. 8).
+
+    Args:
+        posterior: probabilities `(M, B, C, H, W)`.
+
+    Returns:
+        `(B, C, H, W)`, 0 where all samples agree, at most 1/4.
+    """
+    return (posterior - posterior.mean(dim=0)).square().mean(dim=0)
+
+
+def mutual_information(posterior: Tensor) -> Tensor:
+    """Return what a sample's identity tells about a pixel's class, in nats: H(mean p_m) - mean H(p_m).
+
+    Args:
+        posterior: probabilities `(M, B, C, H, W)`.
+
+    Returns:
+        `(B, 1, H, W)`, the same for all classes: 0 where all samples agree, at most ln min(M, C).
+    """
+    mean = posterior.mean(dim=0)
+    entropies = torch.special.entr(posterior).sum(dim=2, keepdim=True)  # (M, B, 1, H, W)
+    return (torch.special.entr(mean).sum(dim=1, keepdim=True) - entropies.mean(dim=0)).clamp(min=0)
+
+
+MEASURES: Mapping[Measure, Callable[[Tensor], Tensor]] = MappingProxyType(
+    {"variance": variance, "mutual_information": mutual_information}
+)
+
+
+@dataclass(frozen=True)
+class ClassUncertainty:
+    """The uncertainty of each class.
+
+    Attributes:
+        values: mean over the pixels that are predicted or labelled as the class, in the order of the ids;
+            None for a class that is neither.
+        pixels: how many pixels these are.
+        measure: what was averaged.
+    """
+
+    values: tuple[float | None, ...]
+    pixels: tuple[int, ...]
+    measure: Measure
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return {"measure": self.measure, "values": list(self.values), "pixels": list(self.pixels)}
+
+
+class UncertaintyMeter:
+    """Gathers posterior samples batch by batch.
+
+    Args:
+        classes: the number of classes, C.
+        ignore_index: id of unlabelled pixels, which count nowhere, whatever is predicted there.
+        measure: `variance` of the class's own probability, as in the paper, or `mutual_information`.
+    """
+
+    def __init__(self, classes: int, ignore_index: int = 255, measure: Measure = "variance") -> None:
+        self.classes, self.ignore_index, self.measure = classes, ignore_index, measure
+        self._sums = torch.zeros(classes, dtype=torch.float64)
+        self._pixels = torch.zeros(classes, dtype=torch.int64)
+
+    def update(self, posterior: Tensor, masks: Tensor) -> None:
+        """Add a batch.
+
+        Args:
+            posterior: probabilities `(M, B, C, H, W)`.
+            masks: reference ids `(B, H, W)`, the ignore index where unlabelled.
+
+        Raises:
+            DataError: the shapes do not fit.
+        """
+        _, batch, classes, *size = posterior.shape
+        if classes != self.classes or tuple(masks.shape) != (batch, *size):
+            what = f"a posterior of shape {tuple(posterior.shape)} came with masks of {tuple(masks.shape)}"
+            raise DataError(what, f"Give (M, B, {self.classes}, H, W) and (B, H, W).")
+        masks = masks.to(posterior.device)
+        unsure = MEASURES[self.measure](posterior).double().expand(-1, classes, -1, -1)  # (B, C, H, W)
+        ids = torch.arange(classes, device=masks.device)[:, None, None]  # (C, 1, 1)
+        predicted = posterior.mean(dim=0).argmax(dim=1, keepdim=True)  # (B, 1, H, W)
+        counted = ((predicted == ids) | (masks[:, None] == ids)) & (masks != self.ignore_index)[:, None]
+        self._sums += (unsure * counted).sum(dim=(0, 2, 3)).cpu()
+        self._pixels += counted.sum(dim=(0, 2, 3)).cpu()
+
+    def result(self) -> ClassUncertainty:
+        """Return the mean of each class over all that was added."""
+        pixels = self._pixels.tolist()
+        values = tuple(
+            total / count if count else None for total, count in zip(self._sums.tolist(), pixels, strict=True)
+        )
+        return ClassUncertainty(values, tuple(pixels), self.measure)
