@@ -4,37 +4,88 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 import torch
 
-from rarescene.augmentation import Duplicate, DuplicateConfig, NoAugmentation, Offline, OfflineConfig
-from rarescene.foundation.protocols import Batch, Strategy
+from rarescene.augmentation import (
+    AdaptiveSampling,
+    AdaptiveSamplingConfig,
+    Classic,
+    ClassicConfig,
+    DrawingConfig,
+    Duplicate,
+    DuplicateConfig,
+    Gauda,
+    GaudaConfig,
+    NoAugmentation,
+    Offline,
+    OfflineConfig,
+    Together,
+)
+from rarescene.foundation.protocols import Batch, Pairs, Strategy
+from rarescene.scenes import Request
+
+from . import toys
 
 POOL = 40  # real scenes, of which some train; the synthetic ones follow
 TRAINING = list(range(0, POOL, 2))
 PRESENCE = np.random.default_rng(0).random((POOL, 5)) < 0.3
+
+
+def draw(
+    requests: Sequence[Request], seeds: Sequence[int], progress: Callable[[int, int], None] | None = None
+) -> Pairs:
+    """Draw pairs at the size of this suite's batches."""
+    pairs = toys.draw(requests, seeds, progress)
+    return Pairs(pairs.images.repeat(1, 1, 4, 3)[..., :16, :24], pairs.masks.repeat(1, 4, 3)[..., :16, :24])
+
+
+def gauda(seed: int, drawing: DrawingConfig) -> Gauda:
+    config = GaudaConfig(probability=0.5, classes=2, size=6, samples=2, drawing=drawing, seed=seed)
+    return Gauda(config, toys.TABLE, toys.ask, draw)
+
 
 BUILDERS: dict[str, Callable[[int], Strategy]] = {
     "none": lambda seed: NoAugmentation(),
     "duplicate": lambda seed: Duplicate(DuplicateConfig(count=7, seed=seed), PRESENCE, [1, 3]),
     "offline": lambda seed: Offline(OfflineConfig(count=9, seed=seed), range(POOL, POOL + 30)),
     "offline-often": lambda seed: Offline(OfflineConfig(probability=0.25, seed=seed), range(POOL, POOL + 30)),
+    "classic": lambda seed: Classic(ClassicConfig(0.5, 0.0, 0.5, crop=0.5)),
+    "adaptive": lambda seed: AdaptiveSampling(AdaptiveSamplingConfig(), PRESENCE, toys.TABLE),
+    "adaptive-uncertainty": lambda seed: AdaptiveSampling(
+        AdaptiveSamplingConfig(by="uncertainty", samples=2), PRESENCE, toys.TABLE
+    ),
+    "gauda": lambda seed: gauda(seed, DrawingConfig()),
+    "gauda-between": lambda seed: gauda(seed, DrawingConfig("between_steps", ticks=3, block=4)),
+    "gauda-beside": lambda seed: gauda(seed, DrawingConfig("beside", join_after=2)),
+    "together": lambda seed: Together(
+        {
+            "duplicate": Duplicate(DuplicateConfig(count=7, seed=seed), PRESENCE, [1, 3]),
+            "adaptive": AdaptiveSampling(AdaptiveSamplingConfig(), PRESENCE, toys.TABLE),
+            "gauda": gauda(seed, DrawingConfig("between_steps", ticks=3, block=4)),
+            "classic": Classic(ClassicConfig(0.5, 0.0, 0.5, crop=0.5)),
+        }
+    ),
 }
 
 pytestmark = pytest.mark.parametrize("build", BUILDERS.values(), ids=BUILDERS)
 
 
 class ConstantSegmenter:
-    """Answers every pixel alike, so that a strategy that asks has something to look at."""
+    """Answers every pixel alike, so that a strategy that looks has something to look at."""
 
     def loss(self, images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         return images.mean()
 
     def predict(self, images: torch.Tensor) -> torch.Tensor:
         return torch.full((len(images), 5, *images.shape[-2:]), 0.2)
+
+    def posterior(self, images: torch.Tensor, samples: int) -> torch.Tensor:
+        return self.predict(images).expand(samples, -1, -1, -1, -1)
 
 
 def a_batch(count: int, seed: int = 0) -> Batch:
@@ -117,4 +168,28 @@ def test_what_a_refresh_decides_can_be_logged(build: Callable[[int], Strategy]) 
     strategy = build(0)
     strategy.extend(TRAINING)
     decision = strategy.refresh(ConstantSegmenter(), [a_batch(2)])
+    strategy.close()
     assert json.loads(json.dumps(decision)) == decision
+
+
+def test_a_state_can_be_written_as_json(build: Callable[[int], Strategy]) -> None:
+    strategy, resumed = build(0), build(0)
+    strategy.extend(TRAINING)
+    strategy.refresh(ConstantSegmenter(), [a_batch(2)])
+    state = json.loads(json.dumps(strategy.state_dict(), allow_nan=False))
+    resumed.load_state_dict(state)
+    assert json.loads(json.dumps(resumed.state_dict())) == state
+    strategy.close()
+    resumed.close()
+
+
+def test_it_can_be_closed_at_any_time(build: Callable[[int], Strategy]) -> None:
+    strategy = build(0)
+    strategy.close()
+    strategy.extend(TRAINING)
+    strategy.refresh(ConstantSegmenter(), [a_batch(2)])
+    before = threading.active_count()
+    strategy.close()
+    strategy.close()
+    assert threading.active_count() <= before
+    assert len(strategy.mix(a_batch(3))) == 3

@@ -7,22 +7,50 @@ from typing import TYPE_CHECKING
 from rarescene.foundation.doors import open_door
 
 if TYPE_CHECKING:
-    from rarescene.augmentation.config import CurationConfig, DuplicateConfig, OfflineConfig
+    from rarescene.augmentation.adaptive_sampling import AdaptiveSampling
+    from rarescene.augmentation.classic import Classic
+    from rarescene.augmentation.config import (
+        AdaptiveSamplingConfig,
+        ClassicConfig,
+        CurationConfig,
+        DrawingConfig,
+        DuplicateConfig,
+        GaudaConfig,
+        OfflineConfig,
+        SievingConfig,
+    )
     from rarescene.augmentation.curation import Decision, choose_pairs
     from rarescene.augmentation.duplicate import Duplicate
+    from rarescene.augmentation.filling import Ask, Draw
+    from rarescene.augmentation.gauda import Gauda
     from rarescene.augmentation.none import NoAugmentation
     from rarescene.augmentation.offline import Offline
+    from rarescene.augmentation.together import Together
+    from rarescene.augmentation.turns import Choice, Turns
 
 __all__, __getattr__, __dir__ = open_door(
     __name__,
     {
+        "AdaptiveSampling": "adaptive_sampling",
+        "AdaptiveSamplingConfig": "config",
+        "Ask": "filling",
+        "Choice": "turns",
+        "Classic": "classic",
+        "ClassicConfig": "config",
         "CurationConfig": "config",
         "Decision": "curation",
+        "Draw": "filling",
+        "DrawingConfig": "config",
         "Duplicate": "duplicate",
         "DuplicateConfig": "config",
+        "Gauda": "gauda",
+        "GaudaConfig": "config",
         "NoAugmentation": "none",
         "Offline": "offline",
         "OfflineConfig": "config",
+        "SievingConfig": "config",
+        "Together": "together",
+        "Turns": "turns",
         "choose_pairs": "curation",
     },
 )

@@ -42,6 +42,14 @@ class FixedStrategy:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Check that the state is of a strategy with these settings; raise `CheckpointError` if it is not."""
-        if dict(state) != self.settings:
-            what = f"the run was started with the strategy {dict(state)}, not with {self.settings}"
-            raise CheckpointError(what, "Resume it with the same strategy and options, or start a new run.")
+        check_settings(state, self.settings)
+
+    def close(self) -> None:
+        """Do nothing: nothing goes on in the background."""
+
+
+def check_settings(found: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    """Raise `CheckpointError` if a state was saved by a strategy with other settings."""
+    if dict(found) != settings:
+        what = f"the run was started with the strategy {dict(found)}, not with {dict(settings)}"
+        raise CheckpointError(what, "Resume it with the same strategy and options, or start a new run.")

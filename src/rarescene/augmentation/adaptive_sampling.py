@@ -1,0 +1,151 @@
+"""Adaptive sampling (Gopal 2016; GAUDA, section 2.1): a validation says which scenes are drawn more often.
+
+The weight of a class follows its validation score, or the segmenter's uncertainty of it; the weight of a
+scene follows the neediest class that it shows. The mean over its classes would hide a rare class behind the
+others of its scene, and their sum would favour crowded scenes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+
+from rarescene.augmentation.config import AdaptiveSamplingConfig
+from rarescene.augmentation.fixed import check_settings
+from rarescene.augmentation.uncertainty import class_uncertainties
+from rarescene.evaluation import BootstrapConfig, OverlapMeter
+from rarescene.foundation.errors import ConfigError
+from rarescene.foundation.protocols import Batch, Segmenter
+from rarescene.foundation.seeds import derive_seed
+from rarescene.scenes import ClassTable
+
+
+class AdaptiveSampling:
+    """Weighs the real scenes anew at each validation; `weights` changes with each refresh.
+
+    A class that the validation says nothing of has the mean weight of the others.
+
+    Args:
+        config: what leads, and how low a weight may fall.
+        presence: bool `(N, C)`; row i says which classes scene i shows. It covers all scenes that are drawn
+            from, those that another strategy adds included.
+        classes: the class table.
+        agree: gives on every rank the value that rank 0 passes.
+    """
+
+    def __init__(
+        self,
+        config: AdaptiveSamplingConfig,
+        presence: np.ndarray,
+        classes: ClassTable,
+        *,
+        agree: Callable[[Any], Any] = lambda value: value,
+    ) -> None:
+        self.config, self.classes, self.agree = config, classes, agree
+        self.presence = np.asarray(presence, bool)
+        self.needs: list[float] | None = None  # of each class, the largest 1
+        self.refreshes = 0
+        self.settings = {"strategy": "adaptive", **asdict(config), "table": list(classes.names)}
+        self._drawn_from: np.ndarray | None = None
+
+    def extend(self, scenes: Sequence[int]) -> Sequence[int]:
+        """Return the scenes as they are, and remember which are drawn from."""
+        self._drawn_from = np.asarray(scenes, np.int64)
+        return list(scenes)
+
+    def weights(self) -> Sequence[float] | None:
+        """Return a weight a scene of the list that `extend` last returned; None before the first refresh."""
+        if self.needs is None:
+            return None
+        if self._drawn_from is None:
+            raise RuntimeError("the weights belong to an extended list: call extend first")
+        return self._of_scenes()[self._drawn_from].tolist()
+
+    def mix(self, batch: Batch) -> Batch:
+        """Return the batch untouched."""
+        return batch
+
+    def refresh(self, segmenter: Segmenter, validation: Sequence[Batch]) -> Mapping[str, Any]:
+        """Weigh the classes by a look at the segmenter.
+
+        Args:
+            segmenter: a Bayesian one if uncertainty leads.
+            validation: its scenes, on its device.
+
+        Returns:
+            `by` ("score" or "uncertainty"); `lead`, 1 − IoU or the uncertainty of each class by name, or
+            None; `weights`, by name, how much likelier than before any refresh a scene is drawn that shows
+            the class.
+
+        Raises:
+            ConfigError: there is no validation scene, or uncertainty leads and the segmenter has no
+                posterior.
+        """
+        if self.config.by == "uncertainty":
+            seed = derive_seed(self.refreshes, "adaptive")
+            lead: Sequence[float | None] = class_uncertainties(
+                segmenter, validation, self.classes, self.config.samples, self.config.measure, seed
+            )
+        else:
+            lead = self._errors(segmenter, validation)
+        lead = list(self.agree(list(lead)))
+        self.refreshes += 1
+        known = [value for value in lead if value is not None]
+        mean = float(np.mean(known)) if known else 1.0
+        needs = [mean if value is None else value for value in lead]
+        largest = max(needs)
+        self.needs = [need / largest if largest > 0 else 1.0 for need in needs]
+        return {
+            "by": self.config.by,
+            "lead": dict(zip(self.classes.names, lead, strict=True)),
+            "weights": self._likelier(),
+        }
+
+    def _errors(self, segmenter: Segmenter, validation: Sequence[Batch]) -> list[float | None]:
+        """Return 1 − IoU of each class over all validation scenes; None for a class they do not show."""
+        meter = OverlapMeter(self.classes.names, self.classes.ignore_index)
+        with torch.inference_mode():
+            for batch in validation:
+                found = segmenter.predict(batch.images).argmax(1)  # B,H,W
+                meter.update(found, batch.masks, ["validation"] * len(batch))
+        if not meter.recordings:
+            raise ConfigError(
+                "there is no validation scene to score classes on",
+                "Choose a split with validation recordings, and validate during the training.",
+            )
+        return [
+            None if entry.iou is None else 1 - entry.iou
+            for entry in meter.result(BootstrapConfig(resamples=1)).classes
+        ]
+
+    def _of_scenes(self) -> np.ndarray:
+        """Return the weight of each scene of `presence`, `(N,)`, from `floor` to 1."""
+        needs = np.asarray(self.needs)
+        neediest = np.where(self.presence, needs, 0.0).max(axis=1)  # N
+        return self.config.floor + (1 - self.config.floor) * neediest
+
+    def _likelier(self) -> dict[str, float]:
+        """Return, by class, the mean weight of the scenes that show it over the mean weight of all."""
+        drawn_from = np.arange(len(self.presence)) if self._drawn_from is None else self._drawn_from
+        weights, shown = self._of_scenes()[drawn_from], self.presence[drawn_from]
+        return {
+            name: float(weights[shown[:, c]].mean() / weights.mean())
+            for c, name in enumerate(self.classes.names)
+            if shown[:, c].any()
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the weights of the classes."""
+        return {"settings": self.settings, "needs": self.needs, "refreshes": self.refreshes}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up a state; raise `CheckpointError` if it is of other settings."""
+        check_settings(state.get("settings", {}), self.settings)
+        self.needs, self.refreshes = state["needs"], state["refreshes"]
+
+    def close(self) -> None:
+        """Do nothing: nothing goes on in the background."""

@@ -1,0 +1,106 @@
+"""Which classes are asked for, and that none waits for ever."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rarescene.augmentation import Turns
+from rarescene.foundation.errors import ConfigError
+
+
+def ids(choices: list[Any]) -> list[int]:
+    return [choice.class_id for choice in choices]
+
+
+def test_the_first_refresh_takes_the_k_most_uncertain() -> None:
+    turns = Turns(range(6), 3, 10)
+    choices = turns.choose([0.1, 0.5, None, 0.4, 0.2, 0.3])
+    assert ids(choices) == [1, 3, 5]
+    assert {choice.why for choice in choices} == {"uncertain"}
+
+
+def test_once_all_had_a_turn_uncertainty_alone_decides() -> None:
+    turns = Turns(range(6), 3, 2)
+    values = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+    for _ in range(turns.bound):
+        turns.choose(values)
+    for _ in range(10):
+        assert ids(turns.choose(values)) == [5, 4, 3]
+
+
+def test_a_class_that_is_never_predicted_gets_its_turn_again_and_again() -> None:
+    turns = Turns(range(13), 5, 10)
+    assert turns.bound == 10 + math.ceil(13 / 5)
+    values: list[float | None] = [1.0] * 12 + [None]  # the others are as uncertain as can be
+    turns_of_the_last = [step for step in range(60) if 12 in ids(turns.choose(values))]
+    waits = np.diff([-1, *turns_of_the_last])
+    assert waits.max() <= turns.bound
+    assert len(turns_of_the_last) >= 60 // turns.bound
+
+
+UNCERTAINTY = st.one_of(st.none(), st.floats(0, 1, allow_subnormal=False))
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.data(), st.integers(1, 9), st.integers(1, 6), st.integers(1, 8))
+def test_every_class_has_its_turn_within_the_bound(
+    data: Any, classes: int, places: int, patience: int
+) -> None:
+    turns = Turns(range(classes), places, patience)
+    absent = data.draw(st.integers(0, classes - 1))
+    refreshes = 2 * turns.bound
+    rounds = data.draw(
+        st.lists(st.lists(UNCERTAINTY, min_size=classes, max_size=classes), min_size=1, max_size=5)
+    )
+    taken: list[set[int]] = []
+    for refresh in range(refreshes):
+        values = list(rounds[refresh % len(rounds)])
+        values[absent] = None
+        choices = turns.choose(values)
+        assert len(choices) == len(set(ids(choices))) == min(places, classes)
+        taken.append(set(ids(choices)))
+    assert set().union(*taken[: turns.bound]) == set(range(classes))
+    had = [-1, *(refresh for refresh, chosen in enumerate(taken) if absent in chosen), refreshes]
+    assert max(np.diff(had)) <= turns.bound
+
+
+def test_the_bound_is_reached() -> None:
+    """The last of n classes that are all unknown waits for ⌈n/k⌉ refreshes; patience only adds to that."""
+    turns = Turns(range(9), 2, 1)
+    taken = [ids(turns.choose([None] * 9)) for _ in range(5)]
+    assert taken == [[0, 1], [2, 3], [4, 5], [6, 7], [8, 0]]
+
+
+def test_it_says_who_came_for_having_waited() -> None:
+    turns = Turns(range(3), 1, 1)
+    reasons = [(choice.class_id, choice.why) for _ in range(4) for choice in turns.choose([0.9, 0.1, None])]
+    assert reasons[0] == (0, "uncertain")
+    assert {(1, "waited"), (2, "waited")} <= set(reasons)
+
+
+def test_a_resumed_one_goes_on() -> None:
+    draws = np.random.default_rng(0).random((20, 6))
+    draws[:, 4] = np.nan
+    values = [[None if math.isnan(v) else float(v) for v in row] for row in draws]
+    undisturbed = Turns(range(6), 2, 3)
+    for row in values[:7]:
+        undisturbed.choose(row)
+    resumed = Turns(range(6), 2, 3)
+    resumed.load_state_dict(json.loads(json.dumps(undisturbed.state_dict())))
+    assert [resumed.choose(row) for row in values[7:]] == [undisturbed.choose(row) for row in values[7:]]
+
+
+def test_more_places_than_classes_take_all() -> None:
+    assert sorted(ids(Turns([1, 4], 5, 3).choose([None] * 5))) == [1, 4]
+
+
+def test_someone_must_be_left() -> None:
+    with pytest.raises(ConfigError, match="every class is excluded"):
+        Turns([], 5, 10)
