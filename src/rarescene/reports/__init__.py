@@ -5,14 +5,28 @@ from typing import TYPE_CHECKING
 from rarescene.foundation.doors import open_door
 
 if TYPE_CHECKING:
+    from rarescene.reports.bars import Bars as Bars
+    from rarescene.reports.bars import bars_picture as bars_picture
     from rarescene.reports.cards import DataCard as DataCard
     from rarescene.reports.cards import ModelCard as ModelCard
     from rarescene.reports.cards import data_card as data_card
     from rarescene.reports.cards import model_card as model_card
+    from rarescene.reports.charts import Chart as Chart
+    from rarescene.reports.charts import Cloud as Cloud
+    from rarescene.reports.charts import Line as Line
+    from rarescene.reports.charts import charts_picture as charts_picture
+    from rarescene.reports.coherence import CoherenceReport as CoherenceReport
+    from rarescene.reports.coherence import SetCoherence as SetCoherence
+    from rarescene.reports.coherence import coherence_chart as coherence_chart
+    from rarescene.reports.coherence import coherence_markdown as coherence_markdown
+    from rarescene.reports.coherence import coherence_table as coherence_table
+    from rarescene.reports.confidence import confidence_table as confidence_table
+    from rarescene.reports.confidence import read_confidence as read_confidence
     from rarescene.reports.content import PHANTOM_WARNING as PHANTOM_WARNING
     from rarescene.reports.content import Cell as Cell
     from rarescene.reports.content import ClassScore as ClassScore
     from rarescene.reports.content import Comparison as Comparison
+    from rarescene.reports.content import Confidence as Confidence
     from rarescene.reports.content import Curve as Curve
     from rarescene.reports.content import CurvePlot as CurvePlot
     from rarescene.reports.content import Difference as Difference
@@ -49,6 +63,12 @@ if TYPE_CHECKING:
     from rarescene.reports.reading import realism_measures as realism_measures
     from rarescene.reports.reading import run_scores as run_scores
     from rarescene.reports.reading import strategy_scores as strategy_scores
+    from rarescene.reports.refreshes import DrawnPair as DrawnPair
+    from rarescene.reports.refreshes import Refresh as Refresh
+    from rarescene.reports.refreshes import RefreshesReport as RefreshesReport
+    from rarescene.reports.refreshes import read_refreshes as read_refreshes
+    from rarescene.reports.refreshes_page import render_refreshes as render_refreshes
+    from rarescene.reports.refreshes_page import write_refreshes as write_refreshes
     from rarescene.reports.requests import kept_table as kept_table
     from rarescene.reports.tables import comparison_table as comparison_table
     from rarescene.reports.tables import faults_table as faults_table
@@ -63,6 +83,7 @@ _CONTENT = (
     "Cell",
     "ClassScore",
     "Comparison",
+    "Confidence",
     "Curve",
     "CurvePlot",
     "Difference",
@@ -75,6 +96,14 @@ _CONTENT = (
     "RunScores",
 )
 _CARDS = ("DataCard", "ModelCard", "data_card", "model_card")
+_CHARTS = ("Chart", "Cloud", "Line", "charts_picture")
+_COHERENCE = (
+    "CoherenceReport",
+    "SetCoherence",
+    "coherence_chart",
+    "coherence_markdown",
+    "coherence_table",
+)
 _CURATION = (
     "BLIND",
     "Copies",
@@ -94,6 +123,7 @@ _GALLERY = (
     "representative",
 )
 _READING = ("comparisons", "curve_plot", "provenance", "realism_measures", "run_scores", "strategy_scores")
+_REFRESHES = ("DrawnPair", "Refresh", "RefreshesReport", "read_refreshes")
 _TABLES = (
     "comparison_table",
     "faults_table",
@@ -106,13 +136,20 @@ _TABLES = (
 __all__, __getattr__, __dir__ = open_door(
     __name__,
     dict.fromkeys(_CONTENT, "content")
+    | {"Bars": "bars", "bars_picture": "bars"}
     | dict.fromkeys(_CARDS, "cards")
+    | dict.fromkeys(_CHARTS, "charts")
+    | dict.fromkeys(_COHERENCE, "coherence")
     | dict.fromkeys(_CURATION, "curation")
     | {"render_curation": "curation_page", "write_curation": "curation_page"}
     | dict.fromkeys(_GALLERY, "gallery")
     | dict.fromkeys(_READING, "reading")
+    | dict.fromkeys(_REFRESHES, "refreshes")
+    | {"render_refreshes": "refreshes_page", "write_refreshes": "refreshes_page"}
     | dict.fromkeys(_TABLES, "tables")
     | {
+        "confidence_table": "confidence",
+        "read_confidence": "confidence",
         "figure": "wording",
         "kept_table": "requests",
         "render": "html",

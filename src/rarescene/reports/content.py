@@ -91,6 +91,21 @@ class RunScores:
 
 
 @dataclass(frozen=True)
+class Confidence:
+    """What the probabilities of one run are worth, in words: a column a measure.
+
+    Attributes:
+        headings: the measures.
+        classes: the cells of each class, by name.
+        means: the cells of each mean, by name; empty where a measure has none.
+    """
+
+    headings: tuple[str, ...]
+    classes: Mapping[str, tuple[str, ...]]
+    means: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
 class Difference:
     """One paired difference, candidate minus baseline, over the test recordings.
 
@@ -189,11 +204,15 @@ class GalleryRow:
 
 @dataclass(frozen=True)
 class Curve:
-    """One line of a plot. `steps` and `values` are equally long; values that are not finite leave a gap."""
+    """One line of a plot. `steps` and `values` are equally long; values that are not finite leave a gap.
+
+    `colour` is a CSS colour, for instance that of a class; by default a line has that of its place.
+    """
 
     name: str
     steps: tuple[float, ...]
     values: tuple[float, ...]
+    colour: str = ""
 
 
 @dataclass(frozen=True)
@@ -252,6 +271,7 @@ class Report:
         warnings: what a reader must know before any figure, such as `PHANTOM_WARNING`.
         phantom: whether the scenes are phantom ones.
         compared: what was compared, one line a run: name and words.
+        confidence: what each run's probabilities are worth, by its name.
     """
 
     title: str
@@ -263,6 +283,7 @@ class Report:
     compared: Mapping[str, str] = field(default_factory=dict)
     statistics: SceneStatistics | None = None
     runs: tuple[RunScores, ...] = ()
+    confidence: Mapping[str, Confidence] = field(default_factory=dict)
     comparisons: tuple[Comparison, ...] = ()
     realism: Mapping[str, tuple[Measure, ...]] = field(default_factory=dict)
     gallery: tuple[GalleryRow, ...] = ()

@@ -82,6 +82,7 @@ def template(name: str) -> Template:
         "effect": wording.effect,
         "p_value": wording.p_value,
         "figure": wording.figure,
+        "short": wording.short,
         "counted": wording.count,
         "listing": wording.listing,
         "picture": picture_uri,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 
 from rarescene.reports.content import CurvePlot, Difference, Estimate
-from rarescene.reports.wording import interval, percent, signed, signed_interval
+from rarescene.reports.wording import interval, percent, short, signed, signed_interval
 
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A6D00", "#5C5C5C")
 DASHES = ("", "6 3", "2 3", "8 3 2 3", "1 2", "10 4", "4 2", "3 6")
@@ -154,7 +154,7 @@ def line_plot(plot: CurvePlot, *, width: int = 460, height: int = 250) -> str:
     parts.append(f'<g transform="rotate(-90)">{upright}</g>')
     for index, curve in enumerate(plot.curves):
         dash = f' stroke-dasharray="{DASHES[index % len(DASHES)]}"' if DASHES[index % len(DASHES)] else ""
-        style = f"stroke:{colour(index)}"
+        style = f"stroke:{curve.colour or colour(index)}"
         raw = [scaled(value) if _drawable(value, plot.logarithmic) else math.nan for value in curve.values]
         window = len(raw) // 30 if len(raw) >= SMOOTH_FROM else 1
         if window > 1:
@@ -222,6 +222,55 @@ def histogram(
         x = x_of(limit)
         parts.append(f'<line class="limit" x1="{x:.1f}" y1="{top}" x2="{x:.1f}" y2="{height - bottom}"/>')
     return "".join(parts) + "</svg>"
+
+
+def value_bar(value: float | None, maximum: float, shade: str, *, label: str) -> str:
+    """Return one value as a bar in a CSS colour, followed by its number; `maximum` spans seven tenths."""
+    middle = GAP + BAR / 2
+    if value is None:
+        absent = f'<text class="absent" x="0" y="{middle + 4:g}" dx="4">absent</text>'
+        return _flexible(BAR + 2 * GAP, f"{label}: absent", [absent], "strip value-bar")
+    width = 0.7 * value / maximum if maximum > 0 else 0.0
+    parts = [
+        f'<rect x="0" y="{GAP}" width="{_place(width)}" height="{BAR}" style="fill:{shade}"/>',
+        f'<text x="{_place(width)}" y="{middle + 4:g}" dx="5">{short(value)}</text>',
+    ]
+    return _flexible(BAR + 2 * GAP, f"{label}: {short(value)}", parts, "strip value-bar")
+
+
+def sparkline(
+    values: Sequence[float | None],
+    maximum: float,
+    shade: str,
+    marked: Sequence[bool],
+    *,
+    label: str,
+    height: int = 34,
+) -> str:
+    """Return values, left to right, on a scale from 0 to `maximum`; some have a dot, and None is a gap."""
+    reach = max(1, len(values) - 1)
+
+    def x_of(place: float) -> float:
+        return 100 * place / reach
+
+    def y_of(value: float) -> float:
+        return 92 - 84 * value / maximum if maximum > 0 else 92.0
+
+    known = [math.nan if value is None else value for value in values]
+    line = _path(range(len(known)), known, x_of, y_of)
+    inner = (
+        f'<svg viewBox="0 0 100 100" preserveAspectRatio="none" width="100%" height="{height}">'
+        '<line class="grid" x1="0" y1="92" x2="100" y2="92" vector-effect="non-scaling-stroke"/>'
+        f'<path class="halo" d="{line}" vector-effect="non-scaling-stroke"/>'
+        f'<path class="line" d="{line}" vector-effect="non-scaling-stroke" style="stroke:{shade}"/></svg>'
+    )
+    dots = [
+        f'<circle class="dot" cx="{x_of(place):.4g}%" cy="{y_of(value) * height / 100:.4g}" r="3.2" '
+        f'style="fill:{shade}"/>'
+        for place, (value, mark) in enumerate(zip(known, marked, strict=True))
+        if (mark or len(known) == 1) and not math.isnan(value)
+    ]
+    return _flexible(height, label, [inner, *dots], "spark")
 
 
 def nice_ticks(low: float, high: float, about: int = 5) -> list[float]:
@@ -296,9 +345,9 @@ def _whisker(low: float, high: float, y: float, cap: float) -> list[str]:
     return [f'<line class="whisker" x1="{_place(low)}" y1="{y:g}" x2="{_place(high)}" y2="{y:g}"/>', *ends]
 
 
-def _flexible(height: float, label: str, parts: Sequence[str]) -> str:
+def _flexible(height: float, label: str, parts: Sequence[str], kind: str = "strip") -> str:
     inner = "".join(parts)
     return (
-        f'<svg class="strip" width="100%" height="{height:g}" role="img" aria-label="{escape(label)}" '
+        f'<svg class="{kind}" width="100%" height="{height:g}" role="img" aria-label="{escape(label)}" '
         f'xmlns="http://www.w3.org/2000/svg">{inner}</svg>'
     )

@@ -69,6 +69,13 @@ def figure(value: float | None) -> str:
     return f"{value:.4g}".replace("-", MINUS)
 
 
+def short(value: float | None) -> str:
+    """Return a figure in as few characters as tell it: two significant digits, `0.031`, `2.4e−05`."""
+    if value is None:
+        return "–"
+    return f"{value:.2g}".replace("-", MINUS)
+
+
 def count(number: int, thing: str, plural: str = "") -> str:
     """Return `1 recording`, `3 recordings`, `12,480 pixels`."""
     return f"{number:,} {thing if number == 1 else plural or thing + 's'}"

@@ -1,0 +1,239 @@
+"""Charts as pictures: curves with bands of uncertainty and clouds of points, for Markdown pages and recipes.
+
+`plots` draws the same as SVG for the page of a report; a Markdown page wants a PNG. Everything is drawn at
+three times the size and made smaller, which smooths the lines. Colours are those of `plots`. The font is
+Pillow's own, which has the letters and signs of Latin-1 alone: a minus is a hyphen here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageColor, ImageDraw, ImageFont
+
+from rarescene.reports.plots import SERIES, nice_ticks
+
+FINE = 3
+LEFT, RIGHT, TOP, BOTTOM = 62, 14, 34, 44
+LEGEND = 17
+INK, GREY, GRID = (30, 30, 30), (95, 95, 95), (225, 225, 225)
+
+Scale = Callable[[float], float]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve, with a mark at each value if there are few.
+
+    Attributes:
+        name: in the legend.
+        x: ascending.
+        y: as many; values that are not finite leave a gap.
+        low: lower ends of the values' intervals, or none.
+        high: upper ends.
+        series: number of its colour; by default its place in the chart.
+        dashed: whether the line is dashed, as a reference is.
+    """
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+    low: Sequence[float] | None = None
+    high: Sequence[float] | None = None
+    series: int | None = None
+    dashed: bool = False
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """Points of one colour, `(N, 2)`."""
+
+    name: str
+    points: np.ndarray
+    series: int | None = None
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One chart.
+
+    Attributes:
+        title: over it.
+        lines: curves, drawn in this order.
+        clouds: points, drawn before the curves.
+        x_label: under the axis.
+        y_label: beside the axis.
+        y_limits: values that the axis must hold besides all that is drawn.
+    """
+
+    title: str
+    lines: tuple[Line, ...] = ()
+    clouds: tuple[Cloud, ...] = ()
+    x_label: str = ""
+    y_label: str = ""
+    y_limits: tuple[float, ...] = ()
+
+
+def charts_picture(
+    charts: Sequence[Chart], *, columns: int = 1, width: int = 480, height: int = 330
+) -> np.ndarray:
+    """Return charts side by side and under each other, uint8 `(rows * height, columns * width, 3)`.
+
+    Args:
+        charts: row by row.
+        columns: how many stand side by side.
+        width: of each, in pixels.
+        height: of each, legend included.
+    """
+    rows = -(-len(charts) // columns)
+    sheet = Image.new("RGB", (columns * width, rows * height), "white")
+    for place, chart in enumerate(charts):
+        drawn = _Canvas(chart, width, height).draw()
+        sheet.paste(drawn, (place % columns * width, place // columns * height))
+    return np.asarray(sheet)
+
+
+class _Canvas:
+    """One chart at the fine size."""
+
+    def __init__(self, chart: Chart, width: int, height: int) -> None:
+        self.chart = chart
+        self.picture = Image.new("RGB", (width * FINE, height * FINE), "white")
+        self.pen = ImageDraw.Draw(self.picture, "RGBA")
+        self.names = [(one.name, self._colour(one, place)) for place, one in enumerate(self._parts())]
+        self.legend = [(name, colour) for name, colour in self.names if name]
+        self.left, self.top = LEFT * FINE, TOP * FINE
+        self.right = (width - RIGHT) * FINE
+        self.bottom = (height - BOTTOM - LEGEND * -(-len(self.legend) // 2)) * FINE
+        xs, ys = self._values()
+        self.x_ticks = nice_ticks(min(xs), max(xs)) if xs else [0.0, 1.0]
+        self.y_ticks = nice_ticks(min(ys), max(ys)) if ys else [0.0, 1.0]
+
+    def draw(self) -> Image.Image:
+        """Return the chart at its own size."""
+        chart = self.chart
+        self._text((self.left + self.right) / 2, 8 * FINE, chart.title, 13, INK, "mt")
+        for tick in self.y_ticks:
+            y = self._y(tick)
+            self.pen.line([(self.left, y), (self.right, y)], fill=GRID, width=FINE)
+            self._text(self.left - 6 * FINE, y, f"{tick:g}", 11, GREY, "rm")
+        for tick in self.x_ticks:
+            x = self._x(tick)
+            self.pen.line([(x, self.bottom), (x, self.bottom + 4 * FINE)], fill=GREY, width=FINE)
+            self._text(x, self.bottom + 7 * FINE, f"{tick:g}", 11, GREY, "mt")
+        self.pen.line([(self.left, self.bottom), (self.right, self.bottom)], fill=GREY, width=FINE)
+        self._text((self.left + self.right) / 2, self.bottom + 23 * FINE, chart.x_label, 12, INK, "mt")
+        self._upright(chart.y_label)
+        colours = [colour for _, colour in self.names]
+        for cloud, colour in zip(chart.clouds, colours, strict=False):
+            self._points(cloud, colour)
+        drawn = list(zip(chart.lines, colours[len(chart.clouds) :], strict=True))
+        for line, colour in drawn:
+            self._band(line, colour)
+        for line, colour in drawn:
+            self._curve(line, colour)
+        self._legend()
+        size = (self.picture.width // FINE, self.picture.height // FINE)
+        return self.picture.resize(size, Image.Resampling.LANCZOS)
+
+    def _parts(self) -> list[Line | Cloud]:
+        return [*self.chart.clouds, *self.chart.lines]
+
+    def _colour(self, part: Line | Cloud, place: int) -> tuple[int, ...]:
+        series = place if part.series is None else part.series
+        return ImageColor.getrgb(SERIES[series % len(SERIES)])
+
+    def _values(self) -> tuple[list[float], list[float]]:
+        """Return all finite coordinates that the axes must hold."""
+        xs = [float(x) for line in self.chart.lines for x in line.x]
+        ys = list(self.chart.y_limits)
+        for line in self.chart.lines:
+            ys += [float(y) for part in (line.y, line.low, line.high) if part is not None for y in part]
+        for cloud in self.chart.clouds:
+            xs += cloud.points[:, 0].tolist()
+            ys += cloud.points[:, 1].tolist()
+        return [x for x in xs if math.isfinite(x)], [y for y in ys if math.isfinite(y)]
+
+    def _x(self, value: float) -> float:
+        low, high = self.x_ticks[0], self.x_ticks[-1]
+        return self.left + (value - low) / (high - low) * (self.right - self.left)
+
+    def _y(self, value: float) -> float:
+        low, high = self.y_ticks[0], self.y_ticks[-1]
+        return self.bottom - (value - low) / (high - low) * (self.bottom - self.top)
+
+    def _band(self, line: Line, colour: tuple[int, ...]) -> None:
+        if line.low is None or line.high is None:
+            return
+        ends = [
+            (self._x(x), self._y(low), self._y(high))
+            for x, low, high in zip(line.x, line.low, line.high, strict=True)
+            if math.isfinite(low) and math.isfinite(high)
+        ]
+        if len(ends) > 1:
+            upper, lower = [(x, y) for x, _, y in ends], [(x, y) for x, y, _ in reversed(ends)]
+            self.pen.polygon([*upper, *lower], fill=(*colour, 45))
+        if len(ends) <= _FEW:
+            for x, low, high in ends:
+                self.pen.line([(x, low), (x, high)], fill=colour, width=FINE)
+
+    def _curve(self, line: Line, colour: tuple[int, ...]) -> None:
+        pieces: list[list[tuple[float, float]]] = [[]]
+        for x, y in zip(line.x, line.y, strict=True):
+            if math.isfinite(y):
+                pieces[-1].append((self._x(x), self._y(y)))
+            elif pieces[-1]:
+                pieces.append([])
+        for piece in pieces:
+            if line.dashed:
+                for dash in _dashes(piece):
+                    self.pen.line(dash, fill=colour, width=2 * FINE)
+            elif len(piece) > 1:
+                self.pen.line(piece, fill=colour, width=2 * FINE, joint="curve")
+        if len(line.x) <= _FEW and not line.dashed:
+            for x, y in (point for piece in pieces for point in piece):
+                radius = 3.5 * FINE
+                self.pen.ellipse([x - radius, y - radius, x + radius, y + radius], fill=colour)
+
+    def _points(self, cloud: Cloud, colour: tuple[int, ...]) -> None:
+        radius = 1.6 * FINE
+        for x, y in ((self._x(a), self._y(b)) for a, b in cloud.points.tolist()):
+            self.pen.ellipse([x - radius, y - radius, x + radius, y + radius], fill=(*colour, 170))
+
+    def _legend(self) -> None:
+        half = (self.picture.width - self.left // 2) / 2
+        for place, (name, colour) in enumerate(self.legend):
+            x = self.left / 2 + place % 2 * half
+            y = self.bottom + (BOTTOM + LEGEND * (place // 2) + LEGEND / 2 - 2) * FINE
+            self.pen.line([(x, y), (x + 18 * FINE, y)], fill=colour, width=4 * FINE)
+            self._text(x + 24 * FINE, y, name, 12, INK, "lm")
+
+    def _text(self, x: float, y: float, words: str, size: int, colour: tuple[int, ...], anchor: str) -> None:
+        self.pen.text((x, y), words, fill=colour, font=ImageFont.load_default(size * FINE), anchor=anchor)
+
+    def _upright(self, words: str) -> None:
+        font = ImageFont.load_default(12 * FINE)
+        box = Image.new("L", (max(1, round(font.getlength(words))), 18 * FINE), 0)
+        ImageDraw.Draw(box).text((0, 2 * FINE), words, fill=255, font=font)
+        turned = box.rotate(90, expand=True)
+        middle = round((self.top + self.bottom) / 2)
+        self.picture.paste(INK, (4 * FINE, middle - turned.height // 2), turned)
+
+
+_FEW = 12
+"""Curves of this many values or fewer show a mark at each."""
+
+
+def _dashes(points: Sequence[tuple[float, float]]) -> list[list[tuple[float, float]]]:
+    """Return the dashes of a line through these points: equally long, with equally long gaps."""
+    x, y = np.array(points).T
+    along = np.concatenate([[0.0], np.hypot(np.diff(x), np.diff(y)).cumsum()])
+    dash = 6 * FINE
+    starts = np.arange(0.0, along[-1], 2 * dash)
+    return [
+        [(float(np.interp(at, along, x)), float(np.interp(at, along, y))) for at in (start, start + dash)]
+        for start in starts
+    ]
