@@ -74,6 +74,27 @@ COMMANDS: dict[str, Command] = {
         "workflows.train_maps", "train_maps",
         "rarescene train maps --data folder:scenes --out runs/maps --config maps-tiny",
     ),
+    "train image-vqgan": Command(
+        "train the autoencoder of images in front of the joint generator",
+        "workflows.train_vqgan", "train_image_vqgan",
+        "rarescene train image-vqgan --data folder:scenes --out runs/image-vqgan --config image-vqgan-tiny",
+    ),
+    "train mask-vqgan": Command(
+        "train the autoencoder of masks in front of the joint generator",
+        "workflows.train_vqgan", "train_mask_vqgan",
+        "rarescene train mask-vqgan --data folder:scenes --out runs/mask-vqgan --config mask-vqgan-tiny",
+    ),
+    "train joint": Command(
+        "train a generator that draws images and their masks at once (GAUDA)",
+        "workflows.train_joint", "train_joint",
+        "rarescene train joint --images runs/image-vqgan --masks runs/mask-vqgan --data folder:scenes "
+        "--out runs/joint --config joint-tiny",
+    ),
+    "train datasetgan": Command(
+        "train the baseline that draws pairs with a GAN (DatasetGAN)",
+        "workflows.train_datasetgan", "train_datasetgan",
+        "rarescene train datasetgan --data folder:scenes --out runs/datasetgan --config datasetgan-tiny",
+    ),
     "maps": Command(
         "draw segmentation maps for requests, and check them",
         "workflows.maps", "maps",
@@ -106,6 +127,17 @@ COMMANDS: dict[str, Command] = {
         "workflows.segment", "segment_mask2former",
         "rarescene segment mask2former --data folder:scenes --strategy none --out runs/without",
     ),
+    "segment phiseg": Command(
+        "train PHiSeg, whose posterior samples show what it is unsure of",
+        "workflows.segment", "segment_phiseg",
+        "rarescene segment phiseg --data folder:scenes --out runs/phiseg --config phiseg-tiny",
+    ),
+    "segment unet-ensemble": Command(
+        "train an ensemble of U-Nets, whose disagreement is its uncertainty",
+        "workflows.segment", "segment_unet_ensemble",
+        "rarescene segment unet-ensemble --data folder:scenes --out runs/ensemble "
+        "--config unet-ensemble-tiny",
+    ),
     "predict": Command(
         "masks and overlays for a user's own frames",
         "workflows.predict", "predict", "rarescene predict runs/with frames --out predictions",
@@ -113,6 +145,14 @@ COMMANDS: dict[str, Command] = {
     "evaluate": Command(
         "per-class IoU and Dice on held-out recordings, with intervals",
         "workflows.evaluate", "evaluate", "rarescene evaluate runs/with --data folder:scenes",
+    ),
+    "coherence": Command(
+        "do image and mask of synthetic pairs belong together? RO, SO, and copies",
+        "workflows.coherence", "coherence", "rarescene coherence pairs --real runs/without --out coherence",
+    ),
+    "realism": Command(
+        "do synthetic images look like real ones? Frechet and kernel distance, MS-SSIM",
+        "workflows.realism", "realism", "rarescene realism pairs --inception inception-2015-12-05.pt",
     ),
     "compare": Command(
         "the table of strategies: means, intervals, effect sizes",
@@ -143,7 +183,9 @@ COMMANDS: dict[str, Command] = {
     ),
 }  # fmt: skip
 
-SWITCHES = ("--resume", "--alone", "--drop_copies", "--vary", "--write_classes", "--quick", "--quiet")
+SWITCHES = (
+    "--resume", "--alone", "--drop_copies", "--ro_alone", "--vary", "--write_classes", "--quick", "--quiet",
+)  # fmt: skip
 
 _ERRORS = Console(stderr=True, highlight=False)
 

@@ -63,7 +63,7 @@ def no_such_data(runs: dict[str, str]) -> Case:
 
 
 def no_such_strategy(runs: dict[str, str]) -> Case:
-    return segment("--strategy", "magic"), ["strategy", "duplicate", "--help"]
+    return segment("--strategy", "magic"), ["no strategy 'magic'", "duplicate"]
 
 
 def offline_without_a_set(runs: dict[str, str]) -> Case:

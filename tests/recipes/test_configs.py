@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,21 +10,40 @@ import pytest
 import torch
 
 from rarescene.cli import parse
-from rarescene.generators import CasdmConfig, ConditionalDdpmConfig, ImageDiffusionConfig, SdmConfig
-from rarescene.networks import SpadeUNet
+from rarescene.generators import (
+    CasdmConfig,
+    ConditionalDdpmConfig,
+    DatasetGanConfig,
+    ImageDiffusionConfig,
+    ImageVqGan,
+    ImageVqGanConfig,
+    MaskVqGan,
+    MaskVqGanConfig,
+    SdmConfig,
+)
+from rarescene.networks import SpadeUNet, StyleGan2Discriminator, StyleGan2Generator
+from rarescene.scenes import CHOLECSEG8K
 
 CONFIGS = sorted((Path(__file__).parents[2] / "src/rarescene/recipes/configs").glob("*.yaml"))
-IMAGES = [path for path in CONFIGS if not path.stem.startswith("maps")]
+IMAGES = [path for path in CONFIGS if path.stem.rpartition("-")[0] in ("", "sdm", "conditional-ddpm")]
+VQGANS = [path for path in CONFIGS if "vqgan" in path.stem]
 METHODS = {"sdm": SdmConfig, "conditional-ddpm": ConditionalDdpmConfig}
 SIZES = ("tiny", "small", "paper")
 
 
+def head(path: Path) -> str:
+    """Return the command that a configuration names in its head."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    (line,) = [line for line in lines if line.startswith("# command:")]
+    return line.removeprefix("# command:").strip()
+
+
 def read(name: str) -> object:
-    """Return the model of a shipped configuration, as the command that its name tells reads it."""
-    method = name.rpartition("-")[0] or "casdm"
-    words = ["--config", name, "--out", "run"]
-    _, values = parse(f"train {method}", words if name == "demo" else [*words, "--data", "folder:scenes"])
-    return values["model"]
+    """Return the model of a shipped configuration, as the command in its head reads it."""
+    words = shlex.split(head(CONFIGS[0].with_name(f"{name}.yaml")).partition("&&")[0])
+    options = next(place for place, word in enumerate(words) if word.startswith("--"))
+    assert words[0] == "rarescene"
+    return parse(" ".join(words[1:options]), words[options:])[1]["model"]
 
 
 def shipped(name: str) -> ImageDiffusionConfig:
@@ -49,9 +69,45 @@ def test_a_configuration_builds_its_network(path: Path) -> None:
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_a_configuration_begins_with_its_command(path: Path) -> None:
-    head = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("# command:")]
-    assert len(head) == 1
-    assert f"--config {path.stem} " in head[0]
+    assert f"--config {path.stem} " in head(path)
+
+
+@pytest.mark.parametrize("path", VQGANS, ids=lambda path: path.stem)
+def test_a_vqgan_is_built_at_its_size_and_its_discriminator_sets_in_within_the_training(path: Path) -> None:
+    config = read(path.stem)
+    assert isinstance(config, (ImageVqGanConfig, MaskVqGanConfig))
+    with torch.device("meta"):
+        if isinstance(config, ImageVqGanConfig):
+            network = ImageVqGan.build(config, CHOLECSEG8K)
+        else:
+            network = MaskVqGan.build(config, CHOLECSEG8K)
+    assert network.codebook.shape == (config.network.codes, config.network.channels)
+    assert config.height % config.network.factor == config.width % config.network.factor == 0
+    assert 0 < config.adversarial.from_step < config.training.steps
+
+
+@pytest.mark.parametrize("kind", ["image", "mask"])
+def test_the_vqgans_are_what_was_published(kind: str) -> None:
+    config = read(f"{kind}-vqgan-paper")
+    assert isinstance(config, (ImageVqGanConfig, MaskVqGanConfig))
+    network, training = config.network, config.training
+    assert (network.levels, network.blocks_per_level, network.codes) == ((128, 256, 1024), 2, 8192)
+    assert config.adversarial.widths == (64, 128, 256)
+    assert (training.batch_size, training.decay) == (16, "exponential")
+    assert training.steps == 7272 * 500 // 16
+    assert training.decay_factor ** (1 / 500) == pytest.approx(0.995, abs=1e-4)
+    assert not config.augment.active
+    assert config.rare_scenes == 0
+    if isinstance(config, MaskVqGanConfig):
+        assert config.class_aware.mode == "plain"
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_both_vqgans_give_latents_of_one_size(size: str) -> None:
+    image, mask = read(f"image-vqgan-{size}"), read(f"mask-vqgan-{size}")
+    assert isinstance(image, ImageVqGanConfig)
+    assert isinstance(mask, MaskVqGanConfig)
+    assert (image.height, image.width, image.network.factor) == (mask.height, mask.width, mask.network.factor)
 
 
 def test_paper_is_what_was_published() -> None:
@@ -91,3 +147,37 @@ def test_sdm_is_what_was_published() -> None:
 
 def test_tiny_and_demo_are_one_network() -> None:
     assert shipped("tiny") == shipped("demo")
+
+
+def datasetgan(size: str) -> DatasetGanConfig:
+    config = read(f"datasetgan-{size}")
+    assert isinstance(config, DatasetGanConfig)
+    return config
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_datasetgan_is_built_at_its_size(size: str) -> None:
+    config = datasetgan(size)
+    with torch.device("meta"):
+        network = StyleGan2Generator(config.network, config.height, config.width)
+        StyleGan2Discriminator(config.network, *network.size)
+    assert network.size == (config.height, config.width)
+    assert network.noise_sizes[0] == (4, 4)
+    assert config.training.betas == (0.0, 0.99)
+    assert config.training.gradient_clip == 0  # it would tie the two networks to each other
+    assert config.refinement.frames == 50
+
+
+def test_datasetgan_paper_is_the_default_and_what_was_published() -> None:
+    assert datasetgan("paper") == DatasetGanConfig()
+    config = datasetgan("paper")
+    assert [min(512, 32768 // (4 << level)) for level in range(6)] == list(config.network.channels[::-1])
+    assert (config.network.latent, config.network.mapping_layers) == (512, 8)
+    assert (config.adversarial.r1_weight, config.adversarial.r1_every, config.adversarial.path_every) == (
+        10,
+        16,
+        4,
+    )
+    assert (config.adversarial.shift, config.adversarial.colour, config.truncation) == (0, 0, 1)
+    assert (config.training.batch_size, config.training.learning_rate) == (32, 0.002)
+    assert (config.labels.members, config.labels.hidden) == (10, (128, 32))

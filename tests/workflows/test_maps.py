@@ -207,6 +207,6 @@ def test_runs_are_not_taken_for_each_other(
     generator_run: Path, maps_run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert main(pair_words(maps_run, maps_run, tmp_path / "one")) == 2
-    assert "an image generator is needed" in " ".join(capfd.readouterr().err.split())
+    assert "a generator of images or pairs is needed" in " ".join(capfd.readouterr().err.split())
     assert main(words(generator_run, tmp_path / "two")) == 2
     assert "a maps is needed" in " ".join(capfd.readouterr().err.split())

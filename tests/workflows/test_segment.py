@@ -206,11 +206,11 @@ def test_several_synthetic_sets_join_at_once(
 
 def test_a_pool_hands_out_each_scene_from_its_own_set(tmp_path: Path) -> None:
     from rarescene.scenes import SceneCache, open_scenes
-    from rarescene.workflows.segment import _Pool
+    from rarescene.workflows.strategy import ScenePool
 
     caches = [SceneCache.build(open_scenes(f"phantom:videos=1,frames={count},size=32,seed={count}"), 32, 32)
               for count in (3, 1, 4)]  # fmt: skip
-    pool = _Pool(caches)
+    pool = ScenePool(caches)
     assert len(pool) == 8
     images, masks = pool.take([7, 0, 3, 4, 2, 7])
     owners = [(2, 3), (0, 0), (1, 0), (2, 0), (0, 2), (2, 3)]

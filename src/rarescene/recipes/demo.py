@@ -13,15 +13,11 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rarescene.foundation.errors import CheckpointError, ConfigError
 from rarescene.foundation.run_record import read_record
 from rarescene.training.config import TrainingConfig
 from rarescene.workflows.prepared import CONSOLE, decode, open_as_in, say
-
-if TYPE_CHECKING:
-    from rarescene.workflows.segment import StrategyName
 
 WEIGHTS = Path(__file__).parent / "weights" / "phantom_casdm"
 
@@ -73,7 +69,7 @@ def demo(*, out: Path = Path("demo"), pairs: int = 400, seed: int = 0, quick: bo
         WEIGHTS, masks=data, out=made, classes=rare, count=pairs, sampling=sampling, seed=seed, resume=True
     )
 
-    strategies: dict[StrategyName, Path | None] = {"none": None, "offline": made}
+    strategies: dict[str, Path | None] = {"none": None, "offline": made}
     for number, (strategy, synthetic) in enumerate(strategies.items(), start=3):
         CONSOLE.rule(f"{number}. A U-Net {'without' if synthetic is None else 'with'} the synthetic pairs")
         segment_unet(

@@ -4,12 +4,44 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from rarescene import __version__
 from rarescene.foundation.run_record import RECORD, read_record
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A run at its address, whether it is there or not.
+
+    Attributes:
+        path: its folder; the name tells it apart from every other run.
+        make: makes it in the folder that it is given, or goes on with it.
+        complete: whether the folder holds all of it.
+    """
+
+    path: Path
+    make: Callable[[Path], None]
+    complete: Callable[[Path], bool]
+
+    @property
+    def name(self) -> str:
+        """The folder's name, by which other runs refer to it."""
+        return self.path.name
+
+    @property
+    def there(self) -> bool:
+        """Whether it came to its end."""
+        return self.complete(self.path)
+
+    def made(self) -> Path:
+        """Return the folder of the finished run, and make it first if need be."""
+        if not self.there:
+            self.make(self.path)
+        return self.path
 
 
 class RunStore:
@@ -26,18 +58,26 @@ class RunStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def run(self, kind: str, content: Mapping[str, Any], make: Callable[[Path], None]) -> Path:
-        """Return the folder of a finished run, and make it first if need be.
+    def planned(
+        self,
+        kind: str,
+        content: Mapping[str, Any],
+        make: Callable[[Path], None],
+        complete: Callable[[Path], bool] | None = None,
+    ) -> Planned:
+        """Return a run at its address; nothing is made yet.
 
         Args:
             kind: what it is, the first part of the folder's name: "casdm", "pairs", "segformer".
             content: all that decides the run, JSON values; other runs by the names of their folders.
             make: makes the run in the folder that it is given, or goes on with it.
+            complete: whether a folder holds all of it; by default whether its run came to its end.
         """
-        path = self.folder / f"{kind}-{address(content)}"
-        if not finished(path):
-            make(path)
-        return path
+        return Planned(self.folder / f"{kind}-{address(content)}", make, complete or finished)
+
+    def run(self, kind: str, content: Mapping[str, Any], make: Callable[[Path], None]) -> Path:
+        """Return the folder of a finished run, and make it first if need be. Arguments as for `planned`."""
+        return self.planned(kind, content, make).made()
 
 
 def address(content: Mapping[str, Any]) -> str:

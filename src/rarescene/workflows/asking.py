@@ -1,12 +1,12 @@
-"""What maps are asked for: one endless series of requests, whichever way they were given."""
+"""What is asked for and how it is drawn: one endless series of requests, whichever way they were given."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from rarescene.foundation.errors import CheckpointError, ConfigError
 from rarescene.foundation.files import read_json
@@ -19,6 +19,37 @@ REQUESTS = "requests.json"
 """The requests that the training maps of a run keep, with their numbers."""
 
 TRAINING = "training"
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """How pairs are drawn.
+
+    Attributes:
+        sampler: dpm-solver++, unipc, ddim or ddpm.
+        steps: denoising steps, at most the timesteps of the generator's noise schedule; by default 30 for an
+            image generator and 20 for a joint one.
+        guidance: scale of classifier-free guidance, for SDM and joint generators; by default the one in their
+            configuration.
+        precision: "no" for float32, or "bf16".
+        block: scenes drawn at once; part of what makes two sets equal to the byte.
+    """
+
+    sampler: Literal["dpm-solver++", "unipc", "ddim", "ddpm"] = "dpm-solver++"
+    steps: int | None = None
+    guidance: float | None = None
+    precision: Literal["no", "bf16"] = "no"
+    block: int = 8
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "block"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"sampling.{name} is {value}", f"Set sampling.{name} to 1 or more.")
+
+    def settled(self, steps: int) -> Self:
+        """Return the same with this number of steps where none was given."""
+        return self if self.steps else replace(self, steps=steps)
 
 
 @dataclass(frozen=True)
@@ -59,7 +90,7 @@ class Asked:
         at: gives request `index` of an endless series.
         different: how many different ones there are.
         fingerprint: of all that may be asked; a set is resumed with the same requests only.
-        seen: recordings that the requests were derived from, beyond those of the map generator.
+        seen: recordings that the requests were derived from, beyond those of the generator.
     """
 
     at: Callable[[int], Request]
@@ -83,7 +114,7 @@ def ask(
     """Return the requests that the command line asks for.
 
     Args:
-        run: folder of a `train maps` run.
+        run: folder of a run that trained a generator of maps or of pairs.
         trained: its record.
         table: its classes.
         prompt: one request in words, for all maps; or empty.
@@ -137,7 +168,7 @@ def read_pool(run: Path, table: ClassTable) -> RequestPool:
     try:
         return RequestPool.from_dict(value, table)
     except (KeyError, TypeError, ValueError, ConfigError) as error:
-        remedy = "Restore the file, or train the map generator again."
+        remedy = "Restore the file, or train the generator again."
         raise CheckpointError(f"holds no requests ({error!r})", remedy, path) from error
 
 

@@ -162,8 +162,8 @@ def real_segmenter(run: Path) -> RunRecord:
         CheckpointError: it is none, or it was trained with synthetic pairs, which it would then agree with.
     """
     record = read_record(run, "segmenter")
-    if record.config.get("synthetic"):
-        what = f"was trained with synthetic pairs ({record.config['synthetic']}) and would agree with them"
+    if pairs := record.config.get("synthetic") or record.config.get("generator"):
+        what = f"was trained with synthetic pairs ({pairs}) and would agree with them"
         raise CheckpointError(what, "Give one that was trained on real scenes alone (--strategy none).", run)
     if record.finished is None:
         remedy = "End it: repeat its `rarescene segment` with --resume."

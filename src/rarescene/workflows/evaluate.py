@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rarescene.foundation.configs import config_from
-from rarescene.foundation.errors import CheckpointError, DataError
+from rarescene.foundation.errors import CheckpointError, ConfigError, DataError
 from rarescene.foundation.files import read_json, write_json
 from rarescene.foundation.run_record import RunRecord, read_record
 from rarescene.workflows.cards import write_segmenter_card
@@ -45,10 +45,14 @@ def evaluate(
     split: str | None = None,
     group_by: str | None = None,
     at: Literal["native", "run"] = "native",
+    samples: int | None = None,
     out: Path | None = None,
     quiet: bool = False,
 ) -> None:
     """Score a segmenter on held-out recordings: IoU and Dice of every class, with intervals over recordings.
+
+    Beside them stand average precision and calibration error, and, of a Bayesian segmenter, the uncertainty
+    of every class at the size of the run's images.
 
     Args:
         run: folder of a `rarescene segment` run.
@@ -57,6 +61,7 @@ def evaluate(
         split: how DATA is split; by default as the run's data were.
         group_by: regular expression that tells the recordings of a folder apart; by default the run's.
         at: score at the masks' own resolution, or at that of the run's images.
+        samples: posterior samples of a Bayesian segmenter; by default as many as it predicts with.
         out: the JSON file to write; by default RUN/metrics.json for the test part of real data, and a name
             that tells the part or the set for anything else.
         quiet: write the file and print no table.
@@ -68,12 +73,21 @@ def evaluate(
     import torch
     import torch.nn.functional as F
 
-    from rarescene.evaluation import OverlapMeter
-    from rarescene.reports import overlap_table
+    from rarescene.evaluation import (
+        MEASURES,
+        AveragePrecisionMeter,
+        CalibrationMeter,
+        OverlapMeter,
+        UncertaintyMeter,
+    )
+    from rarescene.foundation.protocols import BayesianSegmenter
+    from rarescene.reports import confidence_table, overlap_table, read_confidence
     from rarescene.scenes import resize_image, resize_mask
     from rarescene.segmenters import load_segmenter
-    from rarescene.training import to_images
+    from rarescene.training import to_images, to_masks
 
+    if samples is not None and samples < 1:
+        raise ConfigError(f"samples is {samples}", "Ask for one posterior sample or more.")
     trained = read_record(run, "segmenter")
     settings = trained.config
     synthetic = data.startswith("set:")
@@ -89,11 +103,24 @@ def evaluate(
     network.to(device)
     height, width = settings["height"], settings["width"]
     meter = OverlapMeter(table.names, table.ignore_index)
+    precision = AveragePrecisionMeter(len(table), table.ignore_index)
+    calibration = CalibrationMeter(len(table), table.ignore_index)
+    bayesian = isinstance(network, BayesianSegmenter)
+    uncertainty = [UncertaintyMeter(len(table), table.ignore_index, one) for one in MEASURES if bayesian]
     done = 0
     with progress("scoring") as advance:
         for batch in _batches(source.scenes, chosen):
-            images = np.stack([resize_image(scene.image, height, width) for scene in batch])
-            probabilities = network.predict(to_images(images).to(device))
+            images = to_images(np.stack([resize_image(scene.image, height, width) for scene in batch])).to(
+                device
+            )
+            if isinstance(network, BayesianSegmenter):
+                posterior = network.posterior(images, samples)  # (M, B, C, h, w)
+                probabilities = posterior.mean(dim=0)
+                small = to_masks(np.stack([resize_mask(scene.mask, height, width) for scene in batch]))
+                for one in uncertainty:
+                    one.update(posterior, small)
+            else:
+                probabilities = network.predict(images)
             masks = np.stack(
                 [scene.mask if at == "native" else resize_mask(scene.mask, height, width) for scene in batch]
             )
@@ -103,6 +130,8 @@ def evaluate(
                 )
             groups = [scene.record.group for scene in batch]
             meter.update(probabilities.argmax(1).cpu(), masks.astype(np.int64), groups)
+            for gathering in (precision, calibration):
+                gathering.update(probabilities, to_masks(masks))
             done += len(batch)
             advance(done, len(chosen))
 
@@ -114,7 +143,11 @@ def evaluate(
         "data": source.describe() | {"part": part, "at": at}, "classes": table.to_dict(),
         "scores": scores.to_dict(),
         "recordings": {name: overlap.to_dict() for name, overlap in meter.recordings.items()},
+        "average_precision": precision.result().to_dict(),
+        "calibration": calibration.result().to_dict(),
     }  # fmt: skip
+    if bayesian:
+        metrics["uncertainty"] = {one.measure: one.result().to_dict() for one in uncertainty}
     usual = (
         METRICS
         if not synthetic and part == "test"
@@ -127,6 +160,8 @@ def evaluate(
         write_segmenter_card(run, trained, sum(weight.numel() for weight in network.parameters()), column)
     if not quiet:
         CONSOLE.print(overlap_table([column], table))
+        if (found := read_confidence(metrics, table.names)) is not None:
+            CONSOLE.print(confidence_table(found, table))
         say(f"written to {path}")
 
 

@@ -113,7 +113,7 @@ class MasksOfData:
             way = {source.scenes.name: source.options["group_by"]}
         else:
             self.made_by = {**self.made_by, "drawn": file_hash(folder / MANIFEST)}
-            self.options, self.data, self.seen = _split_of(trained), _of_both(trained, made), made.seen
+            self.options, self.data, self.seen = split_of(trained), of_both(trained, made), made.seen
             way = dict(told_apart(made))
         self.told_apart: Mapping[str, str | None] = told_apart_alike(told_apart(trained), way)
 
@@ -184,8 +184,8 @@ class MapsOfRequests:
             "asked": self.asked.fingerprint, "classes": classes, "part": part,
             "map_sampling": vars(map_sampling),
         }  # fmt: skip
-        self.options: Mapping[str, Any] = _split_of(trained)
-        self.data: Mapping[str, Any] = _of_both(trained, drawer)
+        self.options: Mapping[str, Any] = split_of(trained)
+        self.data: Mapping[str, Any] = of_both(trained, drawer)
         self.seen = drawer.seen.union(self.asked.seen)
 
     def take(self, indices: Sequence[int], seeds: Sequence[int]) -> Masks:
@@ -202,14 +202,14 @@ class MapsOfRequests:
         return Masks(ids, details, [one.confidence for one in drawn])
 
 
-def _of_both(images: RunRecord, maps: RunRecord) -> dict[str, Any]:
+def of_both(images: RunRecord, maps: RunRecord) -> dict[str, Any]:
     """Return the image generator's data, under the licences of both."""
     licences = dict.fromkeys((*images.data["licence"].split(" + "), *maps.data["licence"].split(" + ")))
     phantom = bool(images.data.get("phantom") or maps.data.get("phantom"))
     return {**images.data, "licence": " + ".join(licences), "phantom": phantom}
 
 
-def _split_of(run: RunRecord) -> dict[str, Any]:
+def split_of(run: RunRecord) -> dict[str, Any]:
     """Return how a run's data were split, in the words of the command line."""
     return {name: run.config[name] for name in ("split", "fractions", "split_seed", "group_by")}
 

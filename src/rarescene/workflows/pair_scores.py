@@ -52,7 +52,7 @@ class PairScores:
 
 
 class Judge:
-    """A segmenter trained on real scenes, asked what it sees.
+    """A trained segmenter, asked what it sees.
 
     Args:
         run: folder of `rarescene segment`.
@@ -132,7 +132,7 @@ def score_pairs(
         real = class_agreement(judge.iou(held_out, "judging real frames"))
     columns |= _requests(pairs, cache)
     columns["confidence"] = np.array([_mean_confidence(record) for record in pairs.records])
-    copies = _copies(cache, training, held_out, config)
+    copies = find_copies(cache, training, held_out, config)
     decides = copies[config.measure]
     for name, found in copies.items():
         columns[f"{name}_distance"] = found.synthetic.distance
@@ -169,10 +169,17 @@ def _mean_confidence(record: Any) -> float:
     return float("nan") if confidence is None else float(confidence.mean())
 
 
-def _copies(
+def find_copies(
     cache: SceneCache, training: SceneCache, held_out: SceneCache | None, config: CopyConfig
 ) -> dict[str, CopyScores]:
-    """Return both measures, the one that decides first."""
+    """Return how near pairs come to training frames in both measures, the one that decides first.
+
+    Args:
+        cache: the pairs.
+        training: real training frames at the same size.
+        held_out: real frames that nothing was trained on, at the same size, or None.
+        config: how copies are looked for.
+    """
     from dataclasses import replace
 
     import torch

@@ -14,7 +14,7 @@ from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.files import read_json_lines
 from rarescene.foundation.run_record import RunRecord, read_record
 from rarescene.scenes import ClassTable, open_scenes
-from rarescene.workflows.cards import METHODS
+from rarescene.workflows.cards import METHODS, PAIR_METHODS, how_drawn
 from rarescene.workflows.compare import Scored, read_scored
 from rarescene.workflows.evaluate import cell_of_run, read_metrics, scores_of_run
 from rarescene.workflows.prepared import (
@@ -27,11 +27,12 @@ from rarescene.workflows.prepared import (
 )
 from rarescene.workflows.rare import display_size, rare_classes, statistics_of
 from rarescene.workflows.realism import places_of, set_realism
+from rarescene.workflows.refreshes import PAGE
 
 if TYPE_CHECKING:
-    from rarescene.reports import Comparison, GalleryRow, Measure, Report, RunScores
+    from rarescene.reports import Comparison, Confidence, GalleryRow, Measure, Report, RunScores
 
-KINDS = (tuple(METHODS), ("scene set",), ("segmenter",))
+KINDS = ((*METHODS, *PAIR_METHODS), ("scene set",), ("segmenter",))
 
 
 @dataclass(frozen=True)
@@ -109,9 +110,10 @@ def build_report(
             word for word in (PHANTOM_WARNING if phantom else "", source.split.warning or "") if word
         ),
         phantom=phantom,
-        compared={run.name: _in_words(run.record) for run in runs},
+        compared={run.name: _in_words(run.record) + _page_of(run.folder) for run in runs},
         statistics=statistics,
         runs=scores,
+        confidence={run.name: found for run in shown if (found := _confidence(run, table.names))},
         comparisons=comparisons,
         realism={run.name: measures for run in sets if (measures := _realism(run))} if realism else {},
         gallery=(*_scored_rows(source, shown, rare, rows), *_synthetic_rows(sets, rare, rows)),
@@ -140,6 +142,12 @@ def _named(folders: Sequence[Path]) -> list[Run]:
         twice = Counter(names).most_common(1)[0][0]
         raise ConfigError(f"the run {twice} is given twice", "Give each folder once.")
     return [Run(name, folder, read_record(folder)) for name, folder in zip(names, folders, strict=True)]
+
+
+def _confidence(run: Run, names: Sequence[str]) -> Confidence | None:
+    from rarescene.reports import read_confidence
+
+    return read_confidence(read_metrics(run.folder), names)
 
 
 def _scores(
@@ -245,6 +253,7 @@ def _synthetic_rows(sets: Sequence[Run], rare: Sequence[str], rows: int) -> tupl
     made: list[GalleryRow] = []
     for run in sets:
         pairs, config = open_scenes(f"set:{run.folder}"), run.record.config
+        joint = config["generator"] in PAIR_METHODS
         originals = open_scenes(config["masks"]) if config.get("masks") else None
         places = {} if originals is None else places_of(originals)
         targets = pairs.classes.ids_of(rare)
@@ -273,13 +282,18 @@ def _synthetic_rows(sets: Sequence[Run], rare: Sequence[str], rows: int) -> tupl
                     {"synthetic": scene.image} if pairs.has_images else {},
                     {},
                     shown,
-                    note="drawn for a generated map"
+                    note=("drawn with its mask" if joint else "drawn for a generated map")
                     if name is None
                     else f"drawn for the map of {name}{varied}",
                 )
             )
         made += gallery_rows(scenes, pairs.classes, errors=False, phantom=is_phantom(run.record))
     return tuple(made)
+
+
+def _page_of(folder: Path) -> str:
+    """Say where the page about a run's refreshes is, if it has one."""
+    return f"; what each refresh decided: {folder / PAGE}" if (folder / PAGE).is_file() else ""
 
 
 def _in_words(record: RunRecord) -> str:
@@ -295,8 +309,10 @@ def _in_words(record: RunRecord) -> str:
             maps = ", for maps flipped and rotated, which no real frame shows" if config.get("vary") else ""
             maps = maps if config.get("masks") else ", for generated maps"
             chosen = f", chosen from {config['curation']['of']}" if "curation" in config else ""
-            drawn = f"{config['sampling']['sampler']} in {config['sampling']['steps']} steps"
-            return f"{config['count']} synthetic pairs, {drawn}{maps}{chosen}"
+            drawn = "" if config["generator"] in PAIR_METHODS else maps
+            return f"{config['count']} synthetic pairs, {how_drawn(config)}{drawn}{chosen}"
+        case "joint_latent" | "datasetgan":
+            return f"{PAIR_METHODS[record.kind]} pair generator, seed {record.seed}"
         case _:
             method = METHODS.get(record.kind, record.kind)
             return (

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from rarescene.foundation.errors import ConfigError
+from rarescene.augmentation.config import AdaptiveSamplingConfig, ClassicConfig, GaudaConfig, OfflineConfig
 from rarescene.foundation.run_record import RunRecord, Seen, read_record
-from rarescene.scenes import AugmentConfig, SceneCache, SceneSet
+from rarescene.foundation.seeds import derive_seed
+from rarescene.scenes import AugmentConfig, SceneSet
 from rarescene.segmenters.config import (
     Mask2FormerConfig,
+    PHiSegConfig,
     SegFormerConfig,
     SegmenterConfig,
     UNetConfig,
+    UNetEnsembleConfig,
     training_defaults,
 )
 from rarescene.training.config import TrainingConfig
+from rarescene.workflows.asking import MapSamplingConfig, SamplingConfig
 from rarescene.workflows.cards import write_segmenter_card
 from rarescene.workflows.prepared import (
     accelerator,
-    class_ids,
     decode,
     fresh_folder,
     is_main_process,
@@ -34,18 +34,28 @@ from rarescene.workflows.prepared import (
     same_run,
     say,
 )
+from rarescene.workflows.refreshes import PAGE, write_page
+from rarescene.workflows.strategy import (
+    ScenePool,
+    StrategyOptions,
+    agreed_size,
+    build_strategy,
+    open_drawer,
+    strategy_names,
+)
 from rarescene.workflows.synthetic import open_pairs
+from rarescene.workflows.validation import spread
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
-    from rarescene.foundation.protocols import Batch, Strategy
-
-StrategyName = Literal["none", "duplicate", "offline"]
+    from rarescene.foundation.protocols import Batch
 
 UNET_TRAINING = training_defaults(UNetConfig())
 SEGFORMER_TRAINING = training_defaults(SegFormerConfig())
 MASK2FORMER_TRAINING = training_defaults(Mask2FormerConfig())
+PHISEG_TRAINING = training_defaults(PHiSegConfig())
+UNET_ENSEMBLE_TRAINING = training_defaults(UNetEnsembleConfig())
 AUGMENT = AugmentConfig(horizontal_flip=0.5, vertical_flip=0.0, rotation=0.0)
 
 
@@ -99,16 +109,57 @@ def segment_mask2former(
     _segment(model, training, **options)
 
 
+def segment_phiseg(
+    *,
+    model: PHiSegConfig = PHiSegConfig(),  # noqa: B008 - frozen
+    training: TrainingConfig = PHISEG_TRAINING,
+    **options: Any,
+) -> None:
+    """Train PHiSeg, whose posterior samples tell what else a scene could show.
+
+    Args:
+        model: levels and latents of the network.
+        training: the training loop; the same for all runs that are compared.
+        **options: those of every segmenter.
+    """
+    _segment(model, training, **options)
+
+
+def segment_unet_ensemble(
+    *,
+    model: UNetEnsembleConfig = UNetEnsembleConfig(),  # noqa: B008 - frozen
+    training: TrainingConfig = UNET_ENSEMBLE_TRAINING,
+    **options: Any,
+) -> None:
+    """Train an ensemble of U-Nets, which agree where they know and differ where they guess.
+
+    Args:
+        model: number and widths of the members.
+        training: the training loop; its batch is that of each member.
+        **options: those of every segmenter.
+    """
+    _segment(model, training, **options)
+
+
 def _segment(
     model: SegmenterConfig,
     training: TrainingConfig,
     *,
     data: str,
     out: Path,
-    strategy: StrategyName = "none",
+    strategy: str = "none",
     synthetic: Path | list[Path] | None = None,
+    generator: Path | None = None,
+    maps: Path | None = None,
     classes: str = "",
     copies: int | None = None,
+    offline: OfflineConfig = OfflineConfig(),  # noqa: B008 - frozen
+    classic: ClassicConfig = ClassicConfig(),  # noqa: B008
+    adaptive: AdaptiveSamplingConfig = AdaptiveSamplingConfig(),  # noqa: B008
+    gauda: GaudaConfig = GaudaConfig(),  # noqa: B008
+    sampling: SamplingConfig = SamplingConfig(block=16),  # noqa: B008
+    map_sampling: MapSamplingConfig = MapSamplingConfig(block=16),  # noqa: B008
+    validation_scenes: int | None = None,
     augment: AugmentConfig = AUGMENT,
     height: int | None = None,
     width: int | None = None,
@@ -124,44 +175,70 @@ def _segment(
     Args:
         data: NAME:PATH or a YAML file.
         out: folder of the run.
-        strategy: none (real scenes alone), duplicate (copies of rare scenes), offline (plus synthetic sets).
+        strategy: none (real scenes alone), classic (crops, mirror images, rotations), duplicate (copies of
+            rare scenes), adaptive (scenes of needy classes more often), offline (plus synthetic sets), gauda
+            (pairs of the most uncertain classes, drawn while it trains); or several, which act in their
+            order, such as "gauda,classic".
         synthetic: folder of `rarescene synthesize`, for offline; several as '[SET, SET]'.
+        generator: run that trained a generator of pairs (joint, datasetgan), for gauda; with --maps, an image
+            generator.
+        maps: folder of a `train maps` run, which draws the masks for an image generator.
         classes: comma-separated rare classes, for duplicate; by default those that the statistics call rare.
         copies: how many, for duplicate; by default as many as there are training scenes.
+        offline: how many synthetic scenes join, and how often they are drawn; a probability of 1 trains on
+            them alone.
+        classic: how much is cropped, mirrored and rotated.
+        adaptive: what leads the drawing of real scenes, for adaptive.
+        gauda: how many classes are asked for, how many pairs are drawn, how often they take a scene's place.
+        sampling: how pairs are drawn, for gauda.
+        map_sampling: how maps are drawn, for gauda with --maps.
+        validation_scenes: how many scenes a validation looks at, evenly taken; by default all of that part.
         augment: flips and rotations of the training scenes.
-        height: of the images the network sees; by default the synthetic set's, or the data's up to 256.
+        height: of the images the network sees; by default the generator's, the synthetic set's, or the data's
+            up to 256.
         width: likewise.
         split: "recording", "time", "cholecseg8k", "cadis", "fold1" to "fold3" (SISVSE), "casdm", "gauda", or
             a file that lists the recordings of each part.
         fractions: shares of training, validation and test; by default those that suit the split.
         split_seed: seed of the split; keep it the same for all runs that are compared.
         group_by: regular expression whose first group tells the recordings of a folder apart.
-        seed: seed of weights, order and augmentation.
+        seed: seed of weights, order, augmentation and strategy.
         resume: go on from the newest checkpoint in OUT.
     """
     from rarescene.scenes import augment as augmented
     from rarescene.segmenters import SEGMENTERS, save_segmenter
-    from rarescene.training import SceneBatches, fit
+    from rarescene.training import MemberBatches, SceneBatches, fit
+    from rarescene.workflows.refreshing import Refreshing
 
     sets = [synthetic] if isinstance(synthetic, Path) else list(synthetic or ())
-    if bool(sets) != (strategy == "offline"):
-        raise ConfigError(
-            f"strategy {strategy!r} {'takes no' if sets else 'needs a'} synthetic set",
-            "Give --strategy offline and --synthetic SET together, or neither.",
-        )
+    segmenter = next(name for name, kind in SEGMENTERS.items() if isinstance(model, kind))
+    names = strategy_names(strategy)
+    options = StrategyOptions(names, classes, copies, offline, classic, adaptive, gauda)
+    options.check(segmenter, model, training, synthetic=bool(sets), generator=generator, maps=maps)
     main = is_main_process()
     if main:
         fresh_folder(out, resume, "training")
     source = open_data(data, split, split_seed, fractions, group_by)
+    options.check_validation(source)
     table = source.scenes.classes
     made = [read_record(folder, "scene set") for folder in sets]
     pairs = [open_pairs(folder, record, source) for folder, record in zip(sets, made, strict=True)]
+    drawer = None
+    if generator is not None:
+        # Blocks are padded, and a larger one than what is drawn at once would be drawn for nothing.
+        block = min(sampling.block, gauda.drawing.block, gauda.size)
+        drawer = open_drawer(generator, maps, source, replace(sampling, block=block), map_sampling)
+        made += [read_record(run) for run in (generator, maps) if run is not None]
+        height, width = agreed_size(drawer, generator, height, width)
     height, width = _size(pairs[0] if pairs else source.scenes, height, width)
     config = {
-        "segmenter": next(name for name, kind in SEGMENTERS.items() if isinstance(model, kind)),
+        "segmenter": segmenter,
         "model": asdict(model), "training": asdict(training), "augment": asdict(augment),
-        "strategy": strategy, "synthetic": ", ".join(map(str, sets)) or None, "classes": classes,
-        "copies": copies,
+        "strategy": ",".join(names), "synthetic": ", ".join(map(str, sets)) or None, "classes": classes,
+        "copies": copies, "strategies": options.settings(),
+        "generator": None if generator is None else str(generator),
+        "maps": None if maps is None else str(maps),
+        "drawn": None if drawer is None else dict(drawer.made_by), "validation_scenes": validation_scenes,
         "height": height, "width": width, **source.options,
     }  # fmt: skip
     seen = reduce(Seen.union, (one.seen for one in made), source.seen("train"))
@@ -175,15 +252,24 @@ def _segment(
         same_run(out, record)
 
     cache = decode(source.scenes, height, width)
-    pool = _Pool([cache, *(decode(one, height, width) for one in pairs)])
-    plan = _strategy(strategy, cache, source.split.train, len(pool), classes, copies, seed)
+    pool = ScenePool([cache, *(decode(one, height, width) for one in pairs)])
+    plan = build_strategy(options, pool, source, drawer, seed)
     real, scenes = len(source.split.train), plan.extend(source.split.train)
-    batches = SceneBatches(
-        pool.take, scenes, training.batch_size, seed,
-        augment=lambda images, masks, seeds: augmented(images, masks, seeds, augment, table.ignore_index),
-        weights=plan.weights(),
-    )  # fmt: skip
+
+    def in_order(seed: int) -> SceneBatches:
+        return SceneBatches(
+            pool.take, scenes, training.batch_size, seed,
+            augment=lambda images, masks, seeds: augmented(images, masks, seeds, augment, table.ignore_index),
+            weights=plan.weights(),
+        )  # fmt: skip
+
+    batches: SceneBatches | MemberBatches = in_order(seed)
+    if isinstance(model, UNetEnsembleConfig):
+        batches = MemberBatches([in_order(derive_seed(seed, "member", m)) for m in range(model.members)])
     learner = _learner(model, len(table), table.ignore_index, seed)
+    refreshing = Refreshing(
+        plan, batches, cache, spread(source.split.validation, validation_scenes), out, training.steps, main
+    )
     if main:
         record.write(out)
         say(
@@ -191,47 +277,27 @@ def _segment(
             f"{training.steps} steps of {training.batch_size} at {width}×{height}"
         )
 
-    def validate(step: int, network: nn.Module) -> dict[str, float]:
-        scores = score(network, cache, source.split.validation)
-        plan.refresh(network, [])  # type: ignore[arg-type]
-        return {"validation": scores} if scores is not None else {}
-
     began = time.perf_counter()
-    fitted = fit(
-        learner, batches, training, out, seed=seed, resume=resume, label=strategy, mix=plan.mix,
-        validate=validate, keeper=plan,
-    )  # fmt: skip
+    try:
+        fitted = fit(
+            learner, batches, replace(training, batch_size=batches.batch_size), out, seed=seed, resume=resume,
+            label=strategy, mix=plan.mix, validate=refreshing.validate, keeper=refreshing,
+        )  # fmt: skip
+    finally:
+        plan.close()
     if main:
         save_segmenter(fitted.average, out / "model", table)  # type: ignore[arg-type]
         ended = record.end(out, time.perf_counter() - began, fitted.metrics)
         write_segmenter_card(out, ended, sum(weight.numel() for weight in fitted.average.parameters()))
+        if options.online:
+            write_page(out, ended, refreshing.end())
+            say(f"what each refresh decided: {out / PAGE}")
         say(f"trained in {fitted.seconds / 60:.1f} min; weights in {out / 'model'}")
-
-
-def score(network: nn.Module, cache: SceneCache, indices: Sequence[int]) -> float | None:
-    """Return the label-mean IoU on decoded scenes, at the size they were decoded to; None without any."""
-    import torch
-
-    from rarescene.evaluation import OverlapMeter
-    from rarescene.training import to_images, to_masks
-
-    if not len(indices):
-        return None
-    device = next(network.parameters()).device
-    meter = OverlapMeter(cache.classes.names, cache.classes.ignore_index)
-    for start in range(0, len(indices), 16):
-        chosen = list(indices[start : start + 16])
-        pixels, ids = cache.take(chosen)
-        with torch.inference_mode():
-            found = network.predict(to_images(pixels).to(device)).argmax(1).cpu()  # type: ignore[operator]
-        meter.update(found, to_masks(ids), [cache.records[index].group for index in chosen])
-    return meter.result().label_mean.iou
 
 
 def _learner(model: SegmenterConfig, classes: int, ignore_index: int, seed: int) -> Any:
     import torch
 
-    from rarescene.foundation.seeds import derive_seed
     from rarescene.segmenters import build_segmenter
     from rarescene.training import Learner
 
@@ -245,57 +311,9 @@ def _learner(model: SegmenterConfig, classes: int, ignore_index: int, seed: int)
                 self.network = build_segmenter(model, classes, ignore_index)
 
         def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
-            return {"loss": self.network(batch.images, batch.masks)}
+            return self.network(batch.images, batch.masks)
 
     return SegmentationLearner()
-
-
-def _strategy(
-    name: StrategyName,
-    cache: SceneCache,
-    train: Sequence[int],
-    pool: int,
-    classes: str,
-    copies: int | None,
-    seed: int,
-) -> Strategy:
-    from rarescene.augmentation import Duplicate, DuplicateConfig, NoAugmentation, Offline, OfflineConfig
-    from rarescene.scenes import class_statistics
-
-    match name:
-        case "none":
-            return NoAugmentation()
-        case "offline":
-            return Offline(OfflineConfig(seed=seed), range(len(cache), pool))
-        case "duplicate":
-            # What is rare is asked of the training recordings alone.
-            rare = (entry.name for entry in class_statistics(cache.subset(train)).rare)
-            targets = class_ids(cache.classes, classes) or cache.classes.ids_of(rare)
-            return Duplicate(DuplicateConfig(count=copies, seed=seed), cache.class_pixels > 0, targets)
-
-
-class _Pool:
-    """Real scenes, followed by those of each synthetic set."""
-
-    def __init__(self, caches: Sequence[SceneCache]) -> None:
-        self.caches = caches
-        self.starts = np.cumsum([0, *(len(cache) for cache in caches)])
-
-    def __len__(self) -> int:
-        return int(self.starts[-1])
-
-    def take(self, indices: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Return images and masks in the order of `indices`."""
-        places = np.asarray(indices)
-        owners = np.searchsorted(self.starts, places, side="right") - 1
-        parts = [
-            (owners == owner, self.caches[owner].take(places[owners == owner] - self.starts[owner]))
-            for owner in np.unique(owners)
-        ]
-        images, masks = (np.empty((len(places), *parts[0][1][kind].shape[1:]), np.uint8) for kind in (0, 1))
-        for which, (pixels, ids) in parts:
-            images[which], masks[which] = pixels, ids
-        return images, masks
 
 
 def _size(scenes: SceneSet, height: int | None, width: int | None) -> tuple[int, int]:

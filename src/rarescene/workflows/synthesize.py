@@ -1,54 +1,28 @@
 """`rarescene synthesize`: pairs that show the classes asked for.
 
-Pair i is a function of (weights, mask i, seed, i, sampler, steps, precision) alone, and where masks are drawn
-too, mask i is one of (weights of the map generator, request i, seed, i, map sampling). The work is cut into
-blocks of equally many indices, ranks and resumed runs take whole blocks, and so their files are equal to the
-byte.
+Pair i is a function of (weights, mask i or request i, seed, i, sampler, steps, precision) alone, and where
+masks are drawn by a generator of their own, mask i is one of (its weights, request i, seed, i, map sampling).
+The work is cut into blocks of equally many indices, ranks and resumed runs take whole blocks, and so their
+files are equal to the byte.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from rarescene.foundation.errors import CheckpointError, ConfigError
-from rarescene.foundation.files import file_hash
 from rarescene.foundation.run_record import RECORD, RunRecord, read_record
 from rarescene.foundation.seeds import derive_seed
-from rarescene.workflows.asking import TRAINING, MapSamplingConfig
-from rarescene.workflows.cards import METHODS, write_set_card
+from rarescene.workflows.asking import TRAINING, MapSamplingConfig, SamplingConfig
+from rarescene.workflows.cards import METHODS, PAIR_METHODS, write_set_card
 from rarescene.workflows.mask_sources import MapsOfRequests, MasksOfData, MaskSource
+from rarescene.workflows.pair_drawer import IMAGE_STEPS, generation_options, open_pair_drawer
+from rarescene.workflows.pair_sources import ImagesForMasks, PairsOfRequests, PairSource
 from rarescene.workflows.prepared import accelerator, fresh_folder, processes, progress, say
-
-
-@dataclass(frozen=True)
-class SamplingConfig:
-    """How pairs are drawn.
-
-    Attributes:
-        sampler: dpm-solver++, unipc, ddim or ddpm.
-        steps: denoising steps, at most the timesteps of the generator's noise schedule.
-        guidance: scale of classifier-free guidance, for SDM alone; by default what it was trained for.
-        precision: "no" for float32, or "bf16".
-        block: scenes drawn at once; part of what makes two sets equal to the byte.
-    """
-
-    sampler: Literal["dpm-solver++", "unipc", "ddim", "ddpm"] = "dpm-solver++"
-    steps: int = 30
-    guidance: float | None = None
-    precision: Literal["no", "bf16"] = "no"
-    block: int = 8
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "block"):
-            if getattr(self, name) < 1:
-                raise ConfigError(
-                    f"sampling.{name} is {getattr(self, name)}", f"Set sampling.{name} to 1 or more."
-                )
 
 
 def synthesize(
@@ -63,7 +37,7 @@ def synthesize(
     part: str = "train",
     split: str | None = None,
     group_by: str | None = None,
-    sampling: SamplingConfig = SamplingConfig(),
+    sampling: SamplingConfig = SamplingConfig(),  # noqa: B008 - frozen
     map_sampling: MapSamplingConfig = MapSamplingConfig(),  # noqa: B008 - frozen
     vary: bool = False,
     seed: int = 0,
@@ -71,87 +45,86 @@ def synthesize(
 ) -> None:
     """Draw synthetic pairs that show the classes asked for: a mask, and a new image for it.
 
-    Masks come from a data set (--masks), or are drawn as well, by a map generator that is asked for them
-    (--maps): then a request goes in, and a checked pair comes out.
+    A joint generator or a DatasetGAN draws both at once, for a request. For an image generator, masks come
+    from a data set (--masks), or are drawn as well, by a map generator that is asked for them (--maps): then
+    too a request goes in, and a checked pair comes out.
     `torchrun --nproc_per_node N -m rarescene.cli synthesize …` shares the work among N processes.
 
     Args:
-        run: folder of a run that trained an image generator, for instance by `train casdm`.
+        run: folder of a run that trained a generator of pairs, for instance by `train joint`, or one of
+            images, for instance by `train casdm`.
         out: folder of the scene set.
-        masks: data set whose masks are drawn from, NAME:PATH or a YAML file.
+        masks: for an image generator: data set whose masks are drawn from, NAME:PATH or a YAML file.
         maps: instead of --masks: folder of a `train maps` run.
-        requests: what its maps must show: "training", as the training maps have it; a text file with one
-            request a line; or a data set whose masks are asked for again.
+        requests: what drawn maps or pairs must show: "training", as the training masks have it; a text file
+            with one request a line; or a data set whose masks are asked for again.
         classes: comma-separated; a mask that shows any of them, or a request for any of them, is used.
             Empty: every one.
         count: number of pairs.
         part: part of the split that masks come from: train, validation, test or all.
         split: how MASKS is split; by default as the generator's data were.
         group_by: regular expression that tells the recordings of a folder apart; by default the generator's.
-        sampling: how images are drawn.
+        sampling: how images or pairs are drawn.
         map_sampling: how maps are drawn, and how often a map that breaks its request is drawn again.
         vary: flip and rotate the masks of --masks as the generator's training did.
         seed: seed of the noise.
         resume: keep the pairs that are there and draw the rest.
     """
-    from rarescene.generators import load_image_generator
     from rarescene.scenes import SceneSetWriter
     from rarescene.training import this_rank, to_pixels
 
     began = time.perf_counter()
     if count < 1:
         raise ConfigError(f"{count} pairs were asked for", "Set --count to 1 or more.")
-    if bool(masks) == bool(maps):
+    trained = read_record(run)
+    joint = trained.kind in PAIR_METHODS
+    if not joint and trained.kind not in METHODS:
+        what = f"holds a {trained.kind}, and a generator of images or pairs is needed"
+        raise CheckpointError(what, "Give the folder of such a run.", run)
+    if joint and (masks or maps):
+        remedy = "Leave --masks and --maps out, or give the run of an image generator."
+        raise ConfigError(f"a {trained.kind} draws its own masks", remedy, run)
+    if not joint and bool(masks) == bool(maps):
         remedy = "Give either --masks, a data set, or --maps, a run of `train maps`."
         raise ConfigError("where the masks come from is not clear", remedy)
-    if maps and (vary or split or group_by):
-        raise ConfigError("--vary, --split and --group-by speak of --masks", "Leave them out with --maps.")
-    trained = read_record(run)
-    if trained.kind not in METHODS:
-        what = f"holds a {trained.kind}, and an image generator is needed"
-        raise CheckpointError(what, "Give the folder of such a run.", run)
-    generator = load_image_generator(run / "model")
-    generator.check(sampling.steps, sampling.guidance)
+    if not masks and (vary or split or group_by):
+        remedy = "Leave them out where masks are drawn."
+        raise ConfigError("--vary, --split and --group-by speak of --masks", remedy)
     ranks = this_rank()
     if ranks.is_main_process:
         fresh_folder(out, resume, "set")
         if resume and (out / RECORD).is_file():
             read_record(out, "scene set")
-    source: MaskSource
-    if maps:
-        source = drawing = MapsOfRequests(
-            trained, generator, maps,
-            requests=requests, classes=classes, part=part, map_sampling=map_sampling, seed=seed,
-        )  # fmt: skip
-        drawing.drawer.to(ranks.device)
+    source: PairSource
+    if joint:
+        drawer = open_pair_drawer(run, sampling=sampling, device=ranks.device)
+        source = PairsOfRequests(
+            run, trained, drawer, requests=requests, classes=classes, part=part, seed=seed
+        )
     else:
-        source = MasksOfData(
-            trained, generator, run,
-            masks=masks, classes=classes, part=part, split=split, group_by=group_by, vary=vary, seed=seed,
+        sampling = sampling.settled(IMAGE_STEPS)
+        source = _images(
+            run, trained, masks, maps, requests=requests, classes=classes, part=part, split=split,
+            group_by=group_by, sampling=sampling, map_sampling=map_sampling, vary=vary, seed=seed,
         )  # fmt: skip
-    generator.to(ranks.device)
 
-    seen = trained.seen.union(source.seen)
-    made_by = {
-        "generator": generator.name, "weights": file_hash(run / "model" / "weights.safetensors"),
-        **source.made_by, "count": count, "seed": seed, "sampling": asdict(sampling),
-    }  # fmt: skip
+    made_by = {"sampling": asdict(sampling), **source.made_by, "count": count, "seed": seed}
     record = RunRecord.begin(
         kind="scene set",
         config={"run": str(run), **made_by, **source.options, "told_apart": dict(source.told_apart)},
         seed=seed,
         data=source.data,
         recordings=trained.recordings,
-        seen=seen,
-        class_table=generator.table.to_dict(),
+        seen=source.seen,
+        class_table=source.table.to_dict(),
         accelerator=accelerator(),
         processes=processes(),
     )
-    header = {**made_by, "licence": source.data["licence"], "seen": seen.spans}
+    header = {**made_by, "licence": source.data["licence"], "seen": source.seen.spans}
     blocks = -(-count // sampling.block)
     with ranks.main_process_first():  # it writes what the others then agree to
         writer = SceneSetWriter(
-            out, generator.table, header, rank=ranks.process_index, ranks=ranks.num_processes
+            out, source.table, header, rank=ranks.process_index, ranks=ranks.num_processes
         )
         if ranks.is_main_process:
             record.write(out)
@@ -165,23 +138,64 @@ def synthesize(
             if writer.done.issuperset(wanted):
                 continue
             seeds = [derive_seed(seed, "pair", index) for index in indices]
-            given = source.take(indices, seeds)
-            images = generator.generate(
-                given.ids, seeds=seeds, sampler=sampling.sampler, steps=sampling.steps,
-                guidance=sampling.guidance, precision=sampling.precision,
-            )  # fmt: skip
-            pixels, drawn = to_pixels(images), given.ids.numpy().astype(np.uint8)
+            drawn, details = source.take(indices, seeds)
+            pixels, ids = to_pixels(drawn.images), drawn.masks.cpu().numpy().astype(np.uint8)
+            sure = None if drawn.confidence is None else drawn.confidence.cpu().numpy()
             for row, index in enumerate(wanted):
-                details = given.details[row] | {"generator": generator.name, "seed": seeds[row]}
-                writer.add(index, pixels[row], drawn[row], details, confidence=given.confidence[row])
+                told = details[row] | {"generator": source.name, "seed": seeds[row]}
+                confidence = None if sure is None else sure[row]
+                writer.add(index, pixels[row], ids[row], told, confidence=confidence)
             advance(turn, len(mine))
     ranks.wait_for_everyone()
     if ranks.is_main_process:
         pairs, seconds = writer.finish(), time.perf_counter() - began
         ended = record.end(out, seconds, {"pairs": len(pairs)})
         write_set_card(out, ended, trained, pairs)
-        if maps:
-            kept = np.mean([one.details["kept"]["kept"] for one in pairs.records])
-            say(f"{kept:.1%} of the maps keep their requests as a whole")
-        what = f"{source.different} different requests" if maps else f"{min(count, source.different)} maps"
+        if not masks:
+            kept = [one.details["kept"] for one in pairs.records]
+            share, whole = (np.mean([one[name] for one in kept]) for name in ("present", "kept"))
+            say(
+                f"{share:.1%} of the classes asked for are shown; "
+                f"{whole:.1%} of the masks keep their requests as a whole"
+            )
+        what = f"{min(count, source.different)} maps" if masks else f"{source.different} different requests"
         say(f"{count} pairs for {what} in {out}, {seconds:.0f} s")
+
+
+def _images(
+    run: Path,
+    trained: RunRecord,
+    masks: str,
+    maps: Path | None,
+    *,
+    requests: str,
+    classes: str,
+    part: str,
+    split: str | None,
+    group_by: str | None,
+    sampling: SamplingConfig,
+    map_sampling: MapSamplingConfig,
+    vary: bool,
+    seed: int,
+) -> ImagesForMasks:
+    """Return an image generator as a source of pairs, with its source of masks."""
+    from rarescene.generators import load_image_generator
+    from rarescene.training import this_rank
+
+    generator, device = load_image_generator(run / "model"), this_rank().device
+    options = generation_options(sampling)
+    generator.check(options["steps"], options["guidance"])
+    source: MaskSource
+    if maps:
+        source = drawing = MapsOfRequests(
+            trained, generator, maps,
+            requests=requests, classes=classes, part=part, map_sampling=map_sampling, seed=seed,
+        )  # fmt: skip
+        drawing.drawer.to(device)
+    else:
+        source = MasksOfData(
+            trained, generator, run,
+            masks=masks, classes=classes, part=part, split=split, group_by=group_by, vary=vary, seed=seed,
+        )  # fmt: skip
+    generator.to(device)
+    return ImagesForMasks(run, trained, generator, source, sampling)

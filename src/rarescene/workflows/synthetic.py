@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rarescene.foundation.errors import CheckpointError, ConfigError, DataError
-from rarescene.foundation.run_record import RunRecord
+from rarescene.foundation.run_record import RunRecord, Seen
 from rarescene.scenes import SceneSet, open_scenes
 from rarescene.workflows.prepared import Data
 
@@ -28,18 +28,31 @@ def open_pairs(folder: Path, made: RunRecord, source: Data) -> SceneSet:
             remedy,
             folder,
         )
-    group_by, name = source.options["group_by"], source.scenes.name
-    theirs = told_apart(made).get(name, group_by)
+    refuse_leaks(source, made.seen, told_apart(made), "the synthetic set", folder)
+    return pairs
+
+
+def refuse_leaks(source: Data, seen: Seen, ways: Mapping[str, str | None], who: str, folder: Path) -> None:
+    """Refuse what was made from recordings that are held out here, or where that could not be seen.
+
+    Args:
+        source: the data that are trained on, and their split.
+        seen: what `who`, in `folder`, was made from.
+        ways: data set → `--group-by`: how its recordings were told apart.
+
+    Raises:
+        ConfigError: recordings were told apart in another way.
+        LeakError: held-out recordings were seen.
+    """
+    group_by = source.options["group_by"]
+    theirs = ways.get(source.scenes.name, group_by)
     if theirs != group_by:
         what = (
             f"was made with --group-by {theirs!r} and not {group_by!r}, "
             "so held-out recordings could not be recognised"
         )
-        raise ConfigError(what, "Repeat the option with which the set and its generator were made.", folder)
-    made.seen.refuse(
-        source.places((*source.split.validation, *source.split.test)), "the synthetic set", folder
-    )
-    return pairs
+        raise ConfigError(what, f"Repeat the option with which {who} was made.", folder)
+    seen.refuse(source.places((*source.split.validation, *source.split.test)), who, folder)
 
 
 def told_apart(record: RunRecord) -> Mapping[str, str | None]:

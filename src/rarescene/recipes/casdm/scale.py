@@ -12,11 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
-from rarescene.foundation.configs import config_from
 from rarescene.foundation.errors import ConfigError
 from rarescene.generators.config import CasdmConfig, ConditionalDdpmConfig, PromptedMapsConfig, SdmConfig
+from rarescene.recipes.scale import DataScale, read_scale_file
 from rarescene.segmenters.config import (
     Mask2FormerConfig,
     SegFormerConfig,
@@ -28,27 +26,7 @@ from rarescene.training.config import TrainingConfig
 from rarescene.workflows.asking import MapSamplingConfig
 from rarescene.workflows.synthesize import SamplingConfig
 
-CONFIGS = Path(__file__).parents[1] / "configs"
-
-ScaleName = Literal["smoke", "tiny", "small", "paper"]
 SegmenterName = Literal["segformer", "mask2former", "unet"]
-
-
-@dataclass(frozen=True)
-class DataScale:
-    """One data set of a scale.
-
-    Attributes:
-        spec: NAME:PATH or phantom; None where the user must name it by `--data`.
-        split: how it is split; by recording unless the paper's own split is asked for.
-        fractions: shares of training, validation and test.
-        wanted: what the data must be and where they are to be had, for the message that asks for them.
-    """
-
-    spec: str | None
-    split: str = "recording"
-    fractions: tuple[float, float, float] | None = None
-    wanted: str = ""
 
 
 @dataclass(frozen=True)
@@ -136,19 +114,11 @@ class CasdmScale:
     seeds: tuple[int, ...]
 
 
-def read_scale(name: str, folder: Path = Path(__file__).parent / "scales") -> CasdmScale:
+def read_scale(name: str) -> CasdmScale:
     """Return a scale that ships.
 
     Raises:
         ConfigError: there is none of this name.
     """
-    shipped = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-    if name not in shipped:
-        raise ConfigError(f"there is no scale {name!r}", f"Choose from {', '.join(shipped)}.")
-    values: dict[str, Any] = yaml.safe_load(shipped[name].read_text(encoding="utf-8"))
-    values.pop("shared", None)  # what several sections refer to
-    for section in ("casdm", "sdm", "conditional_ddpm", "maps"):
-        if isinstance(values[section], str):
-            config = (CONFIGS / f"{values[section]}.yaml").read_text(encoding="utf-8")
-            values[section] = yaml.safe_load(config)["model"]
-    return config_from(CasdmScale, values)
+    folder = Path(__file__).parent / "scales"
+    return read_scale_file(CasdmScale, name, folder, ("casdm", "sdm", "conditional_ddpm", "maps"))

@@ -4,28 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import cached_property
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from rarescene.evaluation import RecordingOverlap
-from rarescene.foundation.files import read_json
 from rarescene.generators.config import CasdmConfig
-from rarescene.recipes.casdm.scale import CasdmScale, DataScale, SegmenterName
+from rarescene.recipes.casdm.scale import CasdmScale, SegmenterName
 from rarescene.recipes.run_store import RunStore
-from rarescene.reports import PHANTOM_WARNING
+from rarescene.recipes.scale import DataScale
+from rarescene.recipes.study import DataStudy
 from rarescene.segmenters import output_cell
 from rarescene.workflows.evaluate import METRICS, evaluate
-from rarescene.workflows.prepared import Data, decode, open_data, say
-from rarescene.workflows.segment import (
-    StrategyName,
-    segment_mask2former,
-    segment_segformer,
-    segment_unet,
-)
+from rarescene.workflows.prepared import decode, say
+from rarescene.workflows.segment import segment_mask2former, segment_segformer, segment_unet
 from rarescene.workflows.synthesize import synthesize
 from rarescene.workflows.train import train_casdm, train_conditional_ddpm, train_sdm
 from rarescene.workflows.train_maps import train_maps
@@ -34,7 +26,7 @@ Generator = Literal[
     "casdm", "sdm", "conditional_ddpm", "plain", "class_aware_mse", "class_aware_self_perceptual"
 ]
 Maps = Literal["train", "test", "prompts"]
-Scores = Mapping[str, RecordingOverlap]
+StrategyName = Literal["none", "duplicate", "offline"]
 
 SEGMENT: Mapping[SegmenterName, Callable[..., None]] = {
     "segformer": segment_segformer,
@@ -43,7 +35,7 @@ SEGMENT: Mapping[SegmenterName, Callable[..., None]] = {
 }
 
 
-class Study:
+class Study(DataStudy):
     """One data set, split once, and the runs on it.
 
     Args:
@@ -54,43 +46,23 @@ class Study:
     """
 
     def __init__(self, scale: CasdmScale, source: DataScale, data: str, store: RunStore) -> None:
-        self.scale, self.store = scale, store
-        self.options: dict[str, Any] = {
-            "data": data, "split": source.split, "fractions": source.fractions, "split_seed": 0,
-        }  # fmt: skip
-
-    @cached_property
-    def data(self) -> Data:
-        """The data, opened and split."""
-        return open_data(**self._positional())
-
-    @cached_property
-    def identity(self) -> dict[str, Any]:
-        """What of the data decides a run: not where they lie, but what their masks show."""
-        scenes = self.data.scenes
-        files = {}
-        if scenes.records[0].mask is not None:  # a phantom's name says all of it
-            pixels = decode(scenes, 64, 64, images=False).class_pixels
-            files = {"masks": blake2b(pixels.tobytes(), digest_size=8).hexdigest()}
-        return files | {
-            "name": scenes.name, "scenes": len(scenes), "classes": scenes.classes.fingerprint,
-            **{name: value for name, value in self.options.items() if name != "data"},
-        }  # fmt: skip
+        super().__init__(source, data, store)
+        self.scale = scale
 
     def generator(self, name: Generator) -> Path:
         """Return the run of an image generator; those of the ablation differ in the loss alone."""
         scale = self.scale
         match name:
             case "sdm":
-                return self._trained("sdm", scale.sdm, train_sdm)
+                return self.trained("sdm", scale.sdm, train_sdm).made()
             case "conditional_ddpm":
-                return self._trained("conditional_ddpm", scale.conditional_ddpm, train_conditional_ddpm)
+                return self.trained("conditional_ddpm", scale.conditional_ddpm, train_conditional_ddpm).made()
             case _:
-                return self._trained("casdm", ablated(scale.casdm, name), train_casdm)
+                return self.trained("casdm", ablated(scale.casdm, name), train_casdm).made()
 
     def maps(self) -> Path:
         """Return the run of the map generator."""
-        return self._trained("maps", self.scale.maps, train_maps)
+        return self.trained("maps", self.scale.maps, train_maps).made()
 
     def pairs(self, name: Generator, classes: Sequence[str], maps: Maps = "train") -> Path:
         """Return a set of synthetic pairs.
@@ -164,15 +136,6 @@ class Study:
             evaluate(run, data=self.options["data"], quiet=True)
         return run
 
-    def scores(self, segmenter: Path, pairs: Path | None = None) -> Scores:
-        """Return what a segmenter scored, by recording: on the real test frames, or on synthetic pairs."""
-        path = segmenter / (METRICS if pairs is None else f"metrics_{pairs.name}.json")
-        if not path.is_file():
-            evaluate(segmenter, data=f"set:{pairs}", out=path, quiet=True)
-        return {
-            name: RecordingOverlap.from_dict(value) for name, value in read_json(path)["recordings"].items()
-        }
-
     @property
     def judge(self) -> SegmenterName:
         """The segmenter that judges images: the one that sees the smallest classes best."""
@@ -181,18 +144,9 @@ class Study:
 
     def notes(self) -> tuple[str, ...]:
         """Return what every table of this study must say."""
-        data, split = self.data, self.data.split
-        parts = {name: len(groups) for name, groups in data.recordings().items()}
-        size = f"{self.scale.casdm.width}×{self.scale.casdm.height}"
-        notes = [
-            f"{data.scenes.name}, {size}, split {split.how!r}: {parts['train']} training, "
-            f"{parts['validation']} validation and {parts['test']} test recordings.",
-            f"Image generators: {self.scale.casdm.training.steps} steps of "
-            f"{self.scale.casdm.training.batch_size}, one seed.",
-        ]
-        if data.describe()["phantom"]:
-            notes.insert(0, PHANTOM_WARNING)
-        return tuple(notes) + ((split.warning,) if split.warning else ())
+        casdm = self.scale.casdm
+        trained = f"{casdm.training.steps} steps of {casdm.training.batch_size}"
+        return (*self.setting(casdm.height, casdm.width), f"Image generators: {trained}, one seed.")
 
     def targets_in_cells(self, name: SegmenterName, targets: Sequence[str]) -> str:
         """Return how many output cells of a segmenter a target class fills, in the median frame."""
@@ -205,20 +159,6 @@ class Study:
             shown = pixels[pixels > 0]
             sizes.append(f"{target} {np.median(shown) / cell:.1f}" if len(shown) else f"{target} not shown")
         return f"Output cells of {name} that the median target fills in test frames: {', '.join(sizes)}."
-
-    def _trained(self, kind: str, model: Any, train: Callable[..., None]) -> Path:
-        """Return the run of a generator of this configuration."""
-        content = {"model": asdict(model), "seed": 0, "data": self.identity}
-
-        def make(out: Path) -> None:
-            say(f"training {kind}: {model.training.steps} steps of {model.training.batch_size}")
-            train(model=model, out=out, seed=0, resume=True, **self.options)
-
-        return self.store.run(kind, content, make)
-
-    def _positional(self) -> dict[str, Any]:
-        named = dict(self.options)
-        return {"spec": named.pop("data"), **named}
 
 
 def ablated(config: CasdmConfig, name: Generator) -> CasdmConfig:

@@ -1,0 +1,291 @@
+"""Table 6: what each part costs: training time from the runs themselves, inference timed here, one by one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from rarescene.foundation.run_record import describe_machine, read_record
+from rarescene.recipes.gauda.columns import PAPER
+from rarescene.recipes.gauda.published import TABLE_6
+from rarescene.recipes.gauda.scale import SEGMENTERS, TITLES, DataName, SegmenterName
+from rarescene.recipes.gauda.study import Cells, GaudaStudy
+from rarescene.recipes.outcome import MISSING, Outcome, Sheet
+from rarescene.workflows.pair_drawer import open_pair_drawer
+from rarescene.workflows.prepared import decode
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+SCHEMES = {
+    "segmenter, default": PAPER[0],
+    "segmenter, adaptive sampling": PAPER[2],
+    "segmenter, GAUDA": PAPER[4],
+}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one part costs.
+
+    Attributes:
+        examples: scenes that its training steps saw, repetitions included; None where it is not trained.
+        seconds: its training; None likewise.
+        inference: seconds for a single sample; None where it is not timed.
+    """
+
+    examples: int | None = None
+    seconds: float | None = None
+    inference: float | None = None
+
+
+def table6(studies: Mapping[DataName, GaudaStudy], scale: str) -> Outcome:
+    """Table 6: training and inference of every component, and of three ways to train a segmenter."""
+    sheets, notes, values, runs = [], dict[str, None](), dict[str, Any](), dict[str, str]()
+    for data, study in studies.items():
+        parts = _generators(study, runs) | _datasetgan(study, runs)
+        cells = {
+            (name, scheme): study.cells(name, column)
+            for name in SEGMENTERS
+            for scheme, column in SCHEMES.items()
+        }
+        parts |= {
+            f"{scheme}, {TITLES[name]}": _segmenter(study, name, found)
+            for (name, scheme), found in cells.items()
+            if found is not None
+        }
+        runs |= {
+            f"{name}, {scheme}, seed {seed}, {data}": Path(run).name
+            for (name, scheme), found in cells.items()
+            for seed, run in (found or {}).items()
+        }
+        sheets += [_measured(f"On {study.title}", parts), _added(f"On {study.title}", study, cells)]
+        values[data] = {name: vars(cost) for name, cost in parts.items()}
+        notes |= dict.fromkeys(f"{study.title}: {note}" for note in study.notes())
+    machine = describe_machine()
+    timed = next(iter(studies.values())).scale.timed
+    return Outcome(
+        "gauda-table6",
+        scale,
+        "GAUDA, Table 6: what each part costs",
+        (*sheets, _published()),
+        (
+            *notes,
+            f"Training: seconds of the run's own record, here on {machine['cores']} cores "
+            f"({machine['processor']}); of a training that was stopped and resumed, those of its last part. "
+            "Other work on the machine makes them longer.",
+            f"Inference: the median of {timed} single samples, drawn or predicted one at a time, now and "
+            "here. A posterior of several samples is part of a prediction of PHiSeg.",
+            "Examples: scenes in all training steps, repetitions included, of a member in an ensemble. The "
+            "paper's column of examples is lost in the text that we have.",
+            "Segmenters: means over seeds.",
+        ),
+        values,
+        runs,
+    )
+
+
+def _generators(study: GaudaStudy, runs: dict[str, str]) -> dict[str, Cost]:
+    """Return the costs of both VQ-GANs, the latent diffusion and the three together."""
+    import torch
+
+    from rarescene.generators import JointLatent
+
+    run = study.have(study.joint())
+    if run is None:
+        return {}
+    scale, count = study.scale, study.scale.timed
+    runs |= {
+        one.name.partition("-")[0]: one.name
+        for one in (study.image_vqgan(), study.mask_vqgan(), study.joint())
+    }
+    images, masks = _scenes(study, count)
+    generator = JointLatent.load(run / "model")
+    generator.to(_device())
+    codec = generator.codec
+    with torch.inference_mode():
+        through_images = _seconds(
+            count, lambda i: codec.images.decode(codec.images.encode(images[i : i + 1]))
+        )
+        through_masks = _seconds(count, lambda i: codec.masks.decode(codec.masks.encode(masks[i : i + 1])))
+        z = codec.encode(images[:1], masks[:1])
+        decoding = _seconds(count, lambda i: codec.decode(z, *scale.size))
+    whole = _drawing(study, run, count, steps=scale.sampling.steps, sampler=scale.sampling.sampler)
+    all_steps = scale.joint.diffusion.timesteps
+    slow = _drawing(study, run, 1, steps=all_steps, sampler="ddpm")
+    return {
+        "image VQ-GAN": _trained(study.image_vqgan().path, through_images),
+        "mask VQ-GAN": _trained(study.mask_vqgan().path, through_masks),
+        f"LDM, {scale.sampling.sampler} {scale.sampling.steps}": _trained(run, whole - decoding),
+        f"full model, {scale.sampling.sampler} {scale.sampling.steps}": Cost(inference=whole),
+        f"full model, ddpm {all_steps} as in the paper": Cost(inference=slow),
+    }
+
+
+def _datasetgan(study: GaudaStudy, runs: dict[str, str]) -> dict[str, Cost]:
+    """Return the costs of the parts of DatasetGAN: images, latents of images, labels and the whole."""
+    import torch
+
+    from rarescene.generators import DatasetGan
+    from rarescene.networks import StyleGan2Encoder
+
+    run = study.have(study.datasetgan())
+    if run is None:
+        return {}
+    runs["datasetgan"] = run.name
+    count, model = study.scale.timed, study.scale.datasetgan
+    images, _ = _scenes(study, count)
+    generator = DatasetGan.load(run / "model").to(_device())
+    network = generator.network
+    # What an encoder costs does not depend on its weights.
+    encoder = StyleGan2Encoder(model.network, *network.size, network.mean_w).to(_device()).eval()
+    latents = network.spread(network.mean_w[None])
+    padded = _padded(images, model.network.stride)
+    with torch.inference_mode():
+        drawing = _seconds(count, lambda i: network(latents))
+        encoding = _seconds(count, lambda i: encoder(padded[i : i + 1]))
+        both = _seconds(count, lambda i: generator.pairs_of(latents))
+    asked = _drawing(study, run, count)
+    metrics = read_record(run).metrics
+    of = {stage: metrics[f"{stage}_seconds"] for stage in ("stylegan2", "encoder", "refinement", "label")}
+    seen, labelled = model.encoder.training, model.labels.training
+    return {
+        "StyleGAN2": Cost(model.training.steps * model.training.batch_size, of["stylegan2"], drawing),
+        "StyleGAN encoder": Cost(seen.steps * seen.batch_size, of["encoder"], encoding),
+        "refined latents": Cost(model.refinement.frames, of["refinement"]),
+        "DatasetGAN, label branch": Cost(
+            round(metrics["label_step"]) * labelled.batch_size, of["label"], both
+        ),
+        "DatasetGAN, a pair that was asked for": Cost(inference=asked),
+    }  # fmt: skip
+
+
+def _segmenter(study: GaudaStudy, name: SegmenterName, cells: Cells) -> Cost:
+    """Return the cost of one way to train a segmenter, and of a prediction."""
+    import torch
+
+    from rarescene.segmenters import load_segmenter
+
+    records = [read_record(run) for run in cells.values()]
+    training, count = study.scale.segmenters.training(name), study.scale.timed
+    network, _ = load_segmenter(next(iter(cells.values())) / "model")
+    network.to(_device())
+    images, _ = _scenes(study, count)
+    with torch.inference_mode():
+        predicting = _seconds(count, lambda i: network.predict(images[i : i + 1]))
+    seconds = sum(record.seconds or 0.0 for record in records) / len(records)
+    return Cost(training.steps * training.batch_size, seconds, predicting)
+
+
+def _drawing(
+    study: GaudaStudy, run: Path, count: int, *, steps: int | None = None, sampler: Any = None
+) -> float:
+    """Return the seconds that a single pair takes, for a request as the training masks have them."""
+    sampling = replace(study.scale.sampling, block=1)
+    if steps is None:
+        sampling = replace(sampling, guidance=None)
+    else:
+        sampling = replace(sampling, steps=steps, sampler=sampler)
+    drawer = open_pair_drawer(run, sampling=sampling)
+    requests = [drawer.pool.draw(0, index) for index in range(count)]
+    return _seconds(count, lambda i: drawer.draw([requests[i]], [i]), warm=count > 1)
+
+
+def _seconds(count: int, act: Callable[[int], object], *, warm: bool = True) -> float:
+    """Return the median of the seconds that `act(0)` to `act(count - 1)` take, after a warm-up."""
+    if warm:
+        act(0)
+    times = []
+    for index in range(count):
+        began = time.perf_counter()
+        act(index)
+        times.append(time.perf_counter() - began)
+    return median(times)
+
+
+def _scenes(study: GaudaStudy, count: int) -> tuple[Tensor, Tensor]:
+    """Return the first training images and masks as tensors, on the device."""
+    from rarescene.training import to_images, to_masks
+
+    train = study.data.scenes.subset(study.data.split.train)
+    cache = decode(train, *study.scale.size)
+    pixels, ids = cache.take([index % len(cache) for index in range(count)])
+    return to_images(pixels).to(_device()), to_masks(ids).to(_device())
+
+
+def _padded(images: Tensor, stride: int) -> Tensor:
+    from rarescene.scenes import pad_images
+
+    return pad_images(images, stride)
+
+
+def _device() -> torch.device:
+    from rarescene.training import this_rank
+
+    return this_rank().device
+
+
+def _trained(run: Path, inference: float) -> Cost:
+    record = read_record(run)
+    training = record.config["model"]["training"]
+    return Cost(training["steps"] * training["batch_size"], record.seconds, inference)
+
+
+def _measured(title: str, parts: Mapping[str, Cost]) -> Sheet:
+    return Sheet(
+        f"{title}: training, and inference of a single sample",
+        ("component", "examples", "training", "inference"),
+        tuple(
+            (
+                name,
+                MISSING if cost.examples is None else f"{cost.examples:,}",
+                MISSING if cost.seconds is None else f"{cost.seconds:,.0f} s",
+                MISSING if cost.inference is None else f"{1000 * cost.inference:,.1f} ms",
+            )
+            for name, cost in parts.items()
+        ),
+    )
+
+
+def _added(title: str, study: GaudaStudy, cells: Mapping[tuple[SegmenterName, str], Cells | None]) -> Sheet:
+    """Return what the schemes add to the default training, seed by seed averaged, beside the paper's."""
+    paper = {name: hours for name, (hours, _) in TABLE_6.items() if name in SCHEMES}
+    default = "segmenter, default"
+    rows: list[tuple[str, str, str]] = []
+    for scheme in list(SCHEMES)[1:]:
+        entries = []
+        for name in SEGMENTERS:
+            with_it, without = cells[name, scheme], cells[name, default]
+            if with_it is None or without is None:
+                entries.append(f"{TITLES[name]} not trained")
+                continue
+            times = [
+                sum(read_record(run).seconds or 0.0 for run in one.values()) for one in (with_it, without)
+            ]
+            entries.append(f"{TITLES[name]} {_signed(times[0] / times[1] - 1)}" if times[1] else MISSING)
+        hours, plain = paper[scheme], paper[default]
+        published = MISSING if hours is None or plain is None else _signed(hours / plain - 1)
+        rows.append((scheme, "; ".join(entries), published))
+    return Sheet(
+        f"{title}: training time added at equal steps", ("scheme", "ours", "the paper's"), tuple(rows)
+    )
+
+
+def _signed(share: float) -> str:
+    return f"{share:+.0%}".replace("-", "−")
+
+
+def _published() -> Sheet:
+    return Sheet(
+        "The paper's, averaged over its data sets and segmenters; LDM by DDPM in 1000 steps",
+        ("component", "training", "inference"),
+        tuple(
+            (name, MISSING if hours is None else f"{hours:g} h", f"{milliseconds:,.0f} ms")
+            for name, (hours, milliseconds) in TABLE_6.items()
+        ),
+    )

@@ -1,0 +1,213 @@
+"""Figures 4 and 8: pairs beside frames, by class; frames where classic augmentation helps and harms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rarescene.foundation.errors import ConfigError
+from rarescene.recipes.gauda.columns import PAPER
+from rarescene.recipes.gauda.figures import frames_iou
+from rarescene.recipes.gauda.scale import SEGMENTERS, TITLES, DataName, SegmenterName
+from rarescene.recipes.gauda.study import Cells, GaudaStudy
+from rarescene.recipes.outcome import Outcome, Sheet, points
+from rarescene.reports import contact_sheet, representative
+from rarescene.scenes import open_scenes
+from rarescene.workflows.prepared import decode
+
+PAIRS = 3
+"""Pairs a class in Figure 4."""
+
+SHOWN = 3
+"""Frames a data set in Figure 8, as in the paper."""
+
+SHORT: Mapping[SegmenterName, str] = {"phiseg": "PHiSeg", "unet_ensemble": "ensemble"}
+GAUDA, WITH_AUG = PAPER[4], PAPER[5]
+
+
+def fig4(studies: Mapping[DataName, GaudaStudy], scale: str) -> Outcome:
+    """Figure 4: for each class a real frame, and pairs that show it."""
+    rows, titles, notes, runs = [], [], dict[str, None](), dict[str, str]()
+    for data, study in studies.items():
+        folder = study.have(study.pairs("joint"))
+        if folder is None:
+            notes[f"{study.title}: not trained."] = None
+            continue
+        of_classes = _by_class(study, folder)
+        rows += list(of_classes.values())
+        titles += [f"{name} · {study.title}" for name in of_classes]
+        notes |= dict.fromkeys(f"{study.title}: {note}" for note in study.notes())
+        runs |= {f"pairs, {data}": folder.name, f"joint, {data}": study.joint().name}
+    if not rows:
+        raise ConfigError("there is no generator to show pairs of", "Leave --datasets out, to train one.")
+    labels = ["real frame", "its mask", *["pair", "its mask"] * PAIRS]
+    flat = tuple(range(1, len(labels), 2))
+    return Outcome(
+        "gauda-fig4",
+        scale,
+        "GAUDA, Figure 4: pairs of the joint generator",
+        (),
+        (
+            *notes,
+            "Chosen by a rule: for each class, the frame and the pairs of median area that show it.",
+        ),
+        {},
+        runs,
+        {"gauda-fig4": np.asarray(contact_sheet(rows, labels, titles=titles, side=112, flat=flat))},
+    )
+
+
+def fig8(studies: Mapping[DataName, GaudaStudy], scale: str) -> Outcome:
+    """Figure 8: test frames where classic augmentation helps the ensemble most and harms PHiSeg most."""
+    rows, titles, sheets, notes, values, runs = (
+        [],
+        [],
+        [],
+        dict[str, None](),
+        dict[str, Any](),
+        dict[str, str](),
+    )
+    for data, study in studies.items():
+        cells = {
+            (name, column): study.cells(name, column) for name in SEGMENTERS for column in (GAUDA, WITH_AUG)
+        }
+        known = {key: one for key, one in cells.items() if one is not None}
+        if len(known) < len(cells):
+            missing = ", ".join(
+                f"{TITLES[name]} with {column.head}" for name, column in cells if (name, column) not in known
+            )
+            notes[f"{study.title}, not trained yet: {missing}."] = None
+            continue
+        gains = {
+            name: frames_iou(study, known[name, WITH_AUG]) - frames_iou(study, known[name, GAUDA])
+            for name in SEGMENTERS
+        }
+        gap = gains["unet_ensemble"] - gains["phiseg"]
+        order = _scored_frames(study)
+        chosen = np.argsort(-gap, kind="stable")[:SHOWN].tolist()
+        predictions = {
+            key: _predict(study, one, [order[place] for place in chosen]) for key, one in known.items()
+        }
+        table, scenes = study.data.scenes.classes, study.data.scenes
+        cache = decode(scenes, *study.scale.size)
+        for row, place in enumerate(chosen):
+            pixels, ids = cache.take([order[place]])
+            rows.append(
+                [
+                    pixels[0],
+                    table.colourise(ids[0]),
+                    *(table.colourise(found[row]) for found in predictions.values()),
+                ]
+            )
+            # The font of pictures has a hyphen for a minus.
+            change = ", ".join(f"{SHORT[name]} {100 * gains[name][place]:+.1f}" for name in SEGMENTERS)
+            titles.append(f"{scenes.records[order[place]].name}: {change} points by aug · {study.title}")
+        sheets.append(_helped(study.title, order, gains))
+        values[data] = {
+            "frames": [scenes.records[order[place]].name for place in chosen],
+            "gains": {name: [float(one[place]) for place in chosen] for name, one in gains.items()},
+        }
+        notes |= dict.fromkeys(f"{study.title}: {note}" for note in study.notes())
+        runs |= {
+            f"{name}, {column.name}, seed {seed}, {data}": Path(run).name
+            for (name, column), one in known.items()
+            for seed, run in one.items()
+        }
+    if not rows:
+        raise ConfigError(
+            next(iter(notes)), "Train both segmenters with --strategies gauda,gauda+classic first."
+        )
+    labels = [
+        "frame",
+        "labels",
+        *(f"{SHORT[name]}, {column.head}" for name in SEGMENTERS for column in (GAUDA, WITH_AUG)),
+    ]
+    sheet = contact_sheet(rows, labels, titles=titles, side=192, flat=tuple(range(1, len(labels))))
+    return Outcome(
+        "gauda-fig8",
+        scale,
+        "GAUDA, Figure 8: where classic augmentation helps one model and harms the other",
+        tuple(sheets),
+        (
+            *notes,
+            f"Chosen by a rule: the {SHOWN} test frames of each data set with the largest difference between "
+            "what aug adds to the ensemble and to PHiSeg, by the frame's IoU averaged over seeds. The "
+            "largest of many are extreme by chance as well: the table counts all frames.",
+            f"Predictions of seed {next(iter(studies.values())).scale.seeds[0]}.",
+        ),
+        values,
+        runs,
+        {"gauda-fig8": np.asarray(sheet)},
+    )
+
+
+def _by_class(study: GaudaStudy, folder: Path) -> dict[str, list[np.ndarray]]:
+    """Return a row of pictures for each class that both frames and pairs show."""
+    scenes, table = study.data.scenes.subset(study.data.split.train), study.data.scenes.classes
+    real, drawn = decode(scenes, *study.scale.size), decode(open_scenes(f"set:{folder}"), *study.scale.size)
+    rows = {}
+    for class_id, name in enumerate(table.names):
+        of_frames = representative(real.class_pixels, [class_id], 1)
+        of_pairs = representative(drawn.class_pixels, [class_id], PAIRS)
+        if not of_frames:
+            continue
+        parts = [real.take(of_frames), drawn.take(of_pairs)] if of_pairs else [real.take(of_frames)]
+        rows[name] = [
+            picture
+            for pixels, ids in parts
+            for image, mask in zip(pixels, ids, strict=True)
+            for picture in (image, table.colourise(mask))
+        ]
+    return rows
+
+
+def _scored_frames(study: GaudaStudy) -> list[int]:
+    """Return the test scenes in the order of `frames_iou`; those without a label are not scored."""
+    records, split = study.data.scenes.records, study.data.split
+    scenes = study.data.scenes
+    shown = decode(scenes, *study.scale.size, images=scenes.has_images).class_pixels.sum(axis=1) > 0
+    names = sorted({records[index].group for index in split.test})
+    return [index for name in names for index in split.test if records[index].group == name and shown[index]]
+
+
+def _predict(study: GaudaStudy, cells: Cells, indices: Sequence[int]) -> np.ndarray:
+    """Return what the first seed of a column sees in these scenes, uint8 `(N, H, W)`."""
+    import torch
+
+    from rarescene.segmenters import load_segmenter
+    from rarescene.training import this_rank, to_images
+
+    network, _ = load_segmenter(cells[study.scale.seeds[0]] / "model", study.data.scenes.classes)
+    device = this_rank().device
+    network.to(device)
+    pixels, _ = decode(study.data.scenes, *study.scale.size).take(list(indices))
+    with torch.inference_mode():
+        found: np.ndarray = network.predict(to_images(pixels).to(device)).argmax(1).cpu().numpy()
+    return found.astype(np.uint8)
+
+
+def _helped(title: str, order: Sequence[int], gains: Mapping[SegmenterName, np.ndarray]) -> Sheet:
+    """Return how many frames classic augmentation helps and harms, of each model and of both."""
+    ensemble, phiseg = gains["unet_ensemble"], gains["phiseg"]
+    frames = len(order)
+    cases = {
+        "helps both": (ensemble > 0) & (phiseg > 0),
+        "helps the ensemble, harms PHiSeg": (ensemble > 0) & (phiseg < 0),
+        "helps PHiSeg, harms the ensemble": (ensemble < 0) & (phiseg > 0),
+        "harms both": (ensemble < 0) & (phiseg < 0),
+    }
+
+    def mean(values: np.ndarray) -> str:
+        return points(float(values.mean())) if len(values) else "–"
+
+    return Sheet(
+        f"{title}: what aug adds to GAUDA, by the IoU of each test frame, in points",
+        ("frames where aug …", "share", "ensemble, mean", "PHiSeg, mean"),
+        tuple(
+            (name, f"{which.sum() / frames:.1%}", mean(ensemble[which]), mean(phiseg[which]))
+            for name, which in (*cases.items(), ("all", np.ones(frames, bool)))
+        ),
+    )

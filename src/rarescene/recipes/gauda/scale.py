@@ -1,0 +1,158 @@
+"""How large the experiments of the GAUDA paper are made: `smoke`, `tiny`, `small` or `paper`.
+
+Each scale is a YAML file beside this one; a generator is written out there, or named after a configuration
+that ships, as `--config` names it. All columns of a table share network and training, so that they differ in
+the way that scenes join it alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from rarescene.augmentation.config import AdaptiveSamplingConfig, ClassicConfig, GaudaConfig
+from rarescene.foundation.errors import ConfigError
+from rarescene.generators.config import ImageVqGanConfig, JointLatentConfig, MaskVqGanConfig
+from rarescene.generators.datasetgan_config import DatasetGanConfig
+from rarescene.recipes.scale import DataScale, read_scale_file
+from rarescene.segmenters.config import PHiSegConfig, UNetEnsembleConfig
+from rarescene.training.config import TrainingConfig
+from rarescene.workflows.asking import SamplingConfig
+
+DataName = Literal["cholecseg8k", "cadis"]
+SegmenterName = Literal["phiseg", "unet_ensemble"]
+
+DATA: tuple[DataName, ...] = ("cholecseg8k", "cadis")
+SEGMENTERS: tuple[SegmenterName, ...] = ("phiseg", "unet_ensemble")
+TITLES = {
+    "cholecseg8k": "CholecSeg8k", "cadis": "CaDISv2, Setting II",
+    "phiseg": "PHiSeg", "unet_ensemble": "U-Net ensemble",
+}  # fmt: skip
+
+NAMED = (
+    "image_vqgan", "mask_vqgan", "joint", "datasetgan", "segmenters.phiseg", "segmenters.unet_ensemble",
+)  # fmt: skip
+SPELLED = {"phiseg": "phiseg", "unet-ensemble": "unet_ensemble", "unet_ensemble": "unet_ensemble"}
+
+
+@dataclass(frozen=True)
+class PHiSegScale:
+    """PHiSeg and its training."""
+
+    model: PHiSegConfig
+    training: TrainingConfig
+
+
+@dataclass(frozen=True)
+class UNetEnsembleScale:
+    """The ensemble and its training; the batch is that of each member."""
+
+    model: UNetEnsembleConfig
+    training: TrainingConfig
+
+
+@dataclass(frozen=True)
+class SegmenterScale:
+    """The segmenters of a scale, the same for all columns.
+
+    Attributes:
+        phiseg: the first.
+        unet_ensemble: the second.
+        refresh_every: optimiser steps between two validations, and so between two refreshes.
+    """
+
+    phiseg: PHiSegScale
+    unet_ensemble: UNetEnsembleScale
+    refresh_every: int
+
+    def model(self, name: SegmenterName) -> PHiSegConfig | UNetEnsembleConfig:
+        """Return a network's configuration."""
+        return self.phiseg.model if name == "phiseg" else self.unet_ensemble.model
+
+    def training(self, name: SegmenterName) -> TrainingConfig:
+        """Return its training."""
+        chosen = self.phiseg if name == "phiseg" else self.unet_ensemble
+        return replace(chosen.training, validate_every=self.refresh_every)
+
+
+@dataclass(frozen=True)
+class GaudaScale:
+    """One scale of the paper's experiments.
+
+    Attributes:
+        cholecseg8k: the data of Tables 1 and 2.
+        cadis: the data of Tables 3 and 4.
+        image_vqgan: the autoencoder of images.
+        mask_vqgan: the autoencoder of masks.
+        joint: the latent diffusion model of both.
+        datasetgan: the baseline of Table 5.
+        sampling: how pairs are drawn; `guidance` is that of the tables.
+        guidances: those of the sweep of Figure 5.
+        segmenters: what is trained with the pairs.
+        classic: the paper's classic augmentation.
+        adaptive: adaptive sampling; a column says what it goes by.
+        gauda: the online strategy.
+        validation_scenes: how many scenes a validation looks at; None for all.
+        pairs: pairs of the offline column, copies of the duplicates, pairs that coherence is judged on.
+        swept: pairs at each guidance of the sweep.
+        seeds: seeds of the segmenters; generators have one.
+        timed: pairs or scenes over which inference is timed.
+    """
+
+    cholecseg8k: DataScale
+    cadis: DataScale
+    image_vqgan: ImageVqGanConfig
+    mask_vqgan: MaskVqGanConfig
+    joint: JointLatentConfig
+    datasetgan: DatasetGanConfig
+    sampling: SamplingConfig
+    guidances: tuple[float, ...]
+    segmenters: SegmenterScale
+    classic: ClassicConfig
+    adaptive: AdaptiveSamplingConfig
+    gauda: GaudaConfig
+    validation_scenes: int | None
+    pairs: int
+    swept: int
+    seeds: tuple[int, ...]
+    timed: int
+
+    def __post_init__(self) -> None:
+        size = (self.joint.height, self.joint.width)
+        for name in ("image_vqgan", "mask_vqgan", "datasetgan"):
+            other = getattr(self, name)
+            if (other.height, other.width) != size:
+                what = f"{name} is for {other.width}×{other.height}, joint for {size[1]}×{size[0]}"
+                raise ConfigError(what, "Give all generators of a scale one size.")
+        if self.sampling.guidance is None:
+            guided = replace(self.sampling, guidance=self.joint.guidance)
+            object.__setattr__(self, "sampling", guided)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of every image."""
+        return self.joint.height, self.joint.width
+
+
+def read_scale(name: str) -> GaudaScale:
+    """Return a scale that ships.
+
+    Raises:
+        ConfigError: there is none of this name.
+    """
+    folder = Path(__file__).parent / "scales"
+    return read_scale_file(GaudaScale, name, folder, NAMED)
+
+
+def segmenters_of(names: Iterable[str]) -> tuple[SegmenterName, ...]:
+    """Return the segmenters of these names, spelled as in `rarescene segment` or with an underscore.
+
+    Raises:
+        ConfigError: the paper has none of such a name.
+    """
+    wanted = {SPELLED.get(name.strip(), name.strip()) for name in names}
+    if unknown := sorted(wanted.difference(SEGMENTERS)):
+        raise ConfigError(f"the scale trains no {unknown[0]!r}", "Choose from phiseg, unet-ensemble.")
+    return tuple(name for name in SEGMENTERS if name in wanted)

@@ -1,0 +1,352 @@
+"""Figures 10 and 11: what the simulations of sections 8.2 and 8.3 show, and whether the claims hold.
+
+command:       rarescene reproduce gauda-fig10, rarescene reproduce gauda-fig11
+machine:       one core
+running time:  gauda-fig10 four minutes, most of them for the other settings; gauda-fig11 a minute and a half
+
+The paper's figures are pictures without a table; what the text claims of them is put to the test over seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+
+from rarescene.evaluation import BootstrapConfig, Interval, cohens_d, percentile_interval, resample_counts
+from rarescene.recipes.gauda.simulations import (
+    Augmentation,
+    Curves,
+    Draws,
+    Sampling,
+    SimulationConfig,
+    augment_while_training,
+    draw_set,
+    sample_adaptively,
+)
+from rarescene.recipes.outcome import MISSING, Outcome, Sheet, points
+from rarescene.reports import Chart, Cloud, Line, charts_picture
+
+if TYPE_CHECKING:
+    from rarescene.recipes.gauda.study import GaudaStudy
+
+SMOKE = SimulationConfig(seeds=3, epochs=6, members=3, points=100, test_points=200)
+"""Seconds; its figures mean nothing."""
+
+SEEDS_ELSEWHERE = 20
+"""Seeds of the other settings."""
+
+CLOSE = 0.01
+"""A curve has reached its level at the end once it comes this near, and has settled once it stays there."""
+
+BOOTSTRAP = BootstrapConfig()
+
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
+    "rare class 2 % of the points": {"rare": 0.02},
+    "rare class 20 %": {"rare": 0.2},
+    "less noise: 0.3": {"noise": 0.3},
+    "more noise: 0.8": {"noise": 0.8},
+    "adapted: share of a class": {"weighting": "class"},
+    "adapted: each point's own": {"weighting": "own"},
+}
+
+MEASURES = {
+    "accuracy": "accuracy",
+    "balanced": "balanced",
+    "rare_accuracy": "rare class",
+    "rare_share": "rare drawn",
+    "rare_data": "rare in data",
+}
+"""What a table calls each curve; balanced is the mean of the accuracies of both classes."""
+
+
+def fig10(studies: Mapping[str, GaudaStudy], scale: str) -> Outcome:
+    """Figure 10: sampling weights by uncertainty against sampling weights by validation accuracy."""
+    config = SMOKE if scale == "smoke" else SimulationConfig()
+    curves = {scheme: sample_adaptively(scheme, config) for scheme in get_args(Sampling)}
+    elsewhere = {"as above": _differences(curves["uncertainty"], curves["score"])}
+    for name, change in VARIANTS.items():
+        other = replace(config, seeds=min(config.seeds, SEEDS_ELSEWHERE), **change)
+        elsewhere[name] = _differences(
+            sample_adaptively("uncertainty", other), sample_adaptively("score", other)
+        )
+    found = elsewhere["as above"]
+    return Outcome(
+        "gauda-fig10",
+        scale,
+        "GAUDA, Figure 10: sampling by uncertainty against sampling by score",
+        (
+            _levels(curves, config, "rare_share"),
+            _compared(
+                {
+                    "uncertainty, against score": found,
+                    "uncertainty, against uniform": _differences(curves["uncertainty"], curves["uniform"]),
+                    "score, against uniform": _differences(curves["score"], curves["uniform"]),
+                },
+                f"Paired differences, {config.seeds} seeds",
+                ("accuracy", "balanced"),
+            ),
+            _compared(
+                elsewhere,
+                f"Uncertainty against score elsewhere, {SEEDS_ELSEWHERE} seeds",
+                ("accuracy", "balanced"),
+            ),
+        ),
+        (
+            "The paper claims faster convergence and a higher test accuracy by uncertainty.",
+            _verdict("Test accuracy, uncertainty higher than score", found["accuracy"]),
+            _verdict("Balanced accuracy, uncertainty higher than score", found["balanced"]),
+            _verdict("Test accuracy settles earlier", -found["accuracy settled"]),
+            _verdict("Balanced accuracy reaches its own level earlier", -found["reached"]),
+            _verdict("Balanced accuracy settles earlier", -found["settled"]),
+            _elsewhere(elsewhere),
+            "Test points are as lopsided as training points, so whoever never says rare has an accuracy of "
+            f"{100 * (1 - config.rare):.0f} %, and there networks begin: accuracy rewards caution about the "
+            "rare class, balanced accuracy, the mean of both classes' accuracies, does not.",
+            "Score swings from class to class at first, since a class that is all right is not drawn at all.",
+            *_setting(config, scale),
+        ),
+        {
+            "config": asdict(config),
+            "curves": {name: _summary(one) for name, one in curves.items()},
+            "differences": {name: _stated(one) for name, one in elsewhere.items()},
+        },
+        pictures={"gauda-fig10": _sampling_picture(curves, config)},
+    )
+
+
+def fig11(studies: Mapping[str, GaudaStudy], scale: str) -> Outcome:
+    """Figure 11: the share of the rare class, doubled at random before or by uncertainty while training."""
+    config = SMOKE if scale == "smoke" else SimulationConfig()
+    curves = {scheme: augment_while_training(scheme, config) for scheme in get_args(Augmentation)}
+    led, chance = "online, most uncertain class", "online, random class"
+    against = _differences(curves[led], curves["pre-train"])
+    control = _differences(curves[led], curves[chance])
+    return Outcome(
+        "gauda-fig11",
+        scale,
+        "GAUDA, Figure 11: augmentation before the training against augmentation while it runs",
+        (
+            _levels(curves, config, "rare_data"),
+            _compared(
+                {
+                    "most uncertain class, against pre-train": against,
+                    "random class, against pre-train": _differences(curves[chance], curves["pre-train"]),
+                    "most uncertain, against random class": control,
+                },
+                f"Paired differences, {config.seeds} seeds",
+                ("rare_data", "balanced"),
+            ),
+        ),
+        (
+            "The paper claims a significantly higher share of the limited class for online augmentation.",
+            _verdict("Share of the rare class, by uncertainty higher than pre-train", against["rare_data"]),
+            _verdict("The same, by uncertainty higher than a random class", control["rare_data"]),
+            _verdict("Balanced accuracy, by uncertainty higher than pre-train", against["balanced"]),
+            _verdict("Balanced accuracy, by uncertainty higher than a random class", control["balanced"]),
+            _verdict("Test accuracy, by uncertainty higher than pre-train", against["accuracy"]),
+            _verdict("Test accuracy, by uncertainty higher than a random class", control["accuracy"]),
+            "The random class is our control: whoever asks for classes instead of points raises the share of "
+            "a rare one, whatever leads the choice.",
+            "New points come from the true distribution of their class, as from a perfect generator.",
+            *_setting(config, scale),
+        ),
+        {
+            "config": asdict(config),
+            "curves": {name: _summary(one) for name, one in curves.items()},
+            "differences": {"against pre-train": _stated(against), "against random class": _stated(control)},
+        },
+        pictures={"gauda-fig11": _augmentation_picture(curves)},
+    )  # fmt: skip
+
+
+def level(curve: np.ndarray) -> np.ndarray:
+    """Return where curves `(S, E)` end: the mean of their last twentieth, one epoch at least, `(S,)`."""
+    last: np.ndarray = curve[:, -max(1, curve.shape[1] // 20) :].mean(axis=1)
+    return last
+
+
+def reached(curve: np.ndarray) -> np.ndarray:
+    """Return the first epoch, from 1, at which curves `(S, E)` are within `CLOSE` of their level, `(S,)`."""
+    near: np.ndarray = curve >= level(curve)[:, None] - CLOSE
+    return near.argmax(axis=1) + 1
+
+
+def settled(curve: np.ndarray) -> np.ndarray:
+    """Return the epoch, from 1, after which curves `(S, E)` stay within `CLOSE` of their level, `(S,)`."""
+    away = np.abs(curve - level(curve)[:, None]) > CLOSE  # (S, E)
+    epochs = np.arange(1, curve.shape[1] + 1)
+    after: np.ndarray = np.where(away, epochs, 0).max(axis=1) + 1
+    return np.minimum(after, curve.shape[1])
+
+
+def mean_interval(values: np.ndarray) -> tuple[float, Interval | None]:
+    """Return the mean of one value a seed, `(S,)`, and its bootstrap interval over seeds."""
+    if len(values) < 2:
+        return float(np.mean(values)), None
+    draws = resample_counts(len(values), BOOTSTRAP)
+    return float(np.mean(values)), percentile_interval(draws @ values / len(values), BOOTSTRAP)
+
+
+MOMENTS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {"reached": reached, "settled": settled}
+"""When a curve has come to its level, in epochs."""
+
+
+def _differences(one: Curves, other: Curves) -> dict[str, np.ndarray]:
+    """Return paired differences of levels and epochs, one a seed; epochs are of balanced accuracy but one."""
+    names = ("accuracy", "balanced", "rare_accuracy", "rare_share", "rare_data")
+    found = {name: level(getattr(one, name)) - level(getattr(other, name)) for name in names}
+    found["accuracy settled"] = settled(one.accuracy).astype(float) - settled(other.accuracy)
+    return found | {
+        name: when(one.balanced).astype(float) - when(other.balanced) for name, when in MOMENTS.items()
+    }
+
+
+def _levels(curves: Mapping[str, Curves], config: SimulationConfig, share: str) -> Sheet:
+    rows, measures = [], ("accuracy", "balanced", "rare_accuracy", share)
+    for name, one in curves.items():
+        cells = [_per_cent(level(getattr(one, measure))) for measure in measures]
+        for when in MOMENTS.values():
+            mean, interval = mean_interval(when(one.balanced).astype(float))
+            bounds = "" if interval is None else f" [{interval.low:.0f}, {interval.high:.0f}]"
+            cells.append(f"{mean:.0f}{bounds}")
+        rows.append((name, *cells))
+    return Sheet(
+        f"After {config.epochs} epochs, in per cent; means over {config.seeds} seeds",
+        ("", *(MEASURES[measure] for measure in measures), *MOMENTS),
+        tuple(rows),
+    )
+
+
+def _compared(rows: Mapping[str, Mapping[str, np.ndarray]], title: str, measures: tuple[str, str]) -> Sheet:
+    lines = []
+    for name, found in rows.items():
+        cells = []
+        for measure in measures:
+            cells += [points(*mean_interval(found[measure])), _effect(found[measure])]
+        for moment in MOMENTS:
+            mean, interval = mean_interval(found[moment])
+            bounds = "" if interval is None else f" [{interval.low:+.0f}, {interval.high:+.0f}]"
+            cells.append(f"{mean:+.0f}{bounds}".replace("-", "−"))
+        lines.append((name, *cells))
+    return Sheet(
+        f"{title}: points, Cohen's d, epochs",
+        ("", MEASURES[measures[0]], "d", MEASURES[measures[1]], "d", *MOMENTS),
+        tuple(lines),
+    )
+
+
+def _effect(differences: np.ndarray) -> str:
+    d = cohens_d(differences)
+    return MISSING if d is None else f"{d:+.2f}".replace("-", "−")
+
+
+def _per_cent(values: np.ndarray) -> str:
+    mean, interval = mean_interval(values)
+    text = f"{100 * mean:.1f}"
+    return text if interval is None else f"{text} [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
+
+
+def _verdict(claim: str, differences: np.ndarray) -> str:
+    """Say whether a difference is above 0 by its interval."""
+    interval = mean_interval(differences)[1]
+    if interval is None or interval.low <= 0 <= interval.high:
+        return f"{claim}: not shown, the interval holds 0."
+    return f"{claim}: {'holds' if interval.low > 0 else 'does not hold, it is the other way round'}."
+
+
+def _elsewhere(rows: Mapping[str, Mapping[str, np.ndarray]]) -> str:
+    """Say in how many settings each of the two accuracies is surely higher, or surely lower."""
+    words = []
+    for measure in ("accuracy", "balanced"):
+        bounds = [mean_interval(found[measure])[1] for found in rows.values()]
+        higher = sum(one is not None and one.low > 0 for one in bounds)
+        lower = sum(one is not None and one.high < 0 for one in bounds)
+        words.append(
+            f"{MEASURES[measure]} is higher in {higher} and lower in {lower} of {len(rows)} settings"
+        )
+    return f"By uncertainty, {words[0]}; {words[1]}."
+
+
+def _setting(config: SimulationConfig, scale: str) -> tuple[str, ...]:
+    smoke = ("At smoke the figures mean nothing.",) if scale == "smoke" else ()
+    return (
+        *smoke,
+        f"{config.members} networks of {config.hidden} nodes (the paper's); {config.points:,} training "
+        f"and as many validation points, {config.test_points:,} test points, {100 * config.rare:g} % "
+        f"of them rare; distances {config.radii[0]:g} and {config.radii[1]:g} with noise {config.noise:g}, "
+        f"dropout {config.dropout:g}, Adam at {config.learning_rate:g}, batches of {config.batch_size}: "
+        "all ours, since the text has lost its numbers.",
+        "Brackets: 95 % bootstrap intervals over seeds; data, first weights, batches and dropout are those "
+        "of the seed in all schemes.",
+        "Levels are means of the last twentieth of the epochs; reached: the first epoch at which balanced "
+        f"accuracy comes within {100 * CLOSE:g} point of its own level; settled: the first from which it "
+        "stays there, which depends on how much a curve trembles.",
+    )
+
+
+def _summary(one: Curves) -> dict[str, Any]:
+    """Return the mean of every curve over seeds, and each seed's level."""
+    scalars = {name: value for name, value in vars(one).items() if value.ndim == 2}
+    return {
+        "mean": {name: value.mean(axis=0).round(5).tolist() for name, value in scalars.items()},
+        "level": {name: level(value).round(5).tolist() for name, value in scalars.items()},
+        "uncertainty": one.uncertainty.mean(axis=0).round(6).tolist(),
+    }
+
+
+def _stated(found: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    stated = {}
+    for name, values in found.items():
+        mean, interval = mean_interval(values)
+        stated[name] = {
+            "mean": mean, "interval": None if interval is None else asdict(interval), "d": cohens_d(values)
+        }  # fmt: skip
+    return stated
+
+
+def _sampling_picture(curves: Mapping[str, Curves], config: SimulationConfig) -> np.ndarray:
+    data = draw_set(config.points, config, Draws([0], "data"), 1)
+    where, labels = data.where[0].numpy(), data.labels[0].numpy()
+    clouds = (Cloud("common", where[labels == 0], 1), Cloud("rare", where[labels == 1], 0))
+    charts = (
+        Chart("Training points of one seed", (), clouds, "x", "y"),
+        _chart("Test accuracy", curves, "accuracy"),
+        _chart("Balanced test accuracy", curves, "balanced"),
+        _chart("Rare class among the points drawn", curves, "rare_share", "share"),
+    )
+    return charts_picture(charts, columns=2)
+
+
+def _augmentation_picture(curves: Mapping[str, Curves]) -> np.ndarray:
+    led = curves["online, most uncertain class"]
+    epochs = range(1, led.uncertainty.shape[1] + 1)
+    uncertain = tuple(
+        _line(name, epochs, led.uncertainty[..., place], series)
+        for place, (name, series) in enumerate((("common", 1), ("rare", 0)))
+    )
+    charts = (
+        _chart("Rare class in the training data", curves, "rare_data", "share"),
+        Chart("Uncertainty, online by it", uncertain, (), "epoch", "variance", (0.0,)),
+        _chart("Test accuracy", curves, "accuracy"),
+        _chart("Balanced test accuracy", curves, "balanced"),
+    )
+    return charts_picture(charts, columns=2)
+
+
+def _chart(title: str, curves: Mapping[str, Curves], measure: str, label: str = "accuracy") -> Chart:
+    found = {name: getattr(one, measure) for name, one in curves.items()}
+    epochs = range(1, next(iter(found.values())).shape[1] + 1)
+    lines = tuple(_line(name, epochs, curve) for name, curve in found.items())
+    return Chart(title, lines, (), "epoch", label)
+
+
+def _line(name: str, epochs: range, curve: np.ndarray, series: int | None = None) -> Line:
+    """Return the mean of a curve `(S, E)` over seeds, with its interval at each epoch."""
+    if len(curve) < 2:
+        return Line(name, list(epochs), curve[0].tolist(), series=series)
+    drawn = resample_counts(len(curve), BOOTSTRAP) @ curve / len(curve)  # (resamples, E)
+    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+    return Line(name, list(epochs), curve.mean(axis=0).tolist(), low.tolist(), high.tolist(), series)

@@ -1,0 +1,268 @@
+"""What the recipes of the paper train, draw and score on one data set; each of it once, in a `RunStore`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from rarescene.augmentation.config import OfflineConfig
+from rarescene.evaluation import OverlapMeter
+from rarescene.foundation.files import write_json
+from rarescene.foundation.run_record import read_record
+from rarescene.recipes.gauda.columns import COLUMNS, Column
+from rarescene.recipes.gauda.scale import SEGMENTERS, TITLES, DataName, GaudaScale, SegmenterName
+from rarescene.recipes.run_store import Planned, RunStore, finished
+from rarescene.recipes.scale import DataScale
+from rarescene.recipes.study import DataStudy, Scores, read_scores
+from rarescene.scenes import open_scenes
+from rarescene.scenes.config import NO_AUGMENTATION
+from rarescene.workflows.evaluate import METRICS, evaluate
+from rarescene.workflows.pair_scores import BATCH, Judge
+from rarescene.workflows.prepared import decode, say
+from rarescene.workflows.rare import rare_classes
+from rarescene.workflows.segment import segment_phiseg, segment_unet_ensemble
+from rarescene.workflows.synthesize import synthesize
+from rarescene.workflows.train_datasetgan import train_datasetgan
+from rarescene.workflows.train_joint import train_joint
+from rarescene.workflows.train_vqgan import train_image_vqgan, train_mask_vqgan
+
+Generator = Literal["joint", "datasetgan"]
+Cells = Mapping[int, Path]
+"""Seed → run of one column of a table."""
+
+SEGMENT: Mapping[SegmenterName, Callable[..., None]] = {
+    "phiseg": segment_phiseg,
+    "unet_ensemble": segment_unet_ensemble,
+}
+
+
+@dataclass(frozen=True)
+class Sitting:
+    """What one call may train. What earlier calls have trained is shown all the same.
+
+    Attributes:
+        here: whether anything may be trained on this data set.
+        segmenters: those that may be trained.
+        columns: the columns that may be trained.
+    """
+
+    here: bool = True
+    segmenters: tuple[SegmenterName, ...] = SEGMENTERS
+    columns: tuple[Column, ...] = COLUMNS
+
+
+class GaudaStudy(DataStudy):
+    """One data set, split once, and the runs on it.
+
+    A run is `planned` first: its address is known before it is there, so that a table can show what it has.
+
+    Args:
+        scale: sizes of everything.
+        name: the data set of the paper.
+        data: specification of what is taken for it.
+        store: where runs lie.
+        sitting: what may be trained now.
+    """
+
+    def __init__(
+        self,
+        scale: GaudaScale,
+        name: DataName,
+        data: str,
+        store: RunStore,
+        sitting: Sitting = Sitting(),
+    ) -> None:
+        source: DataScale = getattr(scale, name)
+        super().__init__(source, data, store)
+        self.scale, self.name, self.sitting = scale, name, sitting
+
+    @cached_property
+    def title(self) -> str:
+        """What tables call the data: never by the paper's name where they are phantom."""
+        if self.data.describe()["phantom"]:
+            return f"phantom for {TITLES[self.name]}"
+        return TITLES[self.name] if self.options["data"].startswith(self.name) else self.data.scenes.name
+
+    @cached_property
+    def rare(self) -> tuple[str, ...]:
+        """The classes that the statistics of the data call rare."""
+        return rare_classes(self.data.scenes)
+
+    def image_vqgan(self) -> Planned:
+        """Return the autoencoder of images."""
+        return self.trained("image_vqgan", self.scale.image_vqgan, train_image_vqgan)
+
+    def mask_vqgan(self) -> Planned:
+        """Return the autoencoder of masks."""
+        return self.trained("mask_vqgan", self.scale.mask_vqgan, train_mask_vqgan)
+
+    def joint(self) -> Planned:
+        """Return the latent diffusion model of both, made after its autoencoders."""
+        return self.trained(
+            "joint_latent", self.scale.joint, train_joint, images=self.image_vqgan, masks=self.mask_vqgan
+        )
+
+    def datasetgan(self) -> Planned:
+        """Return the baseline of Table 5."""
+        return self.trained("datasetgan", self.scale.datasetgan, train_datasetgan)
+
+    def generator(self, name: Generator) -> Planned:
+        """Return a generator of pairs."""
+        return self.joint() if name == "joint" else self.datasetgan()
+
+    def pairs(
+        self,
+        name: Generator,
+        *,
+        classes: Sequence[str] = (),
+        guidance: float | None = None,
+        count: int | None = None,
+    ) -> Planned:
+        """Return a set of pairs, asked for as the training masks show classes.
+
+        Args:
+            name: the generator.
+            classes: the requests ask for one of these at least; none: any request.
+            guidance: scale of classifier-free guidance of the joint generator; by default the scale's.
+            count: how many; by default the scale's `pairs`.
+        """
+        generator = self.generator(name)
+        scale = self.scale.sampling.guidance if guidance is None else guidance
+        sampling = replace(self.scale.sampling, guidance=scale if name == "joint" else None)
+        wanted, number = ",".join(classes), count or self.scale.pairs
+        content = {
+            "generator": generator.name, "classes": wanted, "count": number, "seed": 0,
+            "sampling": asdict(sampling), "data": self.identity,
+        }  # fmt: skip
+
+        def make(out: Path) -> None:
+            run = generator.made()
+            say(f"drawing {number} pairs with {run.name}")
+            synthesize(run, out=out, classes=wanted, count=number, sampling=sampling, seed=0, resume=True)
+
+        return self.store.planned("pairs", content, make)
+
+    def segmenter(self, name: SegmenterName, column: Column, seed: int) -> Planned:
+        """Return a segmenter, trained as a column says and scored on the test recordings."""
+        scale, upon = self.scale, dict[str, Planned]()
+        options: dict[str, Any] = {}
+        for strategy in column.strategies:
+            match strategy:
+                case "classic":
+                    options["classic"] = scale.classic
+                case "adaptive":
+                    options["adaptive"] = replace(scale.adaptive, by=column.by)
+                case "gauda":
+                    options["gauda"] = scale.gauda
+                    options["sampling"] = scale.sampling
+                    upon["generator"] = self.joint()
+                case "offline":
+                    upon["synthetic"] = self.pairs("joint", classes=self.rare)
+                case "duplicate":
+                    options |= {"classes": ",".join(self.rare), "copies": scale.pairs}
+        return self._scored(name, seed, ",".join(column.strategies), options, upon, column.head)
+
+    def synthetic_only(self, name: SegmenterName, generator: Generator, seed: int) -> Planned:
+        """Return a segmenter trained on pairs alone ("SO"), scored on the test recordings."""
+        options = {"offline": OfflineConfig(probability=1.0)}
+        upon = {"synthetic": self.pairs(generator)}
+        return self._scored(name, seed, "offline", options, upon, f"pairs of {generator} alone")
+
+    def have(self, planned: Planned) -> Path | None:
+        """Return a run: made where this sitting may train here, else taken if it is there."""
+        if self.sitting.here:
+            return planned.made()
+        return planned.path if planned.there else None
+
+    def cells(self, name: SegmenterName, column: Column) -> Cells | None:
+        """Return the runs of all seeds of a column, or None if this sitting may not train what is missing."""
+        planned = {seed: self.segmenter(name, column, seed) for seed in self.scale.seeds}
+        sitting = self.sitting
+        if sitting.here and name in sitting.segmenters and column in sitting.columns:
+            return {seed: one.made() for seed, one in planned.items()}
+        if not all(one.there for one in planned.values()):
+            return None
+        return {seed: one.path for seed, one in planned.items()}
+
+    def at_size(self, segmenter: Path) -> Scores:
+        """Return what a segmenter scored on the test frames at the size of the pairs."""
+        path = segmenter / "metrics_at_run.json"
+        if not path.is_file():
+            evaluate(segmenter, data=self.options["data"], at="run", out=path, quiet=True)
+        return read_scores(path)
+
+    def on_pairs(self, segmenter: Path, pairs: Path) -> Scores:
+        """Return what a segmenter scored on pairs, each of which counts as a recording of its own."""
+        path = segmenter / f"metrics_{pairs.name}.json"
+        if not path.is_file():
+            scenes = open_scenes(f"set:{pairs}")
+            cache, table = decode(scenes, *self.scale.size), scenes.classes
+            judge, meter = (
+                Judge(segmenter, read_record(segmenter), table),
+                OverlapMeter(table.names, table.ignore_index),
+            )
+            for start in range(0, len(cache), BATCH):
+                part = range(start, min(start + BATCH, len(cache)))
+                pixels, ids = cache.take(part)
+                names = [scenes.records[index].name for index in part]
+                meter.update(judge.predict(pixels), ids.astype(np.int64), names)
+            write_json(path, {"recordings": {name: one.to_dict() for name, one in meter.recordings.items()}})
+        return read_scores(path)
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what every table of this study must say."""
+        scale = self.scale
+        trained = ", ".join(
+            f"{words} {config.training.steps} steps of {config.training.batch_size}"
+            for words, config in (
+                ("image VQ-GAN", scale.image_vqgan),
+                ("mask VQ-GAN", scale.mask_vqgan),
+                ("latent diffusion", scale.joint),
+            )
+        )
+        drawn = f"pairs drawn by {scale.sampling.sampler} in {scale.sampling.steps} steps"
+        return (
+            *self.setting(*scale.size),
+            f"Generator, one seed: {trained}; {drawn}, guidance {scale.sampling.guidance:g}.",
+        )
+
+    def _scored(
+        self,
+        name: SegmenterName,
+        seed: int,
+        strategy: str,
+        options: Mapping[str, Any],
+        upon: Mapping[str, Planned],
+        words: str,
+    ) -> Planned:
+        """Return a segmenter's run, complete once it is evaluated."""
+        model, training = self.scale.segmenters.model(name), self.scale.segmenters.training(name)
+        height, width = self.scale.size
+        content = {
+            "segmenter": name, "model": asdict(model), "training": asdict(training), "strategy": strategy,
+            "options": {key: value if isinstance(value, str | int) else asdict(value)
+                        for key, value in options.items()},
+            "upon": {key: run.name for key, run in upon.items()},
+            "seed": seed, "size": [height, width], "data": self.identity,
+            "validation_scenes": self.scale.validation_scenes,
+        }  # fmt: skip
+
+        def make(out: Path) -> None:
+            given = {key: run.made() for key, run in upon.items()}
+            if not finished(out):
+                say(f"{name}, {words}, seed {seed}")
+                SEGMENT[name](
+                    model=model, training=training, out=out, strategy=strategy, augment=NO_AUGMENTATION,
+                    validation_scenes=self.scale.validation_scenes, seed=seed, height=height, width=width,
+                    resume=True, **options, **given, **self.options,
+                )  # fmt: skip
+            evaluate(out, data=self.options["data"], quiet=True)
+
+        return self.store.planned(
+            name, content, make, lambda out: finished(out) and (out / METRICS).is_file()
+        )

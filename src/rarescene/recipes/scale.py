@@ -1,0 +1,70 @@
+"""How large a paper's experiments are made: what the scales of all papers have in common.
+
+Each scale is a YAML file beside the recipes of its paper; a generator is written out there, or named after a
+configuration that ships, as `--config` names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+
+from rarescene.foundation.configs import config_from
+from rarescene.foundation.errors import ConfigError
+
+CONFIGS = Path(__file__).parent / "configs"
+
+ScaleName = Literal["smoke", "tiny", "small", "paper"]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class DataScale:
+    """One data set of a scale.
+
+    Attributes:
+        spec: NAME:PATH; None where the user must name it by `--data`.
+        split: how it is split; by recording unless the paper's own split is asked for.
+        fractions: shares of training, validation and test.
+        wanted: what the data must be and where they are to be had, for the message that asks for them.
+        stands_for: the data set that phantom scenes stand for, where they are not those of the same classes.
+    """
+
+    spec: str | None
+    split: str = "recording"
+    fractions: tuple[float, float, float] | None = None
+    wanted: str = ""
+    stands_for: str = ""
+
+
+def read_scale_file(kind: type[T], name: str, folder: Path, models: Iterable[str]) -> T:
+    """Return a scale that ships.
+
+    Args:
+        kind: its dataclass.
+        name: of the file, without `.yaml`.
+        folder: where the scales of the paper lie.
+        models: sections, as `section` or `section.part`, that may name a shipped configuration instead of
+            being written out; of a segmenter's, model and training are taken.
+
+    Raises:
+        ConfigError: there is none of this name.
+    """
+    shipped = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    if name not in shipped:
+        raise ConfigError(f"there is no scale {name!r}", f"Choose from {', '.join(shipped)}.")
+    values: dict[str, Any] = yaml.safe_load(shipped[name].read_text(encoding="utf-8"))
+    values.pop("shared", None)  # what several sections refer to
+    for place in models:
+        *path, last = place.split(".")
+        holder = values[path[0]] if path else values
+        if isinstance(holder[last], str):
+            text = (CONFIGS / f"{holder[last]}.yaml").read_text(encoding="utf-8")
+            shipped_as: dict[str, Any] = yaml.safe_load(text)
+            parts = {name: shipped_as[name] for name in ("model", "training") if name in shipped_as}
+            holder[last] = parts if "training" in parts else parts["model"]
+    return config_from(kind, values)

@@ -1,0 +1,269 @@
+"""Which strategies a segmenter is trained with: what each needs, and whether it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+
+from rarescene.augmentation.config import (
+    AdaptiveSamplingConfig,
+    ClassicConfig,
+    DuplicateConfig,
+    GaudaConfig,
+    OfflineConfig,
+)
+from rarescene.foundation.errors import CheckpointError, ConfigError
+from rarescene.foundation.seeds import derive_seed
+from rarescene.scenes import SceneCache
+from rarescene.segmenters.config import PHiSegConfig, SegmenterConfig, UNetEnsembleConfig
+from rarescene.training.config import TrainingConfig
+from rarescene.workflows.asking import MapSamplingConfig, SamplingConfig
+from rarescene.workflows.prepared import Data, class_ids, is_main_process, say
+from rarescene.workflows.synthetic import refuse_leaks
+
+if TYPE_CHECKING:
+    from rarescene.augmentation import Together
+    from rarescene.foundation.protocols import Strategy
+    from rarescene.scenes import Request
+    from rarescene.workflows.pair_drawer import PairDrawer
+
+StrategyName = Literal["none", "classic", "duplicate", "adaptive", "offline", "gauda"]
+ONLINE = ("adaptive", "gauda")
+
+
+@dataclass(frozen=True)
+class StrategyOptions:
+    """The strategies of a run, in the order in which they act, and the settings of each."""
+
+    names: tuple[StrategyName, ...]
+    classes: str
+    copies: int | None
+    offline: OfflineConfig
+    classic: ClassicConfig
+    adaptive: AdaptiveSamplingConfig
+    gauda: GaudaConfig
+
+    @property
+    def online(self) -> tuple[StrategyName, ...]:
+        """Those that decide at validations."""
+        return tuple(name for name in self.names if name in ONLINE)
+
+    @property
+    def uncertain(self) -> tuple[StrategyName, ...]:
+        """Those that are led by uncertainty."""
+        return tuple(name for name in self.online if name == "gauda" or self.adaptive.by == "uncertainty")
+
+    def config(self, name: StrategyName) -> Any:
+        """Return the settings of one strategy."""
+        match name:
+            case "none":
+                return None
+            case "duplicate":
+                return DuplicateConfig(count=self.copies)
+            case _:
+                return getattr(self, name)
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings of the strategies that have any, by name, as JSON values for a run record."""
+        return {name: asdict(self.config(name)) for name in self.names if self.config(name) is not None}
+
+    def check(
+        self,
+        segmenter: str,
+        model: SegmenterConfig,
+        training: TrainingConfig,
+        *,
+        synthetic: bool,
+        generator: Path | None,
+        maps: Path | None,
+    ) -> None:
+        """Refuse what does not fit together, of the options alone.
+
+        Args:
+            segmenter: its name.
+            model: its configuration.
+            training: its training.
+            synthetic: whether synthetic sets were given.
+            generator: the run of the generator that was given, or None.
+            maps: that of the map generator, or None.
+
+        Raises:
+            ConfigError: an option lacks its strategy or a strategy its option; a segmenter without posterior
+                shall be led by its uncertainty; or no validation comes at which a strategy could decide.
+        """
+        given = {
+            "offline": ("synthetic", "SET", synthetic),
+            "gauda": ("generator", "RUN", generator is not None),
+        }
+        for name, (option, what, is_given) in given.items():
+            if is_given != (name in self.names):
+                lacks = "takes no" if is_given else "needs a"
+                thing = "synthetic set" if option == "synthetic" else option
+                remedy = f"Give --strategy {name} and --{option} {what} together, or neither."
+                raise ConfigError(f"strategy {','.join(self.names)!r} {lacks} {thing}", remedy)
+        if maps is not None and generator is None:
+            remedy = "Add --strategy gauda and --generator RUN, or leave --maps out."
+            raise ConfigError("--maps draws masks for an image generator, and none is given", remedy)
+        if self.uncertain and not isinstance(model, PHiSegConfig | UNetEnsembleConfig):
+            remedy = "Train phiseg or unet-ensemble"
+            remedy += ", or leave adaptive.by at score." if self.uncertain == ("adaptive",) else "."
+            what = f"{self.uncertain[0]} is led by uncertainty, and a {segmenter} has no posterior to tell it"
+            raise ConfigError(what, remedy)
+        if self.online and not 0 < training.validate_every < training.steps:
+            every = f"every {training.validate_every} steps" if training.validate_every else "never"
+            names = " and ".join(self.online)
+            what = f"{names} would decide nothing: the run has {training.steps} steps and validates {every}"
+            raise ConfigError(what, "Set training.validate_every above 0 and below training.steps.")
+
+    def check_validation(self, source: Data) -> None:
+        """Raise `ConfigError` if a strategy decides by validation scenes and there are none."""
+        if self.online and not source.split.validation:
+            what = f"{' and '.join(self.online)} decides by validation scenes, and the split leaves none"
+            raise ConfigError(what, "Choose --split or --fractions with a validation part.")
+
+
+def strategy_names(text: str) -> tuple[StrategyName, ...]:
+    """Return the strategies named in "gauda,classic". Raises `ConfigError` if that is not understood."""
+    known = get_args(StrategyName)
+    names: list[Any] = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"there is no strategy {name!r}", f"Choose from {', '.join(known)}.")
+        if names.count(name) > 1:
+            raise ConfigError(f"--strategy names {name} twice", "Name each strategy once.")
+    if "none" in names and len(names) > 1:
+        raise ConfigError(f"--strategy {text} is none and something", "Leave none out, or the others.")
+    return tuple(names)
+
+
+def open_drawer(
+    run: Path,
+    maps: Path | None,
+    source: Data,
+    sampling: SamplingConfig,
+    map_sampling: MapSamplingConfig,
+) -> PairDrawer:
+    """Return the source of pairs, or say why its pairs may not join the training on these data.
+
+    Raises:
+        CheckpointError: it is none, or has other classes.
+        ConfigError: recordings were told apart in another way, so that a leak could not be seen.
+        LeakError: it was made from recordings that are held out here.
+    """
+    from rarescene.workflows.pair_drawer import open_pair_drawer
+
+    drawer = open_pair_drawer(run, maps, sampling=sampling, map_sampling=map_sampling)
+    if drawer.table.fingerprint != source.scenes.classes.fingerprint:
+        what = f"knows the classes of {drawer.table.name!r}, not of {source.scenes.classes.name!r}"
+        raise CheckpointError(what, "Take a generator that was trained on the same class table.", run)
+    refuse_leaks(source, drawer.seen, drawer.told_apart, "the generator", run)
+    return drawer
+
+
+def agreed_size(drawer: PairDrawer, run: Path, height: int | None, width: int | None) -> tuple[int, int]:
+    """Return the size of the drawn pairs. Raises `ConfigError` if another one was asked for."""
+    if (height or drawer.height, width or drawer.width) != (drawer.height, drawer.width):
+        what = (
+            f"draws {drawer.width}×{drawer.height}, and the segmenter is to see "
+            f"{width or drawer.width}×{height or drawer.height}"
+        )
+        raise ConfigError(what, "Leave --height and --width out, or train a generator of that size.", run)
+    return drawer.height, drawer.width
+
+
+class ScenePool:
+    """Real scenes, followed by those of each synthetic set."""
+
+    def __init__(self, caches: Sequence[SceneCache]) -> None:
+        self.caches = caches
+        self.starts = np.cumsum([0, *(len(cache) for cache in caches)])
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    @property
+    def presence(self) -> np.ndarray:
+        """Which classes each scene shows, bool `(N, C)`."""
+        return np.concatenate([cache.class_pixels > 0 for cache in self.caches])
+
+    def take(self, indices: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Return images and masks in the order of `indices`."""
+        places = np.asarray(indices)
+        owners = np.searchsorted(self.starts, places, side="right") - 1
+        parts = [
+            (owners == owner, self.caches[owner].take(places[owners == owner] - self.starts[owner]))
+            for owner in np.unique(owners)
+        ]
+        images, masks = (np.empty((len(places), *parts[0][1][kind].shape[1:]), np.uint8) for kind in (0, 1))
+        for which, (pixels, ids) in parts:
+            images[which], masks[which] = pixels, ids
+        return images, masks
+
+
+def build_strategy(
+    options: StrategyOptions, pool: ScenePool, source: Data, drawer: PairDrawer | None, seed: int
+) -> Together:
+    """Return the strategies as one, in their order. What they draw at random follows the run's seed."""
+    from rarescene.augmentation import Together
+
+    return Together({name: _strategy(name, options, pool, source, drawer, seed) for name in options.names})
+
+
+def _strategy(
+    name: StrategyName,
+    options: StrategyOptions,
+    pool: ScenePool,
+    source: Data,
+    drawer: PairDrawer | None,
+    seed: int,
+) -> Strategy:
+    from rarescene.augmentation import AdaptiveSampling, Classic, Duplicate, NoAugmentation, Offline
+    from rarescene.scenes import class_statistics
+    from rarescene.training import agreed
+
+    table, real = source.scenes.classes, pool.caches[0]
+    match name:
+        case "none":
+            return NoAugmentation()
+        case "classic":
+            return Classic(options.classic, table.ignore_index)
+        case "duplicate":
+            # What is rare is asked of the training recordings alone.
+            rare = (entry.name for entry in class_statistics(real.subset(source.split.train)).rare)
+            targets = class_ids(table, options.classes) or table.ids_of(rare)
+            return Duplicate(replace(options.config(name), seed=seed), real.class_pixels > 0, targets)
+        case "offline":
+            return Offline(replace(options.offline, seed=seed), range(len(real), len(pool)))
+        case "adaptive":
+            return AdaptiveSampling(options.adaptive, pool.presence, table, agree=agreed)
+        case "gauda":
+            assert drawer is not None
+            return _gauda(options.gauda, drawer, seed)
+
+
+def _gauda(config: GaudaConfig, drawer: PairDrawer, seed: int) -> Strategy:
+    """Return GAUDA; to ask for a class, a real training label set that shows it is taken (section 3.3)."""
+    from rarescene.augmentation import Gauda
+    from rarescene.training import agreed
+
+    table = drawer.table
+    shown = {class_id for request in drawer.pool.requests for class_id in request.ids}
+    unseen = [class_id for class_id in range(len(table)) if class_id not in shown]
+    if unseen and is_main_process():
+        names = ", ".join(table.names[class_id] for class_id in unseen)
+        say(f"note: the generator was never shown {names}; that is not asked for")
+    pools = {class_id: drawer.pool.showing([class_id]) for class_id in sorted(shown)}
+
+    def ask(class_id: int, seed: int) -> Request:
+        return pools[class_id].draw(seed, 0)
+
+    settled = replace(
+        config,
+        exclude=tuple(sorted({*config.exclude, *unseen})),
+        seed=derive_seed(seed, "gauda", config.seed),
+    )
+    return Gauda(settled, table, ask, drawer.draw, agree=agreed)
