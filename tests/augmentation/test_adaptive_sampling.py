@@ -50,12 +50,18 @@ def test_before_a_validation_all_are_drawn_alike() -> None:
     assert strategy.weights() is None
 
 
-def test_a_scene_weighs_as_much_as_its_neediest_class() -> None:
+def shares(*needs: float) -> list[float]:
+    """Return the weights of the five scenes: a class is drawn by its need, then a scene that shows it."""
+    chance = [needs[0] / 2, needs[0] / 2 + needs[1], needs[2], 0.0, needs[4]]  # two scenes show class 0
+    return [0.1 + 0.9 * one / max(chance) for one in chance]
+
+
+def test_a_class_is_drawn_by_its_need_and_then_a_scene_that_shows_it() -> None:
     strategy = adaptive(floor=0.1)
     strategy.extend([0, 1, 2, 3, 4])
     decided = strategy.refresh(Answers(PREDICTED), SCENES)
     mean = (1 / 3 + 1 / 2 + 1) / 3  # of class 4, of which the validation says nothing
-    expected = [0.1 + 0.9 * need for need in (1 / 3, 1 / 2, 1.0, 0.0, mean)]
+    expected = shares(1 / 3, 1 / 2, 1.0, mean, mean)
     assert strategy.weights() == pytest.approx(expected)
     assert decided["lead"] == pytest.approx(dict(zip(TABLE.names, ERRORS, strict=True)))
     overall = sum(expected) / 5
@@ -83,7 +89,22 @@ def test_weights_change_with_every_refresh() -> None:
     strategy.refresh(Answers(PREDICTED), SCENES)
     first = strategy.weights()
     strategy.refresh(Answers(torch.where(REFERENCE == 255, 0, REFERENCE)), SCENES)
-    assert strategy.weights() == [1.0, 1.0, 1.0, 0.1, 1.0] != first  # all are mastered: all alike
+    weights = strategy.weights()
+    assert weights == pytest.approx(shares(1, 1, 1, 1, 1))  # all are mastered: classes need alike
+    assert weights != first
+
+
+def test_a_frequent_class_that_is_not_learned_hides_no_rare_one() -> None:
+    presence = np.zeros((100, 5), bool)
+    presence[:, 0] = True
+    presence[:5, 1] = True
+    strategy = AdaptiveSampling(AdaptiveSamplingConfig(floor=0.1), presence, TABLE)
+    strategy.extend(range(100))
+    strategy.refresh(Answers(torch.full_like(REFERENCE, 4)), SCENES)  # nothing is found
+    weights = strategy.weights()
+    assert weights is not None
+    assert weights[0] == 1.0
+    assert weights[99] == pytest.approx(0.1 + 0.9 * (1 / 100) / (1 / 100 + 1 / 5))
 
 
 def test_uncertainty_leads_where_it_is_asked_to() -> None:
@@ -94,9 +115,7 @@ def test_uncertainty_leads_where_it_is_asked_to() -> None:
     assert decided["by"] == "uncertainty"
     weights = strategy.weights()
     assert weights is not None
-    largest = max(lead.values())
-    assert weights[2] == pytest.approx(0.1 + 0.9 * lead["class 2"] / largest)
-    assert weights[1] == pytest.approx(0.1 + 0.9 * max(lead["class 0"], lead["class 1"]) / largest)
+    assert weights == pytest.approx(shares(*lead.values()))
     with pytest.raises(ConfigError, match="gives one answer"):
         strategy.refresh(OneAnswer(), VALIDATION)
 

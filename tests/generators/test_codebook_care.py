@@ -61,6 +61,14 @@ def test_revival_is_a_function_of_seed_and_step() -> None:
     assert set(one.state_dict()) == {"idle", "share", "fresh"}  # so that a resumed run knows them
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_latents_that_are_no_numbers_are_left_to_the_loop(value: float) -> None:
+    care = CodebookCare(4, 1, revive_every=3, seed=0)
+    latents, codes = torch.tensor([0.0, value]).view(1, 1, 1, 2), torch.zeros(1, 1, 2, dtype=torch.int64)
+    seen = care.observe(latents, codes, torch.zeros(4, 1), step=0)
+    assert torch.isfinite(seen["perplexity"])
+
+
 def test_perplexity_counts_codes_that_are_used_alike() -> None:
     assert perplexity(torch.full((16,), 3.0)).item() == pytest.approx(16)
     assert perplexity(torch.tensor([0, 9, 0])).item() == pytest.approx(1)

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from rarescene.augmentation import AdaptiveSampling
+from rarescene.augmentation import AdaptiveSampling, DrawingConfig, GaudaConfig
 from rarescene.cli import main
 from rarescene.foundation.files import read_json_lines
 from rarescene.foundation.run_record import read_record
@@ -23,6 +24,7 @@ from rarescene.segmenters.unet_ensemble import UNetEnsemble
 from rarescene.training import SceneBatches
 from rarescene.training.loop import Learner
 from rarescene.workflows.refreshes import PAGE, REFRESHES, refresh_line
+from rarescene.workflows.strategy import placed
 
 from ..conftest import FRACTIONS, PHANTOM
 
@@ -95,6 +97,7 @@ def test_a_run_asks_for_what_is_uncertain_and_shows_what_it_got(
     assert set(read_record(joint_run).seen.spans) <= set(record.seen.spans)
     page = (run / PAGE).read_text()
     assert page.count("<img") == 3 * 3 * 2
+    assert page.count('<span class="tag">rare</span>') == 2  # blood and cystic duct
     said = capfd.readouterr().out
     assert "step 2: most uncertain" in said
     assert "3 pairs drawn" in said
@@ -119,7 +122,10 @@ def test_prompted_maps_and_images_for_them_are_a_generator_too(
 
 BETWEEN = ["--gauda.drawing.when=between_steps", "--gauda.drawing.ticks=1"]
 ALL = ["--strategy=gauda,adaptive,classic", "--adaptive.by=uncertainty", "--adaptive.samples=2"]
-WAYS: dict[str, list[str] | None] = {"gauda": [], "between steps": BETWEEN, "together": ALL, "adaptive": None}
+JUDGED = [*BETWEEN, "--gauda.sieving.min_agreement=0.02", "--gauda.sieving.candidates=1"]
+WAYS: dict[str, list[str] | None] = {
+    "gauda": [], "between steps": BETWEEN, "judged between steps": JUDGED, "together": ALL, "adaptive": None,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -144,6 +150,8 @@ def test_killed_and_resumed_equals_undisturbed(
     weights = [(tmp_path / name / "model/weights.safetensors").read_bytes() for name in ("whole", "cut")]
     assert weights[0] == weights[1]
     assert refreshes(tmp_path / "whole") == refreshes(tmp_path / "cut")
+    if way == "between steps":  # what the last refresh asked for is counted after the last step
+        assert [line["drawn"] for line in refreshes(tmp_path / "whole")] == [0, 3, 3, 3]
     pictures = [
         {path.name: path.read_bytes() for path in (tmp_path / name / "refreshes").glob("*.png")}
         for name in ("whole", "cut")
@@ -226,6 +234,12 @@ WRONG = {
     "none is given": ["--maps=MAPS"],
     "a unet has no posterior": ["--strategy=gauda", "--generator=RUN"],
     "leave adaptive.by at score": ["--strategy=adaptive", "--adaptive.by=uncertainty"],
+    "duplicate adds some after it": ["--strategy=adaptive,duplicate"],
+    "both weigh the scenes": [
+        "--strategy=offline,adaptive",
+        "--synthetic=SET",
+        "--offline.probability=0.5",
+    ],
     "and validates never": ["--strategy=adaptive", "--training.validate_every=0"],
     "validates every 8 steps": ["--strategy=adaptive", "--training.validate_every=8"],
     "the split leaves none": ["--strategy=adaptive", "--fractions=[0.5,0,0.5]"],
@@ -282,6 +296,25 @@ def test_a_run_is_resumed_with_its_strategy_and_generator_alone(
     assert "begun with another strategies" in capfd.readouterr().err
     assert segment(tmp_path / "run", [*words, "--sampling.steps=2", "--resume"]) == 2
     assert "begun with another drawn" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("gpus", "place", "ranks", "drawn_on"),
+    [(2, "cuda:0", 1, "cuda:1"), (3, "cuda:1", 2, "cuda:2"), (2, "cuda:1", 2, None), (0, "cpu", 1, None)],
+)
+def test_what_is_drawn_beside_is_drawn_on_a_gpu_that_is_left(
+    gpus: int, place: str, ranks: int, drawn_on: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = torch.device(place)
+    rank = SimpleNamespace(device=device, local_process_index=device.index or 0, is_main_process=True)
+    monkeypatch.setattr("rarescene.training.this_rank", lambda: rank, raising=False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(ranks))
+    gauda = GaudaConfig(drawing=DrawingConfig("beside"))
+    settled, spare = placed(gauda)
+    assert spare == (None if drawn_on is None else torch.device(drawn_on))
+    assert settled.drawing.when == ("between_steps" if drawn_on is None else "beside")
+    assert placed(GaudaConfig()) == (GaudaConfig(), None)
 
 
 @pytest.mark.slow

@@ -1,8 +1,9 @@
 """Adaptive sampling (Gopal 2016; GAUDA, section 2.1): a validation says which scenes are drawn more often.
 
-The weight of a class follows its validation score, or the segmenter's uncertainty of it; the weight of a
-scene follows the neediest class that it shows. The mean over its classes would hide a rare class behind the
-others of its scene, and their sum would favour crowded scenes.
+A class needs as much as its validation score lacks, or as the segmenter is uncertain of it. Scenes are drawn
+as if first a class were drawn by its need, and then one of the scenes that show it. While all classes need
+alike, these are the weights by inverse frequency from which section 2.1 starts. The neediest class of a scene
+would not do: as long as one frequent class is not learned, nearly all scenes would weigh the same.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class AdaptiveSampling:
             return None
         if self._drawn_from is None:
             raise RuntimeError("the weights belong to an extended list: call extend first")
-        return self._of_scenes()[self._drawn_from].tolist()
+        return self._of_scenes().tolist()
 
     def mix(self, batch: Batch) -> Batch:
         """Return the batch untouched."""
@@ -123,15 +124,18 @@ class AdaptiveSampling:
         ]
 
     def _of_scenes(self) -> np.ndarray:
-        """Return the weight of each scene of `presence`, `(N,)`, from `floor` to 1."""
-        needs = np.asarray(self.needs)
-        neediest = np.where(self.presence, needs, 0.0).max(axis=1)  # N
-        return self.config.floor + (1 - self.config.floor) * neediest
+        """Return the weight of each scene that is drawn from, `(N,)`, from `floor` to 1."""
+        shown = self.presence if self._drawn_from is None else self.presence[self._drawn_from]
+        of_class = np.asarray(self.needs) / np.maximum(shown.sum(axis=0), 1)  # C: its need, shared by its scenes
+        chance = shown @ of_class  # N
+        largest = chance.max(initial=0.0)
+        share = chance / largest if largest > 0 else np.zeros(len(chance))
+        return self.config.floor + (1 - self.config.floor) * share
 
     def _likelier(self) -> dict[str, float]:
         """Return, by class, the mean weight of the scenes that show it over the mean weight of all."""
         drawn_from = np.arange(len(self.presence)) if self._drawn_from is None else self._drawn_from
-        weights, shown = self._of_scenes()[drawn_from], self.presence[drawn_from]
+        weights, shown = self._of_scenes(), self.presence[drawn_from]
         return {
             name: float(weights[shown[:, c]].mean() / weights.mean())
             for c, name in enumerate(self.classes.names)

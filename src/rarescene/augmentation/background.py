@@ -53,8 +53,9 @@ class Gate:
         self._rest(ticks=0)
 
     def _rest(self, ticks: int) -> None:
-        if torch.cuda.is_initialized():
-            torch.cuda.synchronize()  # what was only queued would hold up the training step that follows
+        # What was only queued would hold up the training step that follows; one drawn beside holds up none.
+        if torch.cuda.is_initialized() and (self._until_mark or self._allowed < math.inf):
+            torch.cuda.synchronize()
         with self._turn:
             self.seconds.append(time.perf_counter() - self._since)
             self.used += ticks

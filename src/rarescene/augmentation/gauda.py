@@ -103,6 +103,11 @@ class Gauda:
         """The synthetic batch in use; None before the first, or if none of its pairs was kept."""
         return self._pairs
 
+    @property
+    def since_refresh(self) -> Mapping[str, Any]:
+        """What `refresh` would say of the drawing since the last one; for after the last step of a run."""
+        return dict(self._since)
+
     def mix(self, batch: Batch) -> Batch:
         """Return the batch with each scene replaced by a synthetic one with the configured probability.
 

@@ -78,6 +78,8 @@ class CodebookCare(nn.Module):
         if step == 0 or self._due(step + 1):
             latents = over_ranks(latents.detach().permute(0, 2, 3, 1).flatten(0, 2))  # (Bhw, channels)
             far = (latents - codebook[codes]).square().sum(1).double().cpu() + 1e-12
+            # A loss that is no longer finite is for the loop to report, not for the draw to stumble over.
+            far = far.nan_to_num(nan=1.0, posinf=1.0)
             generator = torch.Generator().manual_seed(derive_seed(self.seed, "codes", step))
             drawn = torch.multinomial(far, len(self.fresh), replacement=True, generator=generator)
             self.fresh.copy_(latents[drawn.to(latents.device)])

@@ -52,7 +52,7 @@ class VqGanLearner(Learner, ABC, Generic[Config]):
 
     The generator's part sees the discriminator with detached weights, the discriminator's part sees
     reconstructions that are detached. So the sum of both losses gives each the gradient of its own alone, and
-    one AdamW does what two would.
+    one AdamW does what two would; but for `training.gradient_clip`, which scales both by their norm together.
 
     The discriminator learns from the first step and belongs to the learner: only the autoencoder is averaged
     and kept. λ is found from a batch as a whole: over ranks it is the same, with `training.accumulate` each

@@ -76,8 +76,10 @@ class RefreshLog:
             )
 
 
-def write_page(folder: Path, record: RunRecord, lines: Sequence[Mapping[str, Any]]) -> Path:
-    """Write the page about all refreshes of a finished run."""
+def write_page(
+    folder: Path, record: RunRecord, lines: Sequence[Mapping[str, Any]], rare: Sequence[str] = ()
+) -> Path:
+    """Write the page about all refreshes of a finished run; it lists the rare classes first."""
     from rarescene.reports import (
         PHANTOM_WARNING,
         RefreshesReport,
@@ -99,6 +101,7 @@ def write_page(folder: Path, record: RunRecord, lines: Sequence[Mapping[str, Any
         classes=table,
         lead=LEADS[lines[0]["by"]] if lines else "",
         refreshes=read_refreshes(lines, pairs, later=later),
+        rare=tuple(rare),
         training_seconds=record.seconds,
         warnings=(PHANTOM_WARNING,) if phantom else (),
         phantom=phantom,

@@ -71,6 +71,8 @@ class Refreshing:
             known = {} if scores is None else {"validation": scores.mean, "iou": dict(scores.iou)}
             # Of two that decide, GAUDA says what led and what was drawn, adaptive sampling its weights.
             together = {**decided.get("adaptive", {}), **decided.get("gauda", {})}
+            if not decided and self._gauda is not None:
+                together = dict(self._gauda.since_refresh)
             line = {"step": step, **known, **together, "stood": round(stood, 3)}
             self.log.add(line)
             if self.main and decided:
@@ -96,9 +98,12 @@ class Refreshing:
         self._pictured = self._stock
 
     @property
+    def _gauda(self) -> Gauda | None:
+        return self.plan.strategies.get("gauda")  # type: ignore[return-value]
+
+    @property
     def _stock(self) -> Stock | None:
-        gauda: Gauda | None = self.plan.strategies.get("gauda")  # type: ignore[assignment]
-        return None if gauda is None else gauda.stock
+        return None if self._gauda is None else self._gauda.stock
 
     def _picture(self) -> None:
         stock = self._stock

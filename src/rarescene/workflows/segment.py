@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import reduce
 from pathlib import Path
@@ -41,6 +42,7 @@ from rarescene.workflows.strategy import (
     agreed_size,
     build_strategy,
     open_drawer,
+    placed,
     strategy_names,
 )
 from rarescene.workflows.synthetic import open_pairs
@@ -206,6 +208,7 @@ def _segment(
         resume: go on from the newest checkpoint in OUT.
     """
     from rarescene.scenes import augment as augmented
+    from rarescene.scenes import class_statistics
     from rarescene.segmenters import SEGMENTERS, save_segmenter
     from rarescene.training import MemberBatches, SceneBatches, fit
     from rarescene.workflows.refreshing import Refreshing
@@ -213,6 +216,7 @@ def _segment(
     sets = [synthetic] if isinstance(synthetic, Path) else list(synthetic or ())
     segmenter = next(name for name, kind in SEGMENTERS.items() if isinstance(model, kind))
     names = strategy_names(strategy)
+    gauda, spare = placed(gauda) if "gauda" in names else (gauda, None)
     options = StrategyOptions(names, classes, copies, offline, classic, adaptive, gauda)
     options.check(segmenter, model, training, synthetic=bool(sets), generator=generator, maps=maps)
     main = is_main_process()
@@ -227,7 +231,7 @@ def _segment(
     if generator is not None:
         # Blocks are padded, and a larger one than what is drawn at once would be drawn for nothing.
         block = min(sampling.block, gauda.drawing.block, gauda.size)
-        drawer = open_drawer(generator, maps, source, replace(sampling, block=block), map_sampling)
+        drawer = open_drawer(generator, maps, source, replace(sampling, block=block), map_sampling, spare)
         made += [read_record(run) for run in (generator, maps) if run is not None]
         height, width = agreed_size(drawer, generator, height, width)
     height, width = _size(pairs[0] if pairs else source.scenes, height, width)
@@ -253,7 +257,8 @@ def _segment(
 
     cache = decode(source.scenes, height, width)
     pool = ScenePool([cache, *(decode(one, height, width) for one in pairs)])
-    plan = build_strategy(options, pool, source, drawer, seed)
+    learner = _learner(model, len(table), table.ignore_index, seed)
+    plan = build_strategy(options, pool, source, drawer, _in_between(learner.network), seed)
     real, scenes = len(source.split.train), plan.extend(source.split.train)
 
     def in_order(seed: int) -> SceneBatches:
@@ -266,7 +271,6 @@ def _segment(
     batches: SceneBatches | MemberBatches = in_order(seed)
     if isinstance(model, UNetEnsembleConfig):
         batches = MemberBatches([in_order(derive_seed(seed, "member", m)) for m in range(model.members)])
-    learner = _learner(model, len(table), table.ignore_index, seed)
     refreshing = Refreshing(
         plan, batches, cache, spread(source.split.validation, validation_scenes), out, training.steps, main
     )
@@ -290,7 +294,8 @@ def _segment(
         ended = record.end(out, time.perf_counter() - began, fitted.metrics)
         write_segmenter_card(out, ended, sum(weight.numel() for weight in fitted.average.parameters()))
         if options.online:
-            write_page(out, ended, refreshing.end())
+            rare = class_statistics(cache.subset(source.split.train)).rare
+            write_page(out, ended, refreshing.end(), [entry.name for entry in rare])
             say(f"what each refresh decided: {out / PAGE}")
         say(f"trained in {fitted.seconds / 60:.1f} min; weights in {out / 'model'}")
 
@@ -314,6 +319,21 @@ def _learner(model: SegmenterConfig, classes: int, ignore_index: int, seed: int)
             return self.network(batch.images, batch.masks)
 
     return SegmentationLearner()
+
+
+def _in_between(network: Any) -> Callable[[Tensor], Tensor]:
+    """Return the class probabilities of images by a network whose training goes on afterwards."""
+
+    def predict(images: Tensor) -> Tensor:
+        training = network.training
+        network.eval()
+        try:
+            found: Tensor = network.predict(images.to(next(network.parameters()).device))
+        finally:
+            network.train(training)
+        return found
+
+    return predict
 
 
 def _size(scenes: SceneSet, height: int | None, width: int | None) -> tuple[int, int]:

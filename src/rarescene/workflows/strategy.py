@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -26,6 +27,9 @@ from rarescene.workflows.prepared import Data, class_ids, is_main_process, say
 from rarescene.workflows.synthetic import refuse_leaks
 
 if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
     from rarescene.augmentation import Together
     from rarescene.foundation.protocols import Strategy
     from rarescene.scenes import Request
@@ -113,11 +117,25 @@ class StrategyOptions:
             remedy += ", or leave adaptive.by at score." if self.uncertain == ("adaptive",) else "."
             what = f"{self.uncertain[0]} is led by uncertainty, and a {segmenter} has no posterior to tell it"
             raise ConfigError(what, remedy)
+        self._check_order()
         if self.online and not 0 < training.validate_every < training.steps:
             every = f"every {training.validate_every} steps" if training.validate_every else "never"
             names = " and ".join(self.online)
             what = f"{names} would decide nothing: the run has {training.steps} steps and validates {every}"
             raise ConfigError(what, "Set training.validate_every above 0 and below training.steps.")
+
+    def _check_order(self) -> None:
+        """Refuse what adaptive sampling could not weigh; it weighs nothing before the first validation."""
+        if "adaptive" not in self.names:
+            return
+        later = self.names[self.names.index("adaptive") + 1 :]
+        for name in ("duplicate", "offline"):
+            if name in later:
+                what = f"adaptive weighs the scenes that there are, and {name} adds some after it"
+                raise ConfigError(what, f"Name {name} before adaptive.")
+        if "offline" in self.names and self.offline.probability is not None:
+            what = "offline with a probability and adaptive both weigh the scenes"
+            raise ConfigError(what, "Leave offline.probability out, or one of the two strategies.")
 
     def check_validation(self, source: Data) -> None:
         """Raise `ConfigError` if a strategy decides by validation scenes and there are none."""
@@ -146,8 +164,17 @@ def open_drawer(
     source: Data,
     sampling: SamplingConfig,
     map_sampling: MapSamplingConfig,
+    device: torch.device | None = None,
 ) -> PairDrawer:
     """Return the source of pairs, or say why its pairs may not join the training on these data.
+
+    Args:
+        run: of the generator.
+        maps: of the map generator, or None.
+        source: the real data.
+        sampling: how pairs are drawn.
+        map_sampling: how maps are drawn.
+        device: where to draw; None for where the training runs.
 
     Raises:
         CheckpointError: it is none, or has other classes.
@@ -156,12 +183,41 @@ def open_drawer(
     """
     from rarescene.workflows.pair_drawer import open_pair_drawer
 
-    drawer = open_pair_drawer(run, maps, sampling=sampling, map_sampling=map_sampling)
+    drawer = open_pair_drawer(run, maps, sampling=sampling, map_sampling=map_sampling, device=device)
     if drawer.table.fingerprint != source.scenes.classes.fingerprint:
         what = f"knows the classes of {drawer.table.name!r}, not of {source.scenes.classes.name!r}"
         raise CheckpointError(what, "Take a generator that was trained on the same class table.", run)
     refuse_leaks(source, drawer.seen, drawer.told_apart, "the generator", run)
     return drawer
+
+
+def placed(gauda: GaudaConfig) -> tuple[GaudaConfig, torch.device | None]:
+    """Return the settings as this machine can follow them, and where pairs are drawn.
+
+    What is drawn "beside" the training is drawn on a GPU that no process here trains on. Without one it is
+    drawn between the steps instead. The device is None where it is that of the training.
+    """
+    if gauda.drawing.when != "beside":
+        return gauda, None
+    spare = spare_device()
+    if spare is None:
+        if is_main_process():
+            say("note: no GPU is left to draw beside the training; pairs are drawn between its steps")
+        gauda = replace(gauda, drawing=replace(gauda.drawing, when="between_steps"))
+    return gauda, spare
+
+
+def spare_device() -> torch.device | None:
+    """Return a GPU of this machine that no process of the training runs on, or None."""
+    import torch
+
+    from rarescene.training import this_rank
+
+    rank, used = this_rank(), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    spare = torch.cuda.device_count() - used
+    if rank.device.type != "cuda" or spare < 1:
+        return None
+    return torch.device("cuda", used + rank.local_process_index % spare)
 
 
 def agreed_size(drawer: PairDrawer, run: Path, height: int | None, width: int | None) -> tuple[int, int]:
@@ -205,12 +261,28 @@ class ScenePool:
 
 
 def build_strategy(
-    options: StrategyOptions, pool: ScenePool, source: Data, drawer: PairDrawer | None, seed: int
+    options: StrategyOptions,
+    pool: ScenePool,
+    source: Data,
+    drawer: PairDrawer | None,
+    predict: Callable[[Tensor], Tensor],
+    seed: int,
 ) -> Together:
-    """Return the strategies as one, in their order. What they draw at random follows the run's seed."""
+    """Return the strategies as one, in their order.
+
+    Args:
+        options: which they are, and their settings.
+        pool: all scenes that may be drawn from.
+        source: the real data.
+        drawer: draws the pairs of GAUDA; None without it.
+        predict: class probabilities by the segmenter under training, to which drawn pairs may be held.
+        seed: of the run; what the strategies draw at random follows it.
+    """
     from rarescene.augmentation import Together
 
-    return Together({name: _strategy(name, options, pool, source, drawer, seed) for name in options.names})
+    return Together(
+        {name: _strategy(name, options, pool, source, drawer, predict, seed) for name in options.names}
+    )
 
 
 def _strategy(
@@ -219,6 +291,7 @@ def _strategy(
     pool: ScenePool,
     source: Data,
     drawer: PairDrawer | None,
+    predict: Callable[[Tensor], Tensor],
     seed: int,
 ) -> Strategy:
     from rarescene.augmentation import AdaptiveSampling, Classic, Duplicate, NoAugmentation, Offline
@@ -242,10 +315,12 @@ def _strategy(
             return AdaptiveSampling(options.adaptive, pool.presence, table, agree=agreed)
         case "gauda":
             assert drawer is not None
-            return _gauda(options.gauda, drawer, seed)
+            return _gauda(options.gauda, drawer, predict, seed)
 
 
-def _gauda(config: GaudaConfig, drawer: PairDrawer, seed: int) -> Strategy:
+def _gauda(
+    config: GaudaConfig, drawer: PairDrawer, predict: Callable[[Tensor], Tensor], seed: int
+) -> Strategy:
     """Return GAUDA; to ask for a class, a real training label set that shows it is taken (section 3.3)."""
     from rarescene.augmentation import Gauda
     from rarescene.training import agreed
@@ -266,4 +341,4 @@ def _gauda(config: GaudaConfig, drawer: PairDrawer, seed: int) -> Strategy:
         exclude=tuple(sorted({*config.exclude, *unseen})),
         seed=derive_seed(seed, "gauda", config.seed),
     )
-    return Gauda(settled, table, ask, drawer.draw, agree=agreed)
+    return Gauda(settled, table, ask, drawer.draw, predict=predict, agree=agreed)

@@ -80,7 +80,8 @@ def table6(studies: Mapping[DataName, GaudaStudy], scale: str) -> Outcome:
             f"({machine['processor']}); of a training that was stopped and resumed, those of its last part. "
             "Other work on the machine makes them longer.",
             f"Inference: the median of {timed} single samples, drawn or predicted one at a time, now and "
-            "here. A posterior of several samples is part of a prediction of PHiSeg.",
+            "here; of DDPM one sample. VQ-GANs encode and decode; the LDM's is that of a pair without its "
+            "decoding. A posterior of several samples is part of a prediction of PHiSeg.",
             "Examples: scenes in all training steps, repetitions included, of a member in an ensemble. The "
             "paper's column of examples is lost in the text that we have.",
             "Segmenters: means over seeds.",

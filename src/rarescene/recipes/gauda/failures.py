@@ -19,7 +19,6 @@ from rarescene.evaluation import pair_agreement, pair_iou
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.run_record import read_record
 from rarescene.recipes.gauda.columns import PAPER
-from rarescene.recipes.gauda.quality import JUDGE
 from rarescene.recipes.gauda.scale import TITLES, DataName
 from rarescene.recipes.gauda.study import GaudaStudy
 from rarescene.recipes.outcome import MISSING, Outcome, Sheet, percent
@@ -87,8 +86,9 @@ def fig13(studies: Mapping[DataName, GaudaStudy], scale: str) -> Outcome:
         dict[str, Any](),
         dict[str, str](),
     )
+    judged_by = next(iter(studies.values())).scale.judge
     for data, study in studies.items():
-        judges, folder = study.cells(JUDGE, PAPER[0]), study.have(study.pairs("joint"))
+        judges, folder = study.cells(judged_by, PAPER[0]), study.have(study.pairs("joint"))
         if judges is None or folder is None:
             notes[f"{study.title}: not trained."] = None
             continue
@@ -115,10 +115,10 @@ def fig13(studies: Mapping[DataName, GaudaStudy], scale: str) -> Outcome:
             for kind, name in enumerate(KINDS)
         } | {"without a class asked for": missing}
         notes |= dict.fromkeys(f"{study.title}: {note}" for note in study.notes())
-        runs |= {f"pairs, {data}": folder.name, f"{JUDGE}, {data}": Path(run).name}
+        runs |= {f"pairs, {data}": folder.name, f"{judged_by}, {data}": Path(run).name}
     if not sheets:
         raise ConfigError("there are no pairs to judge", "Leave --datasets out, to train what draws them.")
-    labels = ["image", "its mask", f"seen by {TITLES[JUDGE]}", "where they differ"]
+    labels = ["image", "its mask", f"seen by {TITLES[judged_by]}", "where they differ"]
     pictures = {}
     if rows:
         sheet = contact_sheet(rows, labels, titles=titles, side=192, flat=(1, 2, 3))
@@ -137,7 +137,7 @@ def fig13(studies: Mapping[DataName, GaudaStudy], scale: str) -> Outcome:
             f"A pair fails in a kind that covers {SEEN:.1%} of the frame or more. On real test frames the "
             "same is counted as the segmenter's own error.",
             f"Shown: the {SHOWN} pairs of the largest share of each kind, chosen by rule. Judged by one "
-            f"{TITLES[JUDGE]} trained on real frames.",
+            f"{TITLES[judged_by]} trained on real frames.",
         ),
         values,
         runs,

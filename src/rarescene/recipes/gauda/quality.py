@@ -29,7 +29,7 @@ from rarescene.evaluation.config import CopyConfig, RealismConfig
 from rarescene.foundation.run_record import read_record
 from rarescene.recipes.gauda.columns import PAPER
 from rarescene.recipes.gauda.published import TABLE_5
-from rarescene.recipes.gauda.scale import TITLES, DataName, SegmenterName
+from rarescene.recipes.gauda.scale import TITLES, DataName
 from rarescene.recipes.gauda.study import Cells, GaudaStudy, Generator
 from rarescene.recipes.outcome import MISSING, Outcome, Sheet, percent
 from rarescene.recipes.study import Scores
@@ -41,9 +41,6 @@ from rarescene.workflows.realism import distances_to_real
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-JUDGE: SegmenterName = "phiseg"
-"""The segmenter of RO and SO, as in the paper."""
 
 METHODS: Mapping[str, Generator] = {"LDM": "joint", "DatasetGAN": "datasetgan"}
 NOT_TRAINED = "not trained"
@@ -73,6 +70,7 @@ def table5(studies: Mapping[DataName, GaudaStudy], scale: str) -> Outcome:
     found: dict[tuple[str, str], Judged | None] = {}
     notes: dict[str, None] = {}
     runs: dict[str, str] = {}
+    judge = next(iter(studies.values())).scale.judge
     for data, study in studies.items():
         notes |= dict.fromkeys(f"{study.title}: {note}" for note in study.notes())
         for method, name in METHODS.items():
@@ -92,7 +90,7 @@ def table5(studies: Mapping[DataName, GaudaStudy], scale: str) -> Outcome:
         (_like_the_paper(found, heads), _published(), _shares(found), _budget(found)),
         (
             *notes,
-            f"RO and SO: label mean of {TITLES[JUDGE]}, the confusion of all seeds together; intervals over "
+            f"RO and SO: label mean of {TITLES[judge]}, the confusion of all seeds together; intervals over "
             "pairs (RO) and over test recordings (SO).",
             "Distances are between distributions of images, in the features of the network that they are "
             "named after, and no FID; beside them, in brackets, those of real training frames.",
@@ -108,8 +106,9 @@ def table5(studies: Mapping[DataName, GaudaStudy], scale: str) -> Outcome:
 def fig5(studies: Mapping[DataName, GaudaStudy], scale: str) -> Outcome:
     """Figure 5: RO over the guidance scale."""
     charts, rows, notes, values, runs = [], [], dict[str, None](), dict[str, Any](), dict[str, str]()
+    judge = next(iter(studies.values())).scale.judge
     for data, study in studies.items():
-        judges = study.cells(JUDGE, PAPER[0])
+        judges = study.cells(judge, PAPER[0])
         swept = {s: study.have(study.pairs("joint", guidance=s, count=study.scale.swept))
                  for s in study.scale.guidances}  # fmt: skip
         known = {s: pairs for s, pairs in swept.items() if pairs is not None}
@@ -130,7 +129,7 @@ def fig5(studies: Mapping[DataName, GaudaStudy], scale: str) -> Outcome:
         notes |= dict.fromkeys(f"{study.title}: {note}" for note in study.notes())
         values[data] = {f"{s:g}": asdict(line) | {"copies": asdict(copies[s])} for s, line in lines.items()}
         runs |= {f"pairs at {s:g}, {data}": pairs.name for s, pairs in known.items()}
-        runs |= {f"{JUDGE}, seed {seed}, {data}": Path(run).name for seed, run in judges.items()}
+        runs |= {f"{judge}, seed {seed}, {data}": Path(run).name for seed, run in judges.items()}
     count = next(iter(studies.values())).scale.swept
     return Outcome(
         "gauda-fig5",
@@ -138,7 +137,7 @@ def fig5(studies: Mapping[DataName, GaudaStudy], scale: str) -> Outcome:
         "GAUDA, Figure 5: RO over the guidance scale",
         (
             Sheet(
-                f"RO of {TITLES[JUDGE]} in per cent, label mean",
+                f"RO of {TITLES[judge]} in per cent, label mean",
                 ("guidance", "RO IoU", "of real on real", "copies", "real frames"),
                 tuple(rows),
             ),
@@ -158,11 +157,13 @@ def fig5(studies: Mapping[DataName, GaudaStudy], scale: str) -> Outcome:
 
 def _judged(study: GaudaStudy, name: Generator) -> Judged | None:
     """Return a generator's pairs, measured; None where something is missing that may not be trained now."""
-    judges = study.cells(JUDGE, PAPER[0])
+    judges = study.cells(study.scale.judge, PAPER[0])
     pairs = study.have(study.pairs(name))
     if judges is None or pairs is None:
         return None
-    learners = {seed: study.have(study.synthetic_only(JUDGE, name, seed)) for seed in study.scale.seeds}
+    learners = {
+        seed: study.have(study.synthetic_only(study.scale.judge, name, seed)) for seed in study.scale.seeds
+    }
     made = {seed: run for seed, run in learners.items() if run is not None}
     scenes, split = study.data.scenes, study.data.split
     test, training = (decode(scenes.subset(part), *study.scale.size) for part in (split.test, split.train))

@@ -99,6 +99,7 @@ class GaudaScale:
         swept: pairs at each guidance of the sweep.
         seeds: seeds of the segmenters; generators have one.
         timed: pairs or scenes over which inference is timed.
+        judge: the segmenter of RO and SO; PHiSeg in the paper.
     """
 
     cholecseg8k: DataScale
@@ -118,6 +119,7 @@ class GaudaScale:
     swept: int
     seeds: tuple[int, ...]
     timed: int
+    judge: SegmenterName = "phiseg"
 
     def __post_init__(self) -> None:
         size = (self.joint.height, self.joint.width)

@@ -9,7 +9,7 @@ The paper's figures are pictures without a table; what the text claims of them i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -190,17 +190,14 @@ def mean_interval(values: np.ndarray) -> tuple[float, Interval | None]:
     return float(np.mean(values)), percentile_interval(draws @ values / len(values), BOOTSTRAP)
 
 
-MOMENTS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {"reached": reached, "settled": settled}
-"""When a curve has come to its level, in epochs."""
-
-
 def _differences(one: Curves, other: Curves) -> dict[str, np.ndarray]:
     """Return paired differences of levels and epochs, one a seed; epochs are of balanced accuracy but one."""
     names = ("accuracy", "balanced", "rare_accuracy", "rare_share", "rare_data")
     found = {name: level(getattr(one, name)) - level(getattr(other, name)) for name in names}
-    found["accuracy settled"] = settled(one.accuracy).astype(float) - settled(other.accuracy)
     return found | {
-        name: when(one.balanced).astype(float) - when(other.balanced) for name, when in MOMENTS.items()
+        "reached": reached(one.balanced).astype(float) - reached(other.balanced),
+        "settled": settled(one.balanced).astype(float) - settled(other.balanced),
+        "accuracy settled": settled(one.accuracy).astype(float) - settled(other.accuracy),
     }
 
 
@@ -208,14 +205,12 @@ def _levels(curves: Mapping[str, Curves], config: SimulationConfig, share: str) 
     rows, measures = [], ("accuracy", "balanced", "rare_accuracy", share)
     for name, one in curves.items():
         cells = [_per_cent(level(getattr(one, measure))) for measure in measures]
-        for when in MOMENTS.values():
-            mean, interval = mean_interval(when(one.balanced).astype(float))
-            bounds = "" if interval is None else f" [{interval.low:.0f}, {interval.high:.0f}]"
-            cells.append(f"{mean:.0f}{bounds}")
-        rows.append((name, *cells))
+        mean, interval = mean_interval(reached(one.balanced).astype(float))
+        bounds = "" if interval is None else f" [{interval.low:.0f}, {interval.high:.0f}]"
+        rows.append((name, *cells, f"{mean:.0f}{bounds}"))
     return Sheet(
         f"After {config.epochs} epochs, in per cent; means over {config.seeds} seeds",
-        ("", *(MEASURES[measure] for measure in measures), *MOMENTS),
+        ("", *(MEASURES[measure] for measure in measures), "reached"),
         tuple(rows),
     )
 
@@ -226,14 +221,12 @@ def _compared(rows: Mapping[str, Mapping[str, np.ndarray]], title: str, measures
         cells = []
         for measure in measures:
             cells += [points(*mean_interval(found[measure])), _effect(found[measure])]
-        for moment in MOMENTS:
-            mean, interval = mean_interval(found[moment])
-            bounds = "" if interval is None else f" [{interval.low:+.0f}, {interval.high:+.0f}]"
-            cells.append(f"{mean:+.0f}{bounds}".replace("-", "−"))
-        lines.append((name, *cells))
+        mean, interval = mean_interval(found["reached"])
+        bounds = "" if interval is None else f" [{interval.low:+.0f}, {interval.high:+.0f}]"
+        lines.append((name, *cells, f"{mean:+.0f}{bounds}".replace("-", "−")))
     return Sheet(
         f"{title}: points, Cohen's d, epochs",
-        ("", MEASURES[measures[0]], "d", MEASURES[measures[1]], "d", *MOMENTS),
+        ("", MEASURES[measures[0]], "d", MEASURES[measures[1]], "d", "reached"),
         tuple(lines),
     )
 
