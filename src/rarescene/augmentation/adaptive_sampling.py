@@ -126,7 +126,9 @@ class AdaptiveSampling:
     def _of_scenes(self) -> np.ndarray:
         """Return the weight of each scene that is drawn from, `(N,)`, from `floor` to 1."""
         shown = self.presence if self._drawn_from is None else self.presence[self._drawn_from]
-        of_class = np.asarray(self.needs) / np.maximum(shown.sum(axis=0), 1)  # C: its need, shared by its scenes
+        of_class = np.asarray(self.needs) / np.maximum(
+            shown.sum(axis=0), 1
+        )  # C: its need, shared by its scenes
         chance = shown @ of_class  # N
         largest = chance.max(initial=0.0)
         share = chance / largest if largest > 0 else np.zeros(len(chance))

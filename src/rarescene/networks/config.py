@@ -103,7 +103,7 @@ class SpadeUNetConfig:
 
 @dataclass(frozen=True)
 class PromptUNetConfig:
-    """The U-Nets of the map generator and of the joint latent generator: diffusers' own, behind a folding stem.
+    """The U-Nets of the map generator and the joint latent generator: diffusers' own, behind a folding stem.
 
     The defaults are the scale of CASDM (256² maps). What is said of maps and pixels holds for latents too.
 

@@ -90,7 +90,7 @@ def fig10(studies: Mapping[str, GaudaStudy], scale: str) -> Outcome:
             ),
             _compared(
                 elsewhere,
-                f"Uncertainty against score elsewhere, {SEEDS_ELSEWHERE} seeds",
+                f"Uncertainty against score elsewhere ({SEEDS_ELSEWHERE} seeds; as above: {config.seeds})",
                 ("accuracy", "balanced"),
             ),
         ),
