@@ -42,7 +42,7 @@ RECIPES: Mapping[str, Recipe] = {
     "gauda-table2": Recipe("gauda", "tables", "table2", grows=("strategies",)),
     "gauda-table3": Recipe("gauda", "tables", "table3", ("cadis",), ("strategies",)),
     "gauda-table4": Recipe("gauda", "tables", "table4", ("cadis",), ("strategies",)),
-    "gauda-table5": Recipe("gauda", "quality", "table5", BOTH, ("datasets",)),
+    "gauda-table5": Recipe("gauda", "quality", "table5", BOTH, ("datasets", "segmenters")),
     "gauda-table6": Recipe("gauda", "cost", "table6", BOTH, ("datasets", "segmenters", "strategies")),
     "gauda-fig3": Recipe("gauda", "figures", "fig3", ()),
     "gauda-fig4": Recipe("gauda", "pictures", "fig4", BOTH, ("datasets",)),

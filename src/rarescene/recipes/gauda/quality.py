@@ -53,6 +53,7 @@ class Judged:
     Attributes:
         pairs: the set.
         coherence: RO and SO, of the judges of all seeds together.
+        learners: how many seeds SO is of.
         copies: rate of copies, in the measure that decides.
         distances: Fréchet and kernel distance to real test frames, beside those of training frames.
         seconds: training of the generator and of all that it builds upon.
@@ -60,6 +61,7 @@ class Judged:
 
     pairs: Path
     coherence: CoherenceScores
+    learners: int
     copies: CopyRate
     distances: tuple[Measure, ...]
     seconds: float
@@ -81,6 +83,9 @@ def table5(studies: Mapping[DataName, GaudaStudy], scale: str) -> Outcome:
                     f"pairs of {method}, {data}": one.pairs.name,
                 }
                 notes |= dict.fromkeys(one.coherence.notes)
+                notes[f"{method}, {study.title}: SO of {one.learners} of {len(study.scale.seeds)} seeds."] = (
+                    None
+                )
     known = [one for one in found.values() if one is not None]
     heads = [measure.name for measure in known[0].distances] if known else []
     return Outcome(
@@ -161,10 +166,7 @@ def _judged(study: GaudaStudy, name: Generator) -> Judged | None:
     pairs = study.have(study.pairs(name))
     if judges is None or pairs is None:
         return None
-    learners = {
-        seed: study.have(study.synthetic_only(study.scale.judge, name, seed)) for seed in study.scale.seeds
-    }
-    made = {seed: run for seed, run in learners.items() if run is not None}
+    learners = study.alone(study.scale.judge, name)
     scenes, split = study.data.scenes, study.data.split
     test, training = (decode(scenes.subset(part), *study.scale.size) for part in (split.test, split.train))
     behind = (
@@ -172,7 +174,8 @@ def _judged(study: GaudaStudy, name: Generator) -> Judged | None:
     )
     return Judged(
         pairs,
-        _coherence(study, judges, pairs, made),
+        _coherence(study, judges, pairs, learners),
+        len(learners),
         _copies(study, [pairs])[0],
         distances_to_real(
             decode(open_scenes(f"set:{pairs}"), *study.scale.size), test, training, RealismConfig()

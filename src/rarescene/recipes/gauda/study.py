@@ -189,6 +189,13 @@ class GaudaStudy(DataStudy):
             return None
         return {seed: one.path for seed, one in planned.items()}
 
+    def alone(self, name: SegmenterName, generator: Generator) -> Cells:
+        """Return segmenters trained on pairs alone: of all seeds, or of those that earlier sittings made."""
+        planned = {seed: self.synthetic_only(name, generator, seed) for seed in self.scale.seeds}
+        if self.sitting.here and name in self.sitting.segmenters:
+            return {seed: one.made() for seed, one in planned.items()}
+        return {seed: one.path for seed, one in planned.items() if one.there}
+
     def at_size(self, segmenter: Path) -> Scores:
         """Return what a segmenter scored on the test frames at the size of the pairs."""
         path = segmenter / "metrics_at_run.json"
