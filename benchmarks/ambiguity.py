@@ -4,10 +4,10 @@ Phantom scenes whose annotators disagree: each time that a scene is shown in tra
 wide (dilated) with probability 0.7, or tight (eroded) with 0.3, whatever the image shows. On held-out recordings,
 both contours should turn up among PHiSeg's posterior samples about as often, and the generalised energy distance
 to the annotators (0 is best) should be below that of a deterministic U-Net trained on the same scenes for as many
-steps, and below that of one perfect contour, always the wide one.
+steps. Beside both stands the distance of one perfect contour, always the wide one.
 
 Run: python benchmarks/ambiguity.py [--seeds 2] [--steps 500] [--threads 1]
-Three to four minutes on one core. Writes benchmarks/results/ambiguity.json.
+About ten minutes on one core. Writes benchmarks/results/ambiguity.json.
 """
 
 from __future__ import annotations
