@@ -63,14 +63,8 @@ def overlap(masks: Tensor, contour: Tensor) -> Tensor:
 def test_samples_show_both_contours_near_their_ratio_and_come_nearer_to_the_annotators() -> None:
     images, wide, tight = two_contours()
     annotators = torch.stack([wide] * 7 + [tight] * 3)
-    deep = (
-        16,
-        24,
-        32,
-        32,
-        32,
-        32,
-    )  # the coarsest latent sees the whole scene, as the choice is one for all of it
+    # The coarsest latent sees the whole scene, as the choice is one for all of it.
+    deep = (16, 24, 32, 32, 32, 32)
 
     phiseg = trained(PHiSegConfig(deep, latent_levels=4, convolutions=1), images, wide, tight)
     samples = phiseg.posterior(images, 48).argmax(dim=2).bool()  # type: ignore[operator]
@@ -78,7 +72,8 @@ def test_samples_show_both_contours_near_their_ratio_and_come_nearer_to_the_anno
     clear = (to_wide - to_tight).abs() > (1 - overlap(wide.bool()[None], tight)) / 3
     assert clear.float().mean() > 0.7  # a sample is one of the two, not something between
     share = (to_wide > to_tight)[clear].float().mean()
-    assert WIDE - 0.15 < share < WIDE + 0.15
+    # All scenes share the noise of a sample: of 48, a share is known to ± 0.07 (one deviation).
+    assert WIDE - 0.2 < share < WIDE + 0.2
     assert to_wide[(to_wide > to_tight) & clear].mean() > 0.75
     assert to_tight[(to_wide < to_tight) & clear].mean() > 0.6
 
