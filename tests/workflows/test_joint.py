@@ -110,7 +110,7 @@ def test_what_else_a_description_may_get_wrong(
     described = read_json(path)
     for changes, what in (
         ({"generator": "casdm"}, "holds a 'casdm' generator"),
-        ({"config": {"unknown": 1}}, "not the description of a joint generator"),
+        ({"config": {"unknown": 1}}, "not the description of a 'joint_latent' generator"),
     ):
         write_json(path, described | changes)
         assert what in refused(words(broken, tmp_path / "pairs"), capfd)

@@ -27,6 +27,8 @@ def config_from(kind: type[Config], values: Mapping[str, Any]) -> Config:
 
 
 def _value(hint: Any, value: Any) -> Any:
-    if isinstance(hint, type) and is_dataclass(hint) and isinstance(value, Mapping):
+    if isinstance(hint, type) and is_dataclass(hint) and not isinstance(value, hint):
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{hint.__name__} cannot be {value!r}", "Give its fields, each with a value.")
         return config_from(hint, value)
     return tuple(value) if isinstance(value, list) else value

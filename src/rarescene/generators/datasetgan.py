@@ -9,26 +9,21 @@ are drawn until one shows the classes asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from rarescene.foundation.configs import config_from
-from rarescene.foundation.errors import CheckpointError, ConfigError
-from rarescene.foundation.files import read_json, write_json
 from rarescene.foundation.protocols import Pairs
 from rarescene.foundation.seeds import derive_seed
 from rarescene.generators.datasetgan_config import DatasetGanConfig
+from rarescene.generators.description import read_description, write_description
 from rarescene.generators.label_branch import LabelEnsemble
 from rarescene.generators.stylegan2_training import standard_normal
 from rarescene.networks import StyleGan2Generator
 from rarescene.scenes import ClassTable, Request, cut_back
 from rarescene.training import load_weights, save_tensors
 
-DESCRIPTION = "generator.json"
 IMAGES, LABELS = "stylegan2.safetensors", "labels.safetensors"
 
 
@@ -121,12 +116,7 @@ class DatasetGan:
         folder.mkdir(parents=True, exist_ok=True)
         save_tensors(self.network.state_dict(), folder / IMAGES)
         save_tensors(self.labels.state_dict(), folder / LABELS)
-        settings: dict[str, Any] = {
-            "generator": self.name,
-            "config": asdict(self.config),
-            "classes": self.table.to_dict(),
-        }
-        write_json(folder / DESCRIPTION, settings)
+        write_description(folder, self.name, self.config, self.table)
 
     @classmethod
     def load(cls, folder: Path) -> DatasetGan:
@@ -135,19 +125,7 @@ class DatasetGan:
         Raises:
             CheckpointError: a file is missing or damaged, or does not fit; it is named.
         """
-        path = folder / DESCRIPTION
-        settings = read_json(path)
-        try:
-            if settings["generator"] != cls.name:
-                what = f"holds a {settings['generator']!r} generator"
-                raise CheckpointError(what, "Give the folder of a `train datasetgan` run.", path)
-            config = config_from(DatasetGanConfig, settings["config"])
-            table = ClassTable.from_dict(settings["classes"])
-        except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:
-            remedy = "Restore the file, or train the generator again."
-            raise CheckpointError(
-                f"is not the description of a DatasetGAN ({error!r})", remedy, path
-            ) from error
+        config, table, _ = read_description(folder, cls.name, DatasetGanConfig)
         network = StyleGan2Generator(config.network, config.height, config.width)
         labels = LabelEnsemble(network.feature_channels, len(table), config.labels)
         load_weights(network, folder / IMAGES)

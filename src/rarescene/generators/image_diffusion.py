@@ -7,26 +7,24 @@ A method adds its loss (`ImageDiffusionLearner.forward`) and, where it differs, 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import ClassVar, Generic, Self, TypeVar
 
 import torch
 from torch import Tensor
 
 from rarescene.diffusion import Denoiser, NoiseSchedule, sample
-from rarescene.foundation.configs import config_from
-from rarescene.foundation.errors import CheckpointError, ConfigError
-from rarescene.foundation.files import read_json, write_json
+from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.protocols import Batch
 from rarescene.foundation.seeds import derive_seed
 from rarescene.generators.config import ImageDiffusionConfig
+from rarescene.generators.description import read_description, write_description
 from rarescene.generators.precision import Precisions
 from rarescene.networks import SpadeUNet, one_hot_layout
 from rarescene.scenes import ClassTable, cut_back, pad_images, pad_masks
 from rarescene.training import Learner, load_weights, save_tensors, within_memory
 
-DESCRIPTION = "generator.json"
 MODULATION_BUDGET = 4 * 2**30  # bytes of γ and β kept while a block of images is drawn
 
 Config = TypeVar("Config", bound=ImageDiffusionConfig)
@@ -148,12 +146,7 @@ class ImageDiffusion(Generic[Config]):
         """Write weights (safetensors) and settings (JSON) to a folder."""
         folder.mkdir(parents=True, exist_ok=True)
         save_tensors(self.network.state_dict(), folder / "weights.safetensors")
-        settings: dict[str, Any] = {
-            "generator": self.name,
-            "config": asdict(self.config),
-            "classes": self.table.to_dict(),
-        }
-        write_json(folder / DESCRIPTION, settings)
+        write_description(folder, self.name, self.config, self.table)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -162,24 +155,7 @@ class ImageDiffusion(Generic[Config]):
         Raises:
             CheckpointError: a file is missing or damaged, or does not fit; it is named.
         """
-        path = folder / DESCRIPTION
-        settings = read_json(path)
-        try:
-            if settings["generator"] != cls.name:
-                raise CheckpointError(
-                    f"holds a {settings['generator']!r} generator",
-                    f"Give the folder of a {cls.name!r} generator.",
-                    path,
-                )
-            config, table = (
-                config_from(cls.settings, settings["config"]),
-                ClassTable.from_dict(settings["classes"]),
-            )
-        except (KeyError, TypeError, AttributeError, ConfigError) as error:
-            remedy = "Restore the file, or train the generator again."
-            raise CheckpointError(
-                f"is not the description of a generator ({error!r})", remedy, path
-            ) from error
+        config, table, _ = read_description(folder, cls.name, cls.settings)
         network = SpadeUNet.build(replace(config.network, classes=len(table)))
         load_weights(network, folder / "weights.safetensors")
         return cls(network, config, table)  # type: ignore[arg-type]  # `settings` is the class of Config

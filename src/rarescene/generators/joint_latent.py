@@ -9,29 +9,27 @@ then drawn (`JointLatent`). What the network is told of a request is in `conditi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from rarescene.diffusion import NoiseSchedule, guided, sample
-from rarescene.foundation.configs import config_from
 from rarescene.foundation.errors import CheckpointError, ConfigError
-from rarescene.foundation.files import read_json, write_json
 from rarescene.foundation.protocols import Batch, Pairs
 from rarescene.foundation.seeds import derive_seed
 from rarescene.generators.conditions import Condition, load_condition
 from rarescene.generators.config import JointLatentConfig
+from rarescene.generators.description import DESCRIPTION, read_description, write_description
 from rarescene.generators.latents import LatentScales, PairCodec
 from rarescene.generators.precision import Precisions
 from rarescene.generators.specks import remove_specks
-from rarescene.scenes import ClassTable, Request
+from rarescene.scenes import Request
 from rarescene.training import Learner, load_weights, save_tensors, within_memory
 
-DESCRIPTION, WEIGHTS = "generator.json", "weights.safetensors"
+WEIGHTS = "weights.safetensors"
 
 
 class JointLatentLearner(Learner):
@@ -202,13 +200,7 @@ class JointLatent:
         save_tensors(self.network.state_dict(), folder / WEIGHTS)
         self.scales.save(folder)
         self.codec.save(folder)
-        settings: dict[str, Any] = {
-            "generator": self.name,
-            "config": asdict(self.config),
-            "classes": self.table.to_dict(),
-            **self.condition.save(folder),
-        }
-        write_json(folder / DESCRIPTION, settings)
+        write_description(folder, self.name, self.config, self.table, **self.condition.save(folder))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -217,26 +209,13 @@ class JointLatent:
         Raises:
             CheckpointError: a file is missing or damaged, or does not fit; it is named.
         """
-        path = folder / DESCRIPTION
-        settings = read_json(path)
-        try:
-            if settings["generator"] != cls.name:
-                raise CheckpointError(
-                    f"holds a {settings['generator']!r} generator",
-                    "Give the folder of a `train joint` run.",
-                    path,
-                )
-            config = config_from(JointLatentConfig, settings["config"])
-            table = ClassTable.from_dict(settings["classes"])
-        except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:
-            remedy = "Restore the file, or train the generator again."
-            raise CheckpointError(
-                f"is not the description of a joint generator ({error!r})", remedy, path
-            ) from error
+        config, table, settings = read_description(folder, cls.name, JointLatentConfig)
         codec = PairCodec.load(folder, config.network.stride)
         if codec.table.fingerprint != table.fingerprint:
             remedy = "Restore the folder: the generator and its VQ-GANs belong together."
-            raise CheckpointError("was trained on other classes than its VQ-GANs", remedy, path)
+            raise CheckpointError(
+                "was trained on other classes than its VQ-GANs", remedy, folder / DESCRIPTION
+            )
         condition = load_condition(config, table, folder, settings)
         network = condition.network(sum(codec.channels))
         load_weights(network, folder / WEIGHTS)

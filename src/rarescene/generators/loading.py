@@ -9,7 +9,8 @@ from rarescene.foundation.errors import CheckpointError
 from rarescene.foundation.files import read_json
 from rarescene.generators.casdm import Casdm
 from rarescene.generators.conditional_ddpm import ConditionalDdpm
-from rarescene.generators.image_diffusion import DESCRIPTION, ImageDiffusion
+from rarescene.generators.description import DESCRIPTION
+from rarescene.generators.image_diffusion import ImageDiffusion
 from rarescene.generators.sdm import Sdm
 
 IMAGE_GENERATORS: dict[str, type[ImageDiffusion[Any]]] = {

@@ -8,7 +8,7 @@ one reads the paper: what is learned (`PromptedMapsLearner`), what is then drawn
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +17,17 @@ import torch
 from torch import Tensor
 
 from rarescene.diffusion import NoiseSchedule, class_aware_mse, class_weight_map, guided, sample
-from rarescene.foundation.configs import config_from
-from rarescene.foundation.errors import CheckpointError, ConfigError
-from rarescene.foundation.files import read_json, write_json
+from rarescene.foundation.errors import CheckpointError
 from rarescene.foundation.protocols import Batch
 from rarescene.foundation.seeds import derive_seed
 from rarescene.generators.config import PromptConfig, PromptedMapsConfig
+from rarescene.generators.description import DESCRIPTION, read_description, write_description
 from rarescene.generators.map_codes import MapCode, fill_ignored
 from rarescene.generators.precision import Precisions
 from rarescene.generators.prompts import PromptBook
 from rarescene.generators.specks import remove_specks
 from rarescene.networks import PromptUNet
-from rarescene.scenes import ClassRequest, ClassTable, KeptReport, Request, cut_back, pad_masks
+from rarescene.scenes import ClassRequest, KeptReport, Request, cut_back, pad_masks
 from rarescene.training import Learner, load_weights, save_tensors
 
 
@@ -229,14 +228,8 @@ class PromptedMaps:
         folder.mkdir(parents=True, exist_ok=True)
         save_tensors(self.network.state_dict(), folder / "weights.safetensors")
         self.book.save(folder)
-        settings: dict[str, Any] = {
-            "generator": self.name,
-            "config": asdict(self.config),
-            "classes": self.table.to_dict(),
-            "code": self.code.words.tolist(),
-            "text_encoder": self.book.fingerprint,
-        }
-        write_json(folder / "generator.json", settings)
+        more = {"code": self.code.words.tolist(), "text_encoder": self.book.fingerprint}
+        write_description(folder, self.name, self.config, self.table, **more)
 
     @classmethod
     def load(cls, folder: Path) -> PromptedMaps:
@@ -245,23 +238,13 @@ class PromptedMaps:
         Raises:
             CheckpointError: a file is missing or damaged, or does not fit; it is named.
         """
-        path = folder / "generator.json"
-        settings = read_json(path)
+        config, table, settings = read_description(folder, cls.name, PromptedMapsConfig)
+        path = folder / DESCRIPTION
         try:
-            if settings["generator"] != cls.name:
-                raise CheckpointError(
-                    f"holds a {settings['generator']!r} generator",
-                    "Give the folder of a `train maps` run.",
-                    path,
-                )
-            config = config_from(PromptedMapsConfig, settings["config"])
-            table = ClassTable.from_dict(settings["classes"])
             words = np.asarray(settings["code"], np.float32)
-        except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             remedy = "Restore the file, or train the generator again."
-            raise CheckpointError(
-                f"is not the description of a map generator ({error!r})", remedy, path
-            ) from error
+            raise CheckpointError(f"holds no code of the classes ({error!r})", remedy, path) from error
         book = PromptBook.load(folder, table)
         if settings.get("text_encoder", book.fingerprint) != book.fingerprint:
             remedy = "Restore the folder: generator.json and prompts.json belong together."

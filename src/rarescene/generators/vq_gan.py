@@ -8,7 +8,6 @@ discriminator; masks by cross entropy and a discriminator. What is learned (`Ima
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import asdict
 from pathlib import Path
 from typing import ClassVar, Generic, NamedTuple, Self, TypeVar
 
@@ -17,14 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rarescene.diffusion import class_weight_map
-from rarescene.foundation.configs import config_from
-from rarescene.foundation.errors import CheckpointError, ConfigError, DataError
-from rarescene.foundation.files import read_json, write_json
+from rarescene.foundation.errors import DataError
 from rarescene.foundation.protocols import Batch
 from rarescene.foundation.seeds import derive_seed
 from rarescene.generators.codebook_care import CodebookCare
 from rarescene.generators.config import ImageVqGanConfig, MaskVqGanConfig, VqGanConfig
-from rarescene.generators.image_diffusion import DESCRIPTION
+from rarescene.generators.description import read_description, write_description
 from rarescene.generators.vq_losses import PerceptualDistance, adversarial_weight, frozen, hinge_loss
 from rarescene.networks import PatchDiscriminator, VqAutoencoder, one_hot_layout
 from rarescene.scenes import ClassTable, pad_images, pad_masks
@@ -210,8 +207,7 @@ class VqGan(ABC, Generic[Config]):
         """Write weights (safetensors) and settings (JSON) to a folder."""
         folder.mkdir(parents=True, exist_ok=True)
         save_tensors(self.network.state_dict(), folder / "weights.safetensors")
-        settings = {"generator": self.name, "config": asdict(self.config), "classes": self.table.to_dict()}
-        write_json(folder / DESCRIPTION, settings)
+        write_description(folder, self.name, self.config, self.table)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -220,17 +216,7 @@ class VqGan(ABC, Generic[Config]):
         Raises:
             CheckpointError: a file is missing or damaged, or does not fit; it is named.
         """
-        path = folder / DESCRIPTION
-        settings = read_json(path)
-        try:
-            if settings["generator"] != cls.name:
-                what = f"holds a {settings['generator']!r} generator"
-                raise CheckpointError(what, f"Give the folder of a {cls.name!r}.", path)
-            config = config_from(cls.settings, settings["config"])
-            table = ClassTable.from_dict(settings["classes"])
-        except (KeyError, TypeError, AttributeError, ConfigError) as error:
-            what = f"is not the description of a VQ-GAN ({error!r})"
-            raise CheckpointError(what, "Restore the file, or train the VQ-GAN again.", path) from error
+        config, table, _ = read_description(folder, cls.name, cls.settings)
         network = cls.build(config, table)  # type: ignore[arg-type]  # `settings` is the class of Config
         load_weights(network, folder / "weights.safetensors")
         return cls(network, config, table)  # type: ignore[arg-type]
