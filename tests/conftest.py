@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+import torch
 
 from rarescene.cli import main
 from rarescene.foundation.run_record import read_record
@@ -151,7 +152,8 @@ def on_two_ranks() -> Callable[[Sequence[str], Path], None]:
 
     def run(words: Sequence[str], out: Path) -> None:
         launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        # as many threads as this process has: sums are rounded by how they are divided
+        environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
         done = subprocess.run(
             [*launch, "-m", "rarescene.cli", *words],
             env=environment,
