@@ -19,7 +19,7 @@ from rarescene.networks import StyleGan2Config
 from rarescene.scenes import Request
 
 from .gan_toy import GAN, generator
-from .toy import TABLE
+from .toy import TABLE, assert_can_be_learned_from
 
 
 def made(config: DatasetGanConfig = GAN) -> DatasetGan:
@@ -55,6 +55,12 @@ def test_a_pair_depends_on_its_request_and_seed_alone_to_the_bit() -> None:
         assert together.confidence is not None
         assert same(alone, Pairs(together.images[row], together.masks[row], together.confidence[row]))
     assert not torch.equal(generator.generate(asked(""), seeds=[8]).images, together.images[1:2])
+
+
+def test_a_plain_loop_learns_from_drawn_pairs() -> None:
+    gan = made()
+    assert_can_be_learned_from(gan.generate(asked("red", ""), seeds=[1, 2]))
+    assert_can_be_learned_from(gan.draw([3]))
 
 
 def test_the_confidence_is_the_mean_probability_of_the_class() -> None:

@@ -12,7 +12,7 @@ import torch
 
 from rarescene.diffusion import SAMPLERS, DiffusionConfig, SelfPerceptualConfig
 from rarescene.foundation.errors import CheckpointError, ConfigError, DeviceError
-from rarescene.foundation.protocols import Batch, ImageGenerator
+from rarescene.foundation.protocols import Batch, ImageGenerator, Pairs
 from rarescene.generators import (
     IMAGE_GENERATORS,
     Casdm,
@@ -31,7 +31,7 @@ from rarescene.generators import (
 )
 from rarescene.training import TrainingConfig, fit
 
-from .toy import NETWORK, TABLE, TRAINING, batches, equal, maps, moved_off_zero
+from .toy import NETWORK, TABLE, TRAINING, assert_can_be_learned_from, batches, equal, maps, moved_off_zero
 
 SHARED: dict[str, Any] = {
     "height": 16,
@@ -70,6 +70,12 @@ def checkpoint_steps(run: Path) -> list[int]:
 def test_all_generators_are_tested() -> None:
     assert set(LEARNERS) == set(IMAGE_GENERATORS)
     assert [kind.name for kind in (Casdm, Sdm, ConditionalDdpm)] == list(IMAGE_GENERATORS)
+
+
+@every
+def test_a_plain_loop_learns_from_drawn_images(name: str) -> None:
+    masks = maps(2)
+    assert_can_be_learned_from(Pairs(trained(name).generate(masks, seeds=[1, 2], steps=2), masks))
 
 
 @every

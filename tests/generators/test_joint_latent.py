@@ -24,7 +24,7 @@ from rarescene.networks import EMBEDDED, LabelUNet, TextEncoder
 from rarescene.scenes import ClassTable, Request, SceneClass
 from rarescene.training import fit
 
-from .toy import TABLE, equal
+from .toy import TABLE, assert_can_be_learned_from, equal
 from .toy_pairs import CONFIG, ToyImages, ToyMasks, codec, prepared, two_scenes, untrained
 
 
@@ -71,6 +71,12 @@ def test_image_and_mask_show_what_was_asked(learned: JointLatent) -> None:
     assert pairs.confidence is not None
     assert pairs.confidence.shape == pairs.masks.shape
     assert 1 / 3 <= pairs.confidence.min() <= pairs.confidence.max() <= 1
+
+
+def test_a_plain_loop_learns_from_drawn_pairs() -> None:
+    assert_can_be_learned_from(untrained().generate(asked("red", ""), seeds=[1, 2], steps=2))
+    bf16 = untrained().generate(asked("red", ""), seeds=[1, 2], steps=2, precision="bf16")
+    assert_can_be_learned_from(bf16)
 
 
 def test_where_nothing_is_asked_both_kinds_come_and_image_and_mask_still_agree(learned: JointLatent) -> None:

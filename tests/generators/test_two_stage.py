@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from rarescene.foundation.errors import CheckpointError
-from rarescene.foundation.protocols import PairGenerator
+from rarescene.foundation.protocols import PairGenerator, Pairs
 from rarescene.foundation.seeds import derive_seed
 from rarescene.generators import Casdm, CasdmConfig, CasdmLearner, MapsThenImages, PromptBook, PromptedMaps
 from rarescene.networks import EMBEDDED, TextEncoder
 from rarescene.scenes import ClassTable, Request, SceneClass
 
 from .test_prompted_maps import CONFIG, learner
-from .toy import NETWORK, TABLE, moved_off_zero
+from .toy import NETWORK, TABLE, assert_can_be_learned_from, moved_off_zero
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +48,17 @@ def test_the_image_is_that_of_the_map(count: int, maps: PromptedMaps) -> None:
     assert np.array_equal(pairs.confidence.numpy(), np.stack([one.confidence for one in drawn]))
     assert torch.equal(pairs.images, painter.generate(pairs.masks, seeds=seeds, steps=3))
     assert isinstance(both, PairGenerator)
+
+
+def test_a_plain_loop_learns_from_drawn_pairs(maps: PromptedMaps) -> None:
+    both, wanted = MapsThenImages(maps, images()), asked("red", "blue")
+    once = {"steps": 2}
+    assert_can_be_learned_from(
+        both.generate(wanted, seeds=[1, 2], tries=1, map_options=once, image_options=once)
+    )
+    masks, confidence = maps.generate(wanted, seeds=[1, 2], steps=2)
+    drawn = images().generate(masks, seeds=[1, 2], steps=2)
+    assert_can_be_learned_from(Pairs(drawn, masks, confidence))
 
 
 def test_further_tries_keep_more(maps: PromptedMaps) -> None:

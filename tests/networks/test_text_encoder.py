@@ -45,6 +45,7 @@ def test_a_prompt_is_encoded_by_itself(which: str, tmp_path: Path) -> None:
     alone = torch.cat([encoder.encode([prompt]) for prompt in PROMPTS])
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
     assert min(float((together[a] - together[b]).norm()) for a, b in ((0, 1), (0, 2), (1, 2))) > 0.01
+    assert not together.is_inference()  # networks learn from it
     assert all(not weight.requires_grad for weight in encoder.model.parameters())
     assert encoder.encode([]).shape == (0, encoder.width)
 

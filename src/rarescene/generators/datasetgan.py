@@ -52,7 +52,7 @@ class DatasetGan:
             network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return self
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def generate(
         self,
         requests: Sequence[Request],
@@ -91,7 +91,7 @@ class DatasetGan:
                 break
         return _joined([best[place][1] for place in range(len(requests))])
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def draw(self, seeds: Sequence[int]) -> Pairs:
         """Draw one pair from each seed, whatever it shows; one by one, so that none knows its neighbours."""
         network = self.network
@@ -103,7 +103,7 @@ class DatasetGan:
             drawn.append(self.pairs_of(network.spread(w)))
         return _joined(drawn)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def pairs_of(self, latents: Tensor) -> Pairs:
         """Return the pairs of latents w+ `(B, 2L, D)`."""
         images, features = self.network.synthesise(latents)

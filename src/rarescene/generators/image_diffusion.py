@@ -78,7 +78,7 @@ class ImageDiffusion(Generic[Config]):
         return self
 
     @within_memory("Draw fewer scenes at once (--sampling.block), or in bf16 (--sampling.precision bf16).")
-    @torch.inference_mode()
+    @torch.no_grad()
     def generate(
         self,
         masks: Tensor,

@@ -108,7 +108,7 @@ class JointLatent:
         return self
 
     @within_memory("Draw fewer pairs at once (--sampling.block), or in bf16 (--sampling.precision bf16).")
-    @torch.inference_mode()
+    @torch.no_grad()
     def generate(
         self,
         requests: Sequence[Request],

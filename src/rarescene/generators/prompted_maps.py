@@ -134,7 +134,7 @@ class PromptedMaps:
         self._precisions = Precisions(self.network)
         return self
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def generate(
         self,
         requests: Sequence[Request],

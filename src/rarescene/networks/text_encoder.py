@@ -68,7 +68,7 @@ class TextEncoder:
             )
             raise CheckpointError(f"the text encoder {source!r} cannot be opened ({why})", remedy) from error
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def encode(self, texts: Sequence[str]) -> Tensor:
         """Return float32 `(N, width)`, one embedding a text, each encoded by itself.
 
@@ -76,7 +76,7 @@ class TextEncoder:
         length 1, as its authors pool it.
         """
         rows = [self._encode(texts[start : start + _BATCH]) for start in range(0, len(texts), _BATCH)]
-        return torch.cat(rows).clone() if rows else torch.zeros(0, self.width)
+        return torch.cat(rows) if rows else torch.zeros(0, self.width)
 
     def _encode(self, texts: Sequence[str]) -> Tensor:
         tokens = self.tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt")
