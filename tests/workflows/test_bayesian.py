@@ -99,6 +99,15 @@ def test_fewer_samples_can_be_asked_for(scored: Path, tmp_path: Path) -> None:
     assert main([*words, "0"]) == 2
 
 
+def test_samples_of_a_segmenter_that_draws_none_are_refused(
+    segmenter_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(segmenter_run), "--data", PHANTOM, "--samples", "4"]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "--samples is 4, and a unet draws no posterior samples" in said
+    assert "Leave --samples out" in said
+
+
 def test_any_segmenter_is_scored_on_its_probabilities(segmenter_run: Path) -> None:
     metrics = read_metrics(segmenter_run)
     assert "uncertainty" not in metrics

@@ -67,6 +67,7 @@ def evaluate(
         quiet: write the file and print no table.
 
     Raises:
+        ConfigError: samples are asked for that the segmenter does not draw.
         LeakError: the segmenter saw recordings that it would be scored on.
     """
     import numpy as np
@@ -94,6 +95,10 @@ def evaluate(
     source = open_unsplit(data) if synthetic else open_as_in(trained, data, split=split, group_by=group_by)
     table = source.scenes.classes
     network, _ = load_segmenter(run / "model", table)
+    bayesian = isinstance(network, BayesianSegmenter)
+    if samples is not None and not bayesian:
+        what = f"--samples is {samples}, and a {settings['segmenter']} draws no posterior samples"
+        raise ConfigError(what, "Leave --samples out, or score a PHiSeg or an ensemble of U-Nets.", run)
     chosen = source.part(part)
     if not chosen:
         raise DataError(f"the {part} part of {data} is empty", "Choose another --part, or another --split.")
@@ -105,7 +110,6 @@ def evaluate(
     meter = OverlapMeter(table.names, table.ignore_index)
     precision = AveragePrecisionMeter(len(table), table.ignore_index)
     calibration = CalibrationMeter(len(table), table.ignore_index)
-    bayesian = isinstance(network, BayesianSegmenter)
     uncertainty = [UncertaintyMeter(len(table), table.ignore_index, one) for one in MEASURES if bayesian]
     done = 0
     with progress("scoring") as advance:
