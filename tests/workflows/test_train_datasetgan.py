@@ -90,6 +90,18 @@ def test_it_is_a_source_of_pairs_like_any_other(run: Path) -> None:
     assert isinstance(requests[0], Request)
 
 
+def test_sampling_that_cannot_apply_is_refused(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["synthesize", str(run), "--out", str(tmp_path / "pairs"), "--count=2"]
+    refused = {"sampler": "ddim", "steps": "10", "guidance": "2", "precision": "bf16"}
+    for name, value in refused.items():
+        assert main([*words, f"--sampling.{name}={value}"]) == 2, name
+        assert f"Leave sampling.{name} out" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "pairs" / "run.json").exists()
+    assert main([*words, "--sampling.block=2", "--sampling.precision=no"]) == 0
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_run_killed_in_any_stage_ends_as_an_undisturbed_one(run: Path, stage: str, tmp_path: Path) -> None:
     out = tmp_path / "killed"

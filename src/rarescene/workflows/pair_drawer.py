@@ -169,9 +169,10 @@ def _datasetgan(
 ) -> PairDrawer:
     from rarescene.generators import DatasetGan
 
-    if sampling.guidance is not None:
-        remedy = "Leave sampling.guidance out; it draws until a request is kept."
-        raise ConfigError("DatasetGAN has no condition, and knows no guidance", remedy, run)
+    given, usual = generation_options(sampling), generation_options(SamplingConfig())
+    if deaf := ", ".join(f"sampling.{name}" for name in given if given[name] != usual[name]):
+        remedy = f"Leave {deaf} out; of its drawing, sampling.block alone can be chosen."
+        raise ConfigError("DatasetGAN draws in one step, and knows no guidance", remedy, run)
     generator = DatasetGan.load(run / "model")
     generator.to(device)
     return PairDrawer(

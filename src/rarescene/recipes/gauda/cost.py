@@ -15,6 +15,7 @@ from rarescene.recipes.gauda.published import TABLE_6
 from rarescene.recipes.gauda.scale import SEGMENTERS, TITLES, DataName, SegmenterName
 from rarescene.recipes.gauda.study import Cells, GaudaStudy
 from rarescene.recipes.outcome import MISSING, Outcome, Sheet
+from rarescene.workflows.asking import SamplingConfig
 from rarescene.workflows.pair_drawer import open_pair_drawer
 from rarescene.workflows.prepared import decode
 
@@ -186,12 +187,11 @@ def _segmenter(study: GaudaStudy, name: SegmenterName, cells: Cells) -> Cost:
 def _drawing(
     study: GaudaStudy, run: Path, count: int, *, steps: int | None = None, sampler: Any = None
 ) -> float:
-    """Return the seconds that a single pair takes, for a request as the training masks have them."""
-    sampling = replace(study.scale.sampling, block=1)
+    """Return the seconds of a pair for a request as the training masks have them; a GAN takes no steps."""
     if steps is None:
-        sampling = replace(sampling, guidance=None)
+        sampling = SamplingConfig(block=1)
     else:
-        sampling = replace(sampling, steps=steps, sampler=sampler)
+        sampling = replace(study.scale.sampling, block=1, steps=steps, sampler=sampler)
     drawer = open_pair_drawer(run, sampling=sampling)
     requests = [drawer.pool.draw(0, index) for index in range(count)]
     return _seconds(count, lambda i: drawer.draw([requests[i]], [i]), warm=count > 1)

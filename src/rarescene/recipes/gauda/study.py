@@ -21,6 +21,7 @@ from rarescene.recipes.scale import DataScale
 from rarescene.recipes.study import DataStudy, Scores, read_scores
 from rarescene.scenes import open_scenes
 from rarescene.scenes.config import NO_AUGMENTATION
+from rarescene.workflows.asking import SamplingConfig
 from rarescene.workflows.evaluate import METRICS, evaluate
 from rarescene.workflows.pair_scores import BATCH, Judge
 from rarescene.workflows.prepared import decode, say
@@ -143,7 +144,8 @@ class GaudaStudy(DataStudy):
         def make(out: Path) -> None:
             run = generator.made()
             say(f"drawing {number} pairs with {run.name}")
-            synthesize(run, out=out, classes=wanted, count=number, sampling=sampling, seed=0, resume=True)
+            applied = sampling if name == "joint" else SamplingConfig(block=sampling.block)
+            synthesize(run, out=out, classes=wanted, count=number, sampling=applied, seed=0, resume=True)
 
         return self.store.planned("pairs", content, make)
 
