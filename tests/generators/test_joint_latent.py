@@ -311,5 +311,13 @@ def test_draws_that_make_no_sense() -> None:
         never_free.generate(asked("red"), seeds=[1], guidance=2.0)
     with pytest.raises(ConfigError, match=r"sampling\.steps is 2000"):
         untrained().generate(asked("red"), seeds=[1], steps=2000)
-    with pytest.raises(ConfigError, match=r"sampling\.guidance is -1"):
+    with pytest.raises(ConfigError, match=r"sampling\.guidance is -1\nTake 0 or more"):
         untrained().generate(asked("red"), seeds=[1], guidance=-1)
+
+
+def test_what_is_said_of_a_guidance_scale_is_true() -> None:
+    for scale in (0.0, 0.5):
+        assert replace(CONFIG, guidance=scale).guidance == scale
+        untrained().check(4, scale)
+    with pytest.raises(ConfigError, match=r"guidance is -0\.5\nTake 0 or more"):
+        replace(CONFIG, guidance=-0.5)

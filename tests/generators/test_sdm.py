@@ -137,7 +137,7 @@ def test_only_ancestral_sampling_draws_with_the_learned_variance() -> None:
         ({"finetune_share": 1.5}, "finetune_share"),
         ({"map_dropout": -0.1}, "map_dropout"),
         ({"finetune_rate": 0.0}, "finetune_rate"),
-        ({"guidance": -1.0}, "guidance"),
+        ({"guidance": -1.0}, "guidance is -1.0\nTake 0 or more"),
         ({"map_dropout": 0.0}, "no map is ever dropped"),
         ({"finetune_share": 0.0}, "no map is ever dropped"),
     ],
@@ -152,8 +152,10 @@ def test_an_sdm_that_never_drew_without_maps_cannot_be_guided() -> None:
     unguided.check(4, None)
     with pytest.raises(ConfigError, match="never trained without"):
         unguided.check(4, 3.0)
-    with pytest.raises(ConfigError, match="guidance is -2"):
+    with pytest.raises(ConfigError, match=r"guidance is -2\.0\nTake 0 or more"):
         trained().check(4, -2.0)
+    for scale in (0.0, 0.5):
+        trained().check(4, scale)
 
 
 def test_the_phases_follow_the_length_of_the_training() -> None:

@@ -120,6 +120,9 @@ def test_runs_that_are_no_source_of_pairs(
         open_pair_drawer(joint_run, sampling=SamplingConfig(steps=2000))
     with pytest.raises(ConfigError, match=r"sampling\.block is 0"):
         SamplingConfig(block=0)
+    assert MapSamplingConfig(guidance=0.5).guidance == 0.5
+    with pytest.raises(ConfigError, match=r"map_sampling\.guidance is -1\.0\nTake 0 or more"):
+        MapSamplingConfig(guidance=-1.0)
     other = tmp_path / "maps"
     shutil.copytree(maps_run, other)
     record = read_json(other / "run.json")

@@ -104,7 +104,7 @@ class SdmConfig(ImageDiffusionConfig):
                 f"finetune_rate is {self.finetune_rate}", "Take a positive factor on the learning rate."
             )
         if self.guidance < 0:
-            raise ConfigError(f"guidance is {self.guidance}", "Take 1 (no guidance) or more.")
+            raise ConfigError(f"guidance is {self.guidance}", "Take 0 or more; 1 is no guidance.")
         if self.guidance != 1 and not self.finetune_share * self.map_dropout:
             raise ConfigError(
                 f"guidance is {self.guidance}, but no map is ever dropped in training",
@@ -270,7 +270,7 @@ class JointLatentConfig:
         if self.condition == "text":
             object.__setattr__(self, "prompts", replace(self.prompts, nothing=self.condition_dropout))
         if self.guidance < 0:
-            raise ConfigError(f"guidance is {self.guidance}", "Take 1 (no guidance) or more.")
+            raise ConfigError(f"guidance is {self.guidance}", "Take 0 or more; 1 is no guidance.")
         if self.guidance != 1 and not self.condition_dropout:
             raise ConfigError(
                 f"guidance is {self.guidance}, but no condition is ever dropped in training",

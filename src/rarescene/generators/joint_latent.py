@@ -172,7 +172,7 @@ class JointLatent:
                 f"sampling.steps is {steps}", f"Take 1 to {most}, the timesteps of the generator."
             )
         if guidance is not None and guidance < 0:
-            raise ConfigError(f"sampling.guidance is {guidance}", "Take 1 (no guidance) or more.")
+            raise ConfigError(f"sampling.guidance is {guidance}", "Take 0 or more; 1 is no guidance.")
         if guidance not in (None, 1) and not self.config.condition_dropout:
             remedy = "Leave sampling.guidance out, or train with condition_dropout above 0."
             raise ConfigError(

@@ -67,7 +67,7 @@ class Sdm(ImageDiffusion[SdmConfig]):
         """Raise `ConfigError` where images cannot be drawn in this way."""
         super().check(steps, guidance)
         if guidance is not None and guidance < 0:
-            raise ConfigError(f"sampling.guidance is {guidance}", "Take 1 (no guidance) or more.")
+            raise ConfigError(f"sampling.guidance is {guidance}", "Take 0 or more; 1 is no guidance.")
         if guidance not in (None, 1) and not self.config.finetune_share * self.config.map_dropout:
             remedy = "Leave sampling.guidance out, or train with finetune_share and map_dropout above 0."
             raise ConfigError("this SDM was never trained without its maps, and cannot be guided", remedy)

@@ -79,7 +79,9 @@ class MapSamplingConfig:
                     f"map_sampling.{name} is {getattr(self, name)}", f"Set {name} to 1 or more."
                 )
         if self.guidance < 0:
-            raise ConfigError(f"map_sampling.guidance is {self.guidance}", "Take 1 (no guidance) or more.")
+            raise ConfigError(
+                f"map_sampling.guidance is {self.guidance}", "Take 0 or more; 1 is no guidance."
+            )
 
 
 @dataclass(frozen=True)
