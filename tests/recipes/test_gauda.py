@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from rarescene.foundation.errors import ConfigError
 from rarescene.recipes.gauda.columns import COLUMNS, OURS, PAPER, columns_of
 from rarescene.recipes.gauda.failures import INSTRUMENTS, failure_shares
 from rarescene.recipes.gauda.figures import frames_iou
-from rarescene.recipes.gauda.pictures import _predict, _scored_frames
+from rarescene.recipes.gauda.pictures import _predict, _scored_frames, fig8
 from rarescene.recipes.gauda.published import (
     CLASSES,
     MEANS,
@@ -31,7 +33,7 @@ from rarescene.recipes.gauda.published import (
 )
 from rarescene.recipes.gauda.scale import read_scale, segmenters_of
 from rarescene.recipes.gauda.study import GaudaStudy, Sitting
-from rarescene.recipes.reproduce import _specs
+from rarescene.recipes.reproduce import RECIPES, _specs
 from rarescene.recipes.run_store import RunStore
 from rarescene.recipes.scale import DataScale
 from rarescene.scenes import CHOLECSEG8K
@@ -235,6 +237,23 @@ def test_what_another_sitting_trained_is_shown_and_nothing_more(grown: Path) -> 
         ids = decode(study.data.scenes, *scale.size).take_masks([order[place]])
         meter.update(_predict(study, cells, [order[place]]), ids.astype(np.int64), ["one"])
         assert meter.result().sample_mean.iou == pytest.approx(scores[place])
+
+
+class Untrained:
+    """A study of which nothing is trained, and nothing may be."""
+
+    title = "phantom"
+
+    def cells(self, name: object, column: object) -> None:
+        return None
+
+
+def test_figure_8_names_an_option_that_its_recipe_takes() -> None:
+    with pytest.raises(ConfigError, match="not trained yet: .*GAUDA") as told:
+        fig8({"cholecseg8k": cast(GaudaStudy, Untrained())}, "smoke")
+    options = re.findall(r"--(\w+)", told.value.remedy)
+    assert options
+    assert set(options) <= set(RECIPES["gauda-fig8"].grows)
 
 
 def test_failures_are_told_apart() -> None:

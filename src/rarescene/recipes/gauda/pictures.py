@@ -117,9 +117,7 @@ def fig8(studies: Mapping[DataName, GaudaStudy], scale: str) -> Outcome:
             for seed, run in one.items()
         }
     if not rows:
-        raise ConfigError(
-            next(iter(notes)), "Train both segmenters with --strategies gauda,gauda+classic first."
-        )
+        raise ConfigError(next(iter(notes)), "Leave --datasets out, to train them.")
     labels = [
         "frame",
         "labels",
