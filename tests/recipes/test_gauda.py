@@ -249,7 +249,7 @@ class Untrained:
 
 
 def test_figure_8_names_an_option_that_its_recipe_takes() -> None:
-    with pytest.raises(ConfigError, match="not trained yet: .*GAUDA") as told:
+    with pytest.raises(ConfigError, match="phantom, not trained yet: PHiSeg with GAUDA") as told:
         fig8({"cholecseg8k": cast(GaudaStudy, Untrained())}, "smoke")
     options = re.findall(r"--(\w+)", told.value.remedy)
     assert options

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,11 @@ import pytest
 from rarescene.cli import main
 from rarescene.foundation.run_record import RunRecord, Seen, read_record
 from rarescene.scenes import Request, SceneSetWriter, open_scenes
+from rarescene.segmenters import SEGMENTERS
+from rarescene.training import TrainingConfig
+from rarescene.workflows import segment
+from rarescene.workflows.coherence import coherence as coherence_command
+from rarescene.workflows.coherence_segmenters import train_real
 from rarescene.workflows.prepared import open_as_in
 
 from ..conftest import BRIEF, PHANTOM
@@ -175,6 +182,25 @@ def test_one_command_trains_both_and_goes_on_where_it_was(
     assert (out / "real/run.json").read_bytes() == before  # it was not trained again
     assert coherence(copies, "--segmenter", "unet", "--steps", "5", "--out", out, "--resume") == 2
     assert "holds a unet of 4 steps" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("name", SEGMENTERS)
+def test_a_judge_is_trained_no_longer_than_the_help_says(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[TrainingConfig] = []
+    monkeypatch.setattr(segment, f"segment_{name}", lambda **options: begun.append(options["training"]))
+    source: Any = SimpleNamespace(spec=PHANTOM, options={})
+    pairs: Any = SimpleNamespace(mask=lambda index: np.zeros((8, 8)))
+    words: Any = name.replace("_", "-")
+    for steps in (None, 5, 4000):
+        train_real(tmp_path, source, pairs, words, steps, seed=0)
+    usual, short, long = begun
+    assert usual.steps == 1500
+    assert (short.steps, short.warmup_steps, long.steps) == (5, 0, 4000)
+    assert max(one.batch_size for one in begun) <= 16
+    said = " ".join((inspect.getdoc(coherence_command) or "").split())
+    assert "by default 1500" in said
 
 
 def test_segmenters_that_are_not_what_they_should_be_are_refused(

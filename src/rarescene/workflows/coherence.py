@@ -108,7 +108,8 @@ def coherence(
         synthetic: folder of a run on the pairs alone (--strategy offline --offline.probability 1), one a set
             and in their order, several as '[RUN, RUN]'; by default OUT/synthetic-SET is trained like --real.
         segmenter: what to train where --real is not given.
-        steps: its optimiser steps; by default those that suit it.
+        steps: its optimiser steps; by default 1500. The GAUDA paper trains phiseg for 50,000 and
+            unet-ensemble for 15,000.
         ro_alone: leave SO out, and with it a training for each set.
         classes: comma-separated rare classes, which come first; by default those that the statistics of the
             data call rare.

@@ -12,7 +12,7 @@ from rarescene.foundation.configs import config_from
 from rarescene.foundation.errors import CheckpointError, ConfigError
 from rarescene.foundation.run_record import RECORD, RunRecord, read_record
 from rarescene.scenes import AugmentConfig, SceneSet
-from rarescene.segmenters.config import SEGMENTERS, training_defaults
+from rarescene.segmenters.config import SEGMENTERS, SegmenterConfig, UNetConfig, training_defaults
 from rarescene.training.config import TrainingConfig
 from rarescene.workflows import segment
 from rarescene.workflows.prepared import Data, say
@@ -64,18 +64,28 @@ def _classic(record: RunRecord) -> Mapping[str, Any] | None:
     return _strategies(record).get("classic")
 
 
+def judge_training(model: SegmenterConfig, steps: int | None) -> TrainingConfig:
+    """Return how a judge is trained where nobody trained one.
+
+    As suits it, but in batches no larger than the U-Net's, and no longer unless steps are given: 50,000 steps
+    of 100 scenes, as the GAUDA paper trains PHiSeg, are more than a measurement of a set should cost.
+    """
+    own, unet = training_defaults(model), training_defaults(UNetConfig())
+    if steps is None:
+        steps = min(own.steps, unet.steps)
+    return replace(
+        own, steps=steps, batch_size=min(own.batch_size, unet.batch_size),
+        warmup_steps=min(own.warmup_steps, steps // 10), save_every=min(own.save_every, steps),
+    )  # fmt: skip
+
+
 def train_real(
     out: Path, source: Data, pairs: SceneSet, segmenter: SegmenterName, steps: int | None, seed: int
 ) -> Path:
     """Train a segmenter on real scenes alone, at the size of the pairs, or go on with its training."""
     name = segmenter.replace("-", "_")
     model = SEGMENTERS[name]()
-    training = training_defaults(model)
-    if steps is not None:
-        training = replace(
-            training, steps=steps, warmup_steps=min(training.warmup_steps, steps // 10),
-            save_every=min(training.save_every, steps),
-        )  # fmt: skip
+    training = judge_training(model, steps)
     if _finished(out):
         begun = read_record(out, "segmenter").config
         if begun["segmenter"] != name or begun["training"]["steps"] != training.steps:
