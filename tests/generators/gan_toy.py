@@ -8,10 +8,10 @@ import torch
 
 from rarescene.generators import DatasetGanConfig
 from rarescene.generators.datasetgan_config import (
-    AdversarialConfig,
     LabelBranchConfig,
     LatentEncoderConfig,
     RefinementConfig,
+    StyleGan2LossConfig,
 )
 from rarescene.networks import StyleGan2Config, StyleGan2Generator
 from rarescene.training import TrainingConfig
@@ -26,7 +26,7 @@ GAN = DatasetGanConfig(
     height=16,
     width=16,
     network=StyleGan2Config(channels=(8, 12, 16), latent=10, mapping_layers=2),
-    adversarial=AdversarialConfig(r1_every=2, path_every=3, shift=0.1, colour=0.5),
+    adversarial=StyleGan2LossConfig(r1_every=2, path_every=3, shift=0.1, colour=0.5),
     encoder=LatentEncoderConfig(feature_size=32, training=TRAINING),
     refinement=RefinementConfig(frames=4, steps=60, block=3),
     labels=LabelBranchConfig(members=2, hidden=(16, 8), pixels=16, check_every=20, training=LABEL_TRAINING),

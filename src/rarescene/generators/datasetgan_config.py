@@ -30,7 +30,7 @@ def _label_training() -> TrainingConfig:
 
 
 @dataclass(frozen=True)
-class AdversarialConfig:
+class StyleGan2LossConfig:
     """The losses of StyleGAN2. The defaults are its own; `shift` and `colour` are ours, for few images.
 
     Attributes:
@@ -185,7 +185,7 @@ class DatasetGanConfig:
     height: int = 128
     width: int = 128
     network: StyleGan2Config = field(default_factory=StyleGan2Config)
-    adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
+    adversarial: StyleGan2LossConfig = field(default_factory=StyleGan2LossConfig)
     encoder: LatentEncoderConfig = field(default_factory=LatentEncoderConfig)
     refinement: RefinementConfig = field(default_factory=RefinementConfig)
     labels: LabelBranchConfig = field(default_factory=LabelBranchConfig)
