@@ -22,8 +22,8 @@ from rarescene.augmentation import (
     SievingConfig,
     Together,
 )
-from rarescene.augmentation.stock import Stock
-from rarescene.augmentation.uncertainty import class_uncertainties
+from rarescene.augmentation.synthetic_batch import Stock
+from rarescene.augmentation.validation_uncertainty import class_uncertainties
 from rarescene.foundation.errors import CheckpointError, ConfigError
 from rarescene.foundation.protocols import Batch, Pairs, Strategy
 from rarescene.foundation.seeds import derive_seed

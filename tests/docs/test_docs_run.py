@@ -60,3 +60,11 @@ def test_json_and_yaml_blocks_are_valid(page: Path) -> None:
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_of_the_code_that_pages_name_are_there(page: Path) -> None:
+    folders = ("src", "tests", "examples", "benchmarks", "docs")
+    known = [f"/{file.relative_to(ROOT)}" for folder in folders for file in (ROOT / folder).rglob("*.py")]
+    named = set(re.findall(r"`([\w/]+\.py)`", page.read_text(encoding="utf-8")))
+    assert [name for name in sorted(named) if not any(file.endswith(f"/{name}") for file in known)] == []

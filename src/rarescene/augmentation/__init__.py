@@ -8,6 +8,7 @@ from rarescene.foundation.doors import open_door
 
 if TYPE_CHECKING:
     from rarescene.augmentation.adaptive_sampling import AdaptiveSampling
+    from rarescene.augmentation.class_turns import Choice, Turns
     from rarescene.augmentation.classic import Classic
     from rarescene.augmentation.config import (
         AdaptiveSamplingConfig,
@@ -20,26 +21,25 @@ if TYPE_CHECKING:
         SievingConfig,
     )
     from rarescene.augmentation.curation import Decision, choose_pairs
+    from rarescene.augmentation.drawing_rounds import Ask, Draw
     from rarescene.augmentation.duplicate import Duplicate
-    from rarescene.augmentation.filling import Ask, Draw
     from rarescene.augmentation.gauda import Gauda
     from rarescene.augmentation.none import NoAugmentation
     from rarescene.augmentation.offline import Offline
     from rarescene.augmentation.together import Together
-    from rarescene.augmentation.turns import Choice, Turns
 
 __all__, __getattr__, __dir__ = open_door(
     __name__,
     {
         "AdaptiveSampling": "adaptive_sampling",
         "AdaptiveSamplingConfig": "config",
-        "Ask": "filling",
-        "Choice": "turns",
+        "Ask": "drawing_rounds",
+        "Choice": "class_turns",
         "Classic": "classic",
         "ClassicConfig": "config",
         "CurationConfig": "config",
         "Decision": "curation",
-        "Draw": "filling",
+        "Draw": "drawing_rounds",
         "DrawingConfig": "config",
         "Duplicate": "duplicate",
         "DuplicateConfig": "config",
@@ -50,7 +50,7 @@ __all__, __getattr__, __dir__ = open_door(
         "OfflineConfig": "config",
         "SievingConfig": "config",
         "Together": "together",
-        "Turns": "turns",
+        "Turns": "class_turns",
         "choose_pairs": "curation",
     },
 )

@@ -17,7 +17,7 @@ import torch
 
 from rarescene.augmentation.config import AdaptiveSamplingConfig
 from rarescene.augmentation.fixed import check_settings
-from rarescene.augmentation.uncertainty import class_uncertainties
+from rarescene.augmentation.validation_uncertainty import class_uncertainties
 from rarescene.evaluation import BootstrapConfig, OverlapMeter
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.protocols import Batch, Segmenter

@@ -16,14 +16,14 @@ from typing import Any
 
 import torch
 
-from rarescene.augmentation.background import ticks_within
+from rarescene.augmentation.background_drawing import ticks_within
+from rarescene.augmentation.class_turns import Turns
 from rarescene.augmentation.config import GaudaConfig
-from rarescene.augmentation.filling import Agree, Ask, Draw, Filling
+from rarescene.augmentation.drawing_rounds import Agree, Ask, Draw, Filling
 from rarescene.augmentation.fixed import check_settings
-from rarescene.augmentation.sieve import Predict
-from rarescene.augmentation.stock import Stock
-from rarescene.augmentation.turns import Turns
-from rarescene.augmentation.uncertainty import class_uncertainties
+from rarescene.augmentation.online_curation import Predict
+from rarescene.augmentation.synthetic_batch import Stock
+from rarescene.augmentation.validation_uncertainty import class_uncertainties
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.protocols import Batch, Pairs, Segmenter
 from rarescene.foundation.seeds import derive_seed

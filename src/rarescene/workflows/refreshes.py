@@ -16,7 +16,7 @@ from rarescene.scenes import ClassTable
 from rarescene.workflows.prepared import is_phantom
 
 if TYPE_CHECKING:
-    from rarescene.augmentation.stock import Stock
+    from rarescene.augmentation.synthetic_batch import Stock
     from rarescene.reports import DrawnPair
 
 REFRESHES = "refreshes.jsonl"

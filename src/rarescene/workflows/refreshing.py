@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from rarescene.augmentation import Gauda, Together
-    from rarescene.augmentation.stock import Stock
+    from rarescene.augmentation.synthetic_batch import Stock
     from rarescene.foundation.protocols import Batch, Segmenter
 
 

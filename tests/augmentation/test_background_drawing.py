@@ -9,7 +9,7 @@ import time
 import pytest
 import torch
 
-from rarescene.augmentation.background import Drawing, Gate, ticks_within
+from rarescene.augmentation.background_drawing import Drawing, Gate, ticks_within
 
 
 def threads() -> list[str]:

@@ -1,4 +1,4 @@
-"""Which pairs drawn in the course of a training enter it."""
+"""The sieve: which pairs drawn in the course of a training enter it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from rarescene.augmentation.config import SievingConfig
-from rarescene.augmentation.stock import Stock
+from rarescene.augmentation.synthetic_batch import Stock
 from rarescene.evaluation import pair_agreement, pair_iou
 from rarescene.scenes import ClassTable, Request
 

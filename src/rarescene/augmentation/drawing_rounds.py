@@ -11,10 +11,10 @@ from typing import Any, Protocol
 
 import torch
 
-from rarescene.augmentation.background import Drawing, Gate
+from rarescene.augmentation.background_drawing import Drawing, Gate
 from rarescene.augmentation.config import GaudaConfig
-from rarescene.augmentation.sieve import Predict, sieve
-from rarescene.augmentation.stock import Stock
+from rarescene.augmentation.online_curation import Predict, sieve
+from rarescene.augmentation.synthetic_batch import Stock
 from rarescene.foundation.protocols import Pairs
 from rarescene.foundation.seeds import derive_seed
 from rarescene.scenes import ClassTable, Request
