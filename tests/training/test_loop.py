@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from rarescene.foundation.errors import CheckpointError, ConfigError, DataError, TrainingError
-from rarescene.foundation.files import read_json_lines
+from rarescene.foundation.files import read_json, read_json_lines, write_json
 from rarescene.foundation.protocols import Batch
 from rarescene.foundation.seeds import derive_seed
 from rarescene.training import (
@@ -83,8 +83,12 @@ def test_resumed_run_equals_the_undisturbed_one(tmp_path: Path) -> None:
 
     with pytest.raises(KilledError):
         run(tmp_path / "cut", learner=Dying())
+    state = tmp_path / "cut" / "checkpoints" / "step_00000008" / "state.json"
+    assert 0 < read_json(state)["seconds"] < 600
+    write_json(state, read_json(state) | {"seconds": 1000.0})
     resumed = run(tmp_path / "cut", resume=True)
     assert same(whole.average, resumed.average)
+    assert resumed.seconds > 1000  # those of the first process, too
     logs = [read_json_lines(tmp_path / name / "log.jsonl") for name in ("whole", "cut")]
     assert [line["step"] for line in logs[0]] == [3, 6, 9, 12]
     for line in (line for log in logs for line in log):

@@ -172,13 +172,13 @@ def train_labels(
 
     every, most = config.check_every, config.training.steps
     done = read_json_lines(folder / LOG)[-1:] if resume else []
-    stop, seconds = (min(most, done[0]["step"]) if done else min(most, every)), 0.0
+    stop = min(most, done[0]["step"]) if done else min(most, every)
     while True:
         training = replace(config.training, steps=stop, log_every=every, save_every=every)
         fitted = fit(make(), frames, training, folder, seed=seed, resume=resume, label="labels")
-        resume, seconds = True, seconds + fitted.seconds
         if stop >= most or _settled(fitted, config):
-            return replace(fitted, seconds=seconds)
+            return fitted
+        resume = True
         stop = min(most, stop + every)
 
 

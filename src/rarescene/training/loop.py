@@ -75,7 +75,10 @@ class Keeper(Protocol):
 
 @dataclass(frozen=True)
 class Fitted:
-    """The outcome of `fit`: averaged weights, the log, and the seconds this process spent in steps."""
+    """The outcome of `fit`: averaged weights, the log, and the seconds spent in steps.
+
+    The seconds are those of all processes that trained, each up to the checkpoint that the next took up.
+    """
 
     average: nn.Module
     log: list[dict[str, float]]
@@ -147,11 +150,11 @@ def fit(
         weights, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay
     )
     kept = {"learner": learner, "average": average}
-    first = 0
+    first, spent = 0, 0.0
     sums: dict[str, list[Tensor]] = {}  # scalars since the last line of the log
     if resume and (found := checkpoints(places)):
         state = load_checkpoint(found[-1], kept, optimiser)
-        first = state["step"]
+        first, spent = state["step"], state.get("seconds", 0.0)
         if first > config.steps:
             remedy = f"Set training.steps to {first} or more, or choose another --out."
             raise ConfigError(
@@ -172,7 +175,8 @@ def fit(
     model, optimiser = accelerator.prepare(learner, optimiser)
     model.train()
     finite = torch.ones((), dtype=torch.bool, device=accelerator.device)
-    began = since = time.perf_counter()
+    since = time.perf_counter()
+    began = since - spent
     timed_from = first
 
     with _progress(accelerator.is_main_process) as bar:
@@ -224,7 +228,8 @@ def fit(
                 since += time.perf_counter() - paused
             if due_save and accelerator.is_main_process:
                 extra: dict[str, Any] = {
-                    "sums": {name: torch.stack(found).tolist() for name, found in sums.items()}
+                    "sums": {name: torch.stack(found).tolist() for name, found in sums.items()},
+                    "seconds": round(time.perf_counter() - began, 2),
                 }
                 if keeper is not None:
                     extra["keeper"] = keeper.state_dict()

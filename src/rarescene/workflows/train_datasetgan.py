@@ -161,15 +161,10 @@ class _Run:
         return folder
 
     def end(self, stage: str, seconds: float, metrics: Mapping[str, float]) -> None:
-        """Note a stage's figures; its seconds are added to those that earlier processes finished it in."""
-        path = self.out / stage / STAGE
-        noted = read_json(path)
-        total = round(noted.get("seconds", 0.0) + seconds, 2)
-        if is_main_process():
-            write_json(path, {**noted, "seconds": total})
-        self.seconds[stage] = total
+        """Note a stage's figures; its seconds are those of all processes that worked on it."""
+        self.seconds[stage] = round(seconds, 2)
         self.metrics |= {f"{stage}_{name}": value for name, value in metrics.items()}
-        self.metrics[f"{stage}_seconds"] = total
+        self.metrics[f"{stage}_seconds"] = self.seconds[stage]
 
     def batches(self, training: TrainingConfig, seed: int) -> SceneBatches:
         """Return batches of the training scenes, augmented."""
@@ -237,7 +232,8 @@ def _refine_latents(
     network.to(device).eval()
     encoder.to(device).eval()
     distance = PerceptualDistance(run.model.encoder.feature_size)
-    began, found, errors = time.perf_counter(), [], []
+    noted = read_json(folder / STAGE)
+    began, found, errors = time.perf_counter() - noted.get("seconds", 0.0), [], []
     with progress("refining latents") as advance:
         for first in range(0, len(frames), options.block):
             block, path = frames[first : first + options.block], folder / f"latents_{first:04d}.safetensors"
@@ -250,6 +246,7 @@ def _refine_latents(
                 latents = refine(network, images, start, options, distance)
                 if is_main_process():
                     save_tensors({"latents": latents}, path)
+                    write_json(folder / STAGE, {**noted, "seconds": round(time.perf_counter() - began, 2)})
             with torch.no_grad():
                 errors.append(
                     torch.stack([(network(w) - images).square().mean((1, 2, 3)) for w in (start, latents)])
