@@ -77,6 +77,11 @@ def main() -> None:
             f"gauda-{name}": (title, f"rarescene reproduce gauda-{name} --scale tiny", recipe)
             for name, title in GAUDA.items()
         },
+        "joint_text": (
+            "From words to image and mask in one step",
+            "python benchmarks/joint_text.py LABELS --images RUN --masks RUN --out runs/joint-text",
+            joint_text,
+        ),
         "gauda_cost": ("What GAUDA costs", "python benchmarks/gauda_cost.py RUN", gauda_cost),
         "ambiguity": ("Does PHiSeg learn a distribution?", "python benchmarks/ambiguity.py", ambiguity),
         "real_clip": (
@@ -193,6 +198,40 @@ def recipe(found: dict[str, Any]) -> list[str]:
         columns, rows = tuple(sheet["columns"]), tuple(map(tuple, sheet["rows"]))
         lines += [*Sheet(sheet["title"], columns, rows).markdown().splitlines(), ""]
     return [*lines, *(f"- {note}" for note in found["notes"])]
+
+
+def joint_text(found: dict[str, Any]) -> list[str]:
+    """What a joint generator that hears words keeps of them, beside one that hears classes alone."""
+    text, labels = found["kept"]["text"], found["kept"]["labels"]
+    lines = [
+        f"**Phantom scenes.** Two trainings of {found['steps']} steps of {found['batch_size']} that differ in the condition "
+        f"alone: {found['minutes']['text']:.0f} minutes with words, {found['minutes']['labels']:.0f} with classes. Each drew "
+        f"{found['pairs']} pairs for {found['requests']} different requests of test recordings' masks, once, without redraws. "
+        "Kept of the classes asked for, in per cent: with words, and in brackets with classes alone, which tells what comes true "
+        "by itself.",
+        "",
+        "| class | asked | shown | number | place |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    for name in (*text["classes"], "all"):
+        heard, unheard = (one["all"] if name == "all" else one["classes"][name] for one in (text, labels))
+        if heard["asked"]:
+            cells = [
+                f"{_share(heard[what])} ({_share(unheard[what])})"
+                for what in ("present", "quantity", "place")
+            ]
+            shown = f"**{name}**" if name == "all" else name
+            lines.append(f"| {shown} | {heard['asked']} | {' | '.join(cells)} |")
+    return [
+        *lines,
+        "",
+        f"- Requests kept as a whole, each class in number and place: {_share(text['whole'])} % with words, "
+        f"{_share(labels['whole'])} % with classes alone.",
+        "",
+        f"![Pairs drawn for {'; '.join(found['shown'])}: with words, then with classes alone](pictures/joint_text.png)",
+        "",
+        f"Asked for, from left to right: {'; '.join(found['shown'])}.",
+    ]
 
 
 def gauda_cost(found: dict[str, Any]) -> list[str]:
