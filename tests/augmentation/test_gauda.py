@@ -123,6 +123,24 @@ def test_a_class_that_is_never_predicted_is_asked_for_within_the_bound() -> None
     assert max(b - a for a, b in pairwise(turns)) <= strategy.turns.bound
 
 
+def test_a_class_that_is_labelled_and_never_predicted_is_asked_for_within_the_bound() -> None:
+    """All members are certain that it is something else: its uncertainty is 0, and waiting alone helps it."""
+
+    class Certain(ToySegmenter):
+        def posterior(self, images: torch.Tensor, samples: int) -> torch.Tensor:
+            logits = torch.randn(samples, len(images), 5, HEIGHT, WIDTH)
+            logits[:, :, 2] = -math.inf
+            return logits.softmax(2)
+
+    labels = [Batch(one.images, torch.where(one.masks == 1, 2, one.masks), one.seeds) for one in VALIDATION]
+    strategy = gauda(classes=1, patience=4)
+    refreshes = [strategy.refresh(Certain(), labels) for _ in range(3 * strategy.turns.bound)]
+    assert {decided["lead"]["class 2"] for decided in refreshes} == {0.0}
+    had = [-1, *(i for i, decided in enumerate(refreshes) if "class 2" in decided["classes"])]
+    assert len(had) > 3
+    assert max(b - a for a, b in pairwise(had)) <= strategy.turns.bound
+
+
 def test_an_excluded_class_is_never_asked_for() -> None:
     strategy = gauda(classes=3, exclude=(0, 4))
     for _ in range(8):

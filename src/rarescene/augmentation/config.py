@@ -208,9 +208,9 @@ class GaudaConfig:
         size: pairs in a synthetic batch; the paper's training batches hold 100 scenes.
         samples: posterior samples of each validation scene.
         measure: what their disagreement is measured by; the paper takes the variance.
-        patience: refreshes after which a class that was never chosen, or has no uncertainty since it is
-            neither predicted nor labelled, goes before any other. Every class has its turn within
-            patience + ⌈number of classes / k⌉ refreshes.
+        patience: P; a class gains 1/P of the largest uncertainty with each refresh that it waits. Every class
+            has its turn within P + ⌈number of classes / k⌉ refreshes, again and again. With few refreshes in
+            a run, take fewer.
         exclude: ids of classes that are never asked for, such as those that no training scene shows.
         drawing: when a batch is drawn.
         sieving: which pairs of it are kept.

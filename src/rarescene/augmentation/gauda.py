@@ -34,8 +34,8 @@ class Gauda:
     """Online augmentation led by uncertainty. A step, here, is a call of `mix`.
 
     Every class has its turn: with k classes a refresh, patience P and n classes that may be asked for, each
-    is chosen within P + ⌈n/k⌉ refreshes, and as often while it is neither predicted nor labelled; `Turns`
-    has the proof. A refresh that finds the batch before it still being drawn chooses none and does not count.
+    is chosen within P + ⌈n/k⌉ refreshes, again and again, whatever its uncertainty; `Turns` has the proof. A
+    refresh that finds the batch before it still being drawn chooses none and does not count.
 
     Args:
         config: the constants of the method.

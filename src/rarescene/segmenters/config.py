@@ -199,8 +199,8 @@ class PHiSegConfig:
         convolutions: convolutions a level of the encoders.
         kl_weight: factor on all divergences.
         kl_growth: factor on the divergence from one level to the next coarser one. 4 is the paper's, since a
-            level has a quarter of the places of the one before. With 1 the sum is the evidence lower bound, and
-            what is decided for a scene as a whole can be left to the coarsest latents.
+            level has a quarter of the places of the one before. With 1 the sum is the evidence lower bound,
+            and what is decided for a scene as a whole can be left to the coarsest latents.
         samples: posterior samples in a prediction.
     """
 
