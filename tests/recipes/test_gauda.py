@@ -6,17 +6,18 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import numpy as np
 import pytest
 
 from rarescene.cli import main
-from rarescene.evaluation import OverlapMeter
+from rarescene.evaluation import OverlapMeter, RecordingOverlap
 from rarescene.foundation.errors import ConfigError
 from rarescene.recipes.gauda.columns import COLUMNS, OURS, PAPER, columns_of
 from rarescene.recipes.gauda.failures import INSTRUMENTS, failure_shares
-from rarescene.recipes.gauda.figures import frames_iou
+from rarescene.recipes.gauda.figures import fig12, frames_iou
 from rarescene.recipes.gauda.pictures import _predict, _scored_frames, fig8
 from rarescene.recipes.gauda.published import (
     CLASSES,
@@ -31,8 +32,9 @@ from rarescene.recipes.gauda.published import (
 from rarescene.recipes.gauda.published import (
     COLUMNS as PUBLISHED_COLUMNS,
 )
+from rarescene.recipes.gauda.quality import _coherence
 from rarescene.recipes.gauda.scale import read_scale, segmenters_of
-from rarescene.recipes.gauda.study import GaudaStudy, Sitting
+from rarescene.recipes.gauda.study import Cells, GaudaStudy, Sitting
 from rarescene.recipes.reproduce import RECIPES, _specs
 from rarescene.recipes.run_store import RunStore
 from rarescene.recipes.scale import DataScale
@@ -237,6 +239,58 @@ def test_what_another_sitting_trained_is_shown_and_nothing_more(grown: Path) -> 
         ids = decode(study.data.scenes, *scale.size).take_masks([order[place]])
         meter.update(_predict(study, cells, [order[place]]), ids.astype(np.int64), ["one"])
         assert meter.result().sample_mean.iou == pytest.approx(scores[place])
+
+
+@pytest.mark.slow
+def test_figure_12_is_of_the_data_set_that_is_there(grown: Path) -> None:
+    data = str(read_scale("smoke").cholecseg8k.spec)
+    words = ["reproduce", "gauda-fig12", "--scale", "smoke", "--segmenters", "unet-ensemble"]
+    words += ["--data", f'["{data}", "{data.replace("seed=0", "seed=1")}"]', "--out", str(grown.parent)]
+    assert main([*words, "--datasets", "cholecseg8k", "--strategies", "classic"]) == 0
+    values = json.loads((grown / "gauda-fig12.json").read_text())
+    assert [sheet["title"].partition(":")[0] for sheet in values["sheets"]] == [
+        "U-Net ensemble on phantom for CholecSeg8k"
+    ]
+    assert any(re.fullmatch("phantom for CaDISv2.*: not trained.", note) for note in values["notes"])
+
+
+def test_figure_12_of_nothing_says_so() -> None:
+    with pytest.raises(ConfigError, match="nothing to compare yet"):
+        fig12({"cadis": cast(GaudaStudy, Untrained()), "cholecseg8k": cast(GaudaStudy, Untrained())}, "smoke")
+
+
+class Judged:
+    """A study of which runs are scored already: seed → accuracy, on frames and on pairs alike."""
+
+    data = SimpleNamespace(scenes=SimpleNamespace(classes=SimpleNamespace(names=("liver", "fat"))))
+    rare = ()
+
+    def at_size(self, run: Path) -> dict[str, RecordingOverlap]:
+        right = float(run.name)
+        meter, rng = OverlapMeter(self.data.scenes.classes.names), np.random.default_rng(0)
+        for recording in "abc":
+            masks = rng.integers(0, 2, (2, 16, 16))
+            meter.update(np.where(rng.random(masks.shape) < right, masks, 1 - masks), masks, [recording] * 2)
+        return meter.recordings
+
+    def on_pairs(self, run: Path, pairs: Path) -> dict[str, RecordingOverlap]:
+        return self.at_size(run)
+
+
+def test_so_is_a_share_of_its_own_seeds() -> None:
+    study = cast(GaudaStudy, Judged())
+    judges = {0: Path("0.9"), 1: Path("0.8"), 2: Path("0.7")}
+
+    def share(judges: Cells, learners: Cells) -> tuple[float, float]:
+        line = _coherence(study, judges, Path("pairs"), learners).of("label mean")
+        assert line.so is not None
+        return cast(float, line.so.share), cast(float, line.ro.value)
+
+    one = {1: Path("0.75")}
+    # As if no other seed had ever been trained, whereas RO is of all seeds.
+    assert share(judges, one)[0] == share({1: judges[1]}, one)[0]
+    assert share(judges, one)[1] != share({1: judges[1]}, one)[1]
+    assert share(judges, judges) == (1.0, share(judges, one)[1])
 
 
 class Untrained:

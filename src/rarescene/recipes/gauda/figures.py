@@ -8,13 +8,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.files import read_json
 from rarescene.recipes.gauda.columns import COLUMNS, PAPER, Column
 from rarescene.recipes.gauda.published import CLASSES
 from rarescene.recipes.gauda.scale import SEGMENTERS, TITLES, DataName, SegmenterName, read_scale
 from rarescene.recipes.gauda.study import Cells, GaudaStudy
-from rarescene.recipes.gauda.tables import NOT_TRAINED, Compared, compared
+from rarescene.recipes.gauda.tables import NOT_TRAINED, Compared, NothingToCompareError, compared
 from rarescene.recipes.outcome import MISSING, Outcome, Sheet, percent
 from rarescene.reports import Bars, Chart, Estimate, Line, bars_picture, charts_picture
 from rarescene.workflows.evaluate import METRICS
@@ -88,8 +87,15 @@ def fig7(studies: Mapping[DataName, GaudaStudy], scale: str) -> Outcome:
 def fig12(studies: Mapping[DataName, GaudaStudy], scale: str) -> Outcome:
     """Figure 12: Dice and average precision by method."""
     sheets, pictures, notes, values, runs = [], [], dict[str, None](), dict[str, Any](), dict[str, str]()
+    nothing = None
     for data, study in studies.items():
-        for segmenter, found in _found(study, "dice").items():
+        try:
+            segmenters = _found(study, "dice")
+        except NothingToCompareError as error:
+            nothing = error
+            notes[f"{study.title}: not trained."] = None
+            continue
+        for segmenter, found in segmenters.items():
             title = f"{TITLES[segmenter]} on {study.title}"
             precision = {column: _precision(cells) for column, cells in found.cells.items()}
             sheets.append(_dice_sheet(title, found, precision))
@@ -110,6 +116,8 @@ def fig12(studies: Mapping[DataName, GaudaStudy], scale: str) -> Outcome:
             }
             runs |= _runs(segmenter, data, found)
         notes |= dict.fromkeys(f"{study.title}: {note}" for note in study.notes())
+    if not sheets and nothing is not None:
+        raise nothing
     return Outcome(
         "gauda-fig12",
         scale,
@@ -163,13 +171,13 @@ def _found(study: GaudaStudy, score: Literal["iou", "dice"]) -> Mapping[Segmente
     """Return the segmenters that have something to compare.
 
     Raises:
-        ConfigError: none has.
+        NothingToCompareError: none has.
     """
     found, last = {}, None
     for segmenter in SEGMENTERS:
         try:
             found[segmenter] = compared(study, segmenter, score)
-        except ConfigError as error:
+        except NothingToCompareError as error:
             last = error
     if not found and last is not None:
         raise last

@@ -8,7 +8,7 @@ maximise both.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,7 +52,7 @@ class Judged:
 
     Attributes:
         pairs: the set.
-        coherence: RO and SO, of the judges of all seeds together.
+        coherence: RO and SO, of the judges of all seeds together; SO beside those of its own seeds.
         learners: how many seeds SO is of.
         copies: rate of copies, in the measure that decides.
         distances: Fréchet and kernel distance to real test frames, beside those of training frames.
@@ -83,9 +83,10 @@ def table5(studies: Mapping[DataName, GaudaStudy], scale: str) -> Outcome:
                     f"pairs of {method}, {data}": one.pairs.name,
                 }
                 notes |= dict.fromkeys(one.coherence.notes)
-                notes[f"{method}, {study.title}: SO of {one.learners} of {len(study.scale.seeds)} seeds."] = (
-                    None
-                )
+                seeds = f"{one.learners} of {len(study.scale.seeds)} seeds"
+                notes[
+                    f"{method}, {study.title}: SO of {seeds}, its share of real on real of the same seeds."
+                ] = None
     known = [one for one in found.values() if one is not None]
     heads = [measure.name for measure in known[0].distances] if known else []
     return Outcome(
@@ -187,13 +188,28 @@ def _judged(study: GaudaStudy, name: Generator) -> Judged | None:
 def _coherence(
     study: GaudaStudy, judges: Cells, pairs: Path, learners: Cells | None = None
 ) -> CoherenceScores:
-    """Return RO, and SO where there are segmenters trained on the pairs alone; seeds are pooled."""
-    return coherence_scores(
-        _pooled(study.at_size(run) for run in judges.values()),
-        _pooled(study.on_pairs(run, pairs) for run in judges.values()),
-        _pooled(study.at_size(run) for run in learners.values()) if learners else None,
-        study.data.scenes.classes.names,
-        rare=study.rare,
+    """Return RO, and SO where there are segmenters trained on the pairs alone; seeds are pooled.
+
+    SO is a share of the real on real of its own seeds, which may not be all yet.
+    """
+
+    def scores(judges: Cells, so: Scores | None = None) -> CoherenceScores:
+        return coherence_scores(
+            _pooled(study.at_size(run) for run in judges.values()),
+            _pooled(study.on_pairs(run, pairs) for run in judges.values()),
+            so,
+            study.data.scenes.classes.names,
+            rare=study.rare,
+        )
+
+    found = scores(judges)
+    if not learners:
+        return found
+    so = _pooled(study.at_size(run) for run in learners.values())
+    beside = scores({seed: judges[seed] for seed in learners}, so)
+    return replace(
+        found,
+        lines=tuple(replace(line, so=same.so) for line, same in zip(found.lines, beside.lines, strict=True)),
     )
 
 

@@ -46,6 +46,10 @@ def table4(studies: Mapping[DataName, GaudaStudy], scale: str) -> Outcome:
     return _table("gauda-table4", scale, studies, "unet_ensemble", "cadis", TABLE_4)
 
 
+class NothingToCompareError(ConfigError):
+    """A segmenter has no column besides `none`, or not even that."""
+
+
 @dataclass(frozen=True)
 class Compared:
     """The columns of one segmenter against `none`.
@@ -73,13 +77,13 @@ def compared(study: GaudaStudy, segmenter: SegmenterName, score: Literal["iou", 
     """Train what the sitting may train, and compare every column that is there with `none`.
 
     Raises:
-        ConfigError: there is no column besides `none`, or not even that.
+        NothingToCompareError: there is no column besides `none`, or not even that.
     """
     found = {column: study.cells(segmenter, column) for column in PAPER + OURS}
     cells = {column: runs for column, runs in found.items() if runs is not None}
     if PAPER[0] not in cells or len(cells) < 2:
         remedy = "Name another with --strategies; `none` is trained with it."
-        raise ConfigError(f"{TITLES[segmenter]} has nothing to compare yet", remedy)
+        raise NothingToCompareError(f"{TITLES[segmenter]} has nothing to compare yet", remedy)
     scores = {
         column.head: {seed: study.scores(run) for seed, run in runs.items()} for column, runs in cells.items()
     }
