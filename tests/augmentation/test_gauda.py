@@ -149,6 +149,14 @@ def test_an_excluded_class_is_never_asked_for() -> None:
         assert set(decided["staleness"]) == {"class 1", "class 2", "class 3"}
 
 
+def test_no_more_classes_are_chosen_than_there_are_pairs_to_draw() -> None:
+    strategy = gauda(classes=3, size=2)
+    decided = strategy.refresh(ToySegmenter(stage=0), VALIDATION)
+    assert decided["classes"] == ["class 4", "class 3"]
+    waited = strategy.refresh(ToySegmenter(stage=0), VALIDATION)["staleness"]
+    assert [name for name, refreshes in waited.items() if refreshes] == ["class 0", "class 1", "class 2"]
+
+
 def test_a_synthetic_batch_is_replaced_at_the_next_refresh() -> None:
     strategy, seen = gauda(), []
     for refresh in range(3):

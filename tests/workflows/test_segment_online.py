@@ -83,6 +83,7 @@ def test_a_run_asks_for_what_is_uncertain_and_shows_what_it_got(
             Request.parse(text, table).ids for text, times in line["requests"].items() for _ in range(times)
         ]
         assert len(asked) == 3
+        assert not any(":" in text for text in line["requests"])  # classes alone are listened to
         wanted = [table.id_of(name) for name in line["classes"]]
         assert all(set(ids).intersection(wanted) for ids in asked)
         with Image.open(run / "refreshes" / f"step_{line['step']:08d}.png") as picture:

@@ -204,7 +204,7 @@ class GaudaConfig:
 
     Attributes:
         probability: chance that a scene of a training batch is replaced by a synthetic one.
-        classes: k, how many of the most uncertain classes are asked for.
+        classes: k, how many of the most uncertain classes are asked for; never more than pairs are drawn.
         size: pairs in a synthetic batch; the paper's training batches hold 100 scenes.
         samples: posterior samples of each validation scene.
         measure: what their disagreement is measured by; the paper takes the variance.

@@ -78,7 +78,8 @@ class Gauda:
             if c not in ask(c, config.seed).ids:
                 what = f"a request for {classes.names[c]!r} does not name the class"
                 raise ConfigError(what, "Let ask answer with a request that does, or exclude the class.")
-        self.turns = Turns(asked, config.classes, config.patience)
+        # A class without a place in the batch would be chosen in vain.
+        self.turns = Turns(asked, min(config.classes, config.size), config.patience)
         self.refreshes = 0
         self.ticks = config.drawing.ticks
         self.stock: Stock | None = None

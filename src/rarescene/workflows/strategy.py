@@ -334,7 +334,7 @@ def _gauda(
     pools = {class_id: drawer.pool.showing([class_id]) for class_id in sorted(shown)}
 
     def ask(class_id: int, seed: int) -> Request:
-        return pools[class_id].draw(seed, 0)
+        return drawer.heard(pools[class_id].draw(seed, 0))  # by what is listened to, pairs are judged
 
     settled = replace(
         config,
