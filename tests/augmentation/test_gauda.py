@@ -468,6 +468,12 @@ def test_a_class_that_cannot_be_asked_for_must_be_excluded() -> None:
     assert "exclude" in told_error.value.remedy
 
 
+@pytest.mark.parametrize("class_id", [-1, 5])
+def test_a_class_that_there_is_not_cannot_be_excluded(class_id: int) -> None:
+    with pytest.raises(ConfigError, match=f"names {class_id}, and there are 5 classes"):
+        gauda(exclude=(0, class_id))
+
+
 def test_pairs_of_the_background_need_someone_to_judge_them() -> None:
     with pytest.raises(ConfigError, match="nothing can tell it"):
         Gauda(GaudaConfig(drawing=BETWEEN, sieving=AGREEING), TABLE, ask, draw)
@@ -477,7 +483,7 @@ def test_pairs_of_the_background_need_someone_to_judge_them() -> None:
     "make",
     [
         lambda: GaudaConfig(probability=1.5), lambda: GaudaConfig(classes=0), lambda: GaudaConfig(size=0),
-        lambda: GaudaConfig(samples=0), lambda: GaudaConfig(patience=0), lambda: DrawingConfig(budget=0.0),
+        lambda: GaudaConfig(samples=1), lambda: GaudaConfig(patience=0), lambda: DrawingConfig(budget=0.0),
         lambda: DrawingConfig(ticks=0), lambda: DrawingConfig(block=0), lambda: SievingConfig(candidates=0.5),
         lambda: SievingConfig(min_agreement=2.0),
     ],

@@ -97,6 +97,12 @@ def test_more_synthetic_scenes_than_there_are_cannot_be_had() -> None:
         Offline(OfflineConfig(count=5), range(6, 9))
 
 
+def test_none_drawn_with_a_probability_is_a_contradiction() -> None:
+    with pytest.raises(ConfigError, match="no scene is synthetic, and a probability of 1"):
+        Offline(OfflineConfig(count=0, probability=1.0), range(6, 9))
+    assert Offline(OfflineConfig(count=0, probability=0.0), range(6, 9)).extend([0]) == [0]
+
+
 @pytest.mark.parametrize(
     "make", [lambda: DuplicateConfig(-1), lambda: OfflineConfig(-1), lambda: OfflineConfig(probability=1.5)]
 )

@@ -243,6 +243,16 @@ WRONG = {
     ],
     "and validates never": ["--strategy=adaptive", "--training.validate_every=0"],
     "validates every 8 steps": ["--strategy=adaptive", "--training.validate_every=8"],
+    "'none' takes no --classes": ["--classes=liver"],
+    "'adaptive' takes no --copies": ["--strategy=adaptive", "--copies=3"],
+    "'classic' takes no --offline.*": ["--strategy=classic", "--offline.probability=1"],
+    "'duplicate' takes no --classic.*": ["--strategy=duplicate", "--classic.crop=0.1"],
+    "'none' takes no --adaptive.*": ["--adaptive.by=uncertainty"],
+    "Add gauda to --strategy, or leave --gauda.* out": ["--strategy=classic", "--gauda.sieving.request=kept"],
+    "gives way to the seed of the run": ["--strategy=offline", "--synthetic=SET", "--offline.seed=1"],
+    "validation_scenes is 0": ["--strategy=adaptive", "--validation_scenes=0"],
+    "a whole number from 0": ["--validation_scenes=-1"],
+    "samples is 1": ["--strategy=adaptive", "--adaptive.by=uncertainty", "--adaptive.samples=1"],
     "the split leaves none": ["--strategy=adaptive", "--fractions=[0.5,0,0.5]"],
 }
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from unittest.mock import Mock
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -53,6 +55,14 @@ def test_only_answers_about_validation_scenes_are_scored() -> None:
     curated, _ = look(network, cache, range(24), curate)
     assert scores is not None
     assert curated == scores
+
+
+def test_scenes_without_a_label_have_no_scores() -> None:
+    cache = decode(SCENES, 32, 32)
+    unlabelled = Mock(cache, wraps=cache)
+    unlabelled.take_masks = lambda indices: np.full((len(indices), 32, 32), 255, np.uint8)
+    unlabelled.classes, unlabelled.records = cache.classes, cache.records
+    assert look(Brightness(), unlabelled, range(24), lambda *_: {"looked": True}) == (None, {"looked": True})
 
 
 def test_a_scene_that_a_strategy_looked_at_is_not_predicted_again() -> None:

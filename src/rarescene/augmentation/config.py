@@ -128,7 +128,7 @@ class AdaptiveSamplingConfig:
         by: what a class is drawn for: "score", 1 − IoU, or "uncertainty", as GAUDA measures it.
         floor: the weight of a scene whose classes are all mastered, as a share of the largest weight; above
             0, so that no scene starves, at most 1, which draws all alike.
-        samples: posterior samples of each validation scene, for "uncertainty".
+        samples: posterior samples of each validation scene, for "uncertainty"; two at least.
         measure: what their disagreement is measured by, for "uncertainty".
     """
 
@@ -140,7 +140,7 @@ class AdaptiveSamplingConfig:
     def __post_init__(self) -> None:
         if not 0 < self.floor <= 1:
             raise ConfigError(f"floor is {self.floor}", "Give a share above 0 and at most 1, such as 0.1.")
-        _check_least(1, samples=self.samples)
+        _check_least(2 if self.by == "uncertainty" else 1, samples=self.samples)
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ class GaudaConfig:
         probability: chance that a scene of a training batch is replaced by a synthetic one.
         classes: k, how many of the most uncertain classes are asked for; never more than pairs are drawn.
         size: pairs in a synthetic batch; the paper's training batches hold 100 scenes.
-        samples: posterior samples of each validation scene.
+        samples: posterior samples of each validation scene; two at least, or none could disagree.
         measure: what their disagreement is measured by; the paper takes the variance.
         patience: P; a class gains 1/P of the largest uncertainty with each refresh that it waits. Every class
             has its turn within P + ⌈number of classes / k⌉ refreshes, again and again. With few refreshes in
@@ -229,6 +229,7 @@ class GaudaConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_least(1, classes=self.classes, size=self.size, samples=self.samples, patience=self.patience)
+        _check_least(1, classes=self.classes, size=self.size, patience=self.patience)
+        _check_least(2, samples=self.samples)
         if not 0 <= self.probability <= 1:
             raise ConfigError(f"probability is {self.probability}", "Give a probability from 0 to 1.")

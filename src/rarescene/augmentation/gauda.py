@@ -49,7 +49,8 @@ class Gauda:
             values that can be pickled. One process agrees with itself.
 
     Raises:
-        ConfigError: a class that is not excluded cannot be asked for, or pairs cannot be judged.
+        ConfigError: a class that is not excluded cannot be asked for, there is no class that is excluded, or
+            pairs cannot be judged.
     """
 
     def __init__(
@@ -73,6 +74,9 @@ class Gauda:
                 "pairs drawn in the background are held to an agreement, and nothing can tell it",
                 "Give predict, draw at the refresh, or leave min_agreement out.",
             )
+        if unknown := [c for c in config.exclude if c not in range(len(classes))]:
+            what = f"gauda.exclude names {', '.join(map(str, unknown))}, and there are {len(classes)} classes"
+            raise ConfigError(what, f"Give ids from 0 to {len(classes) - 1}.")
         asked = [c for c in range(len(classes)) if c not in config.exclude]
         for c in asked:
             if c not in ask(c, config.seed).ids:

@@ -20,6 +20,9 @@ class Offline(FixedStrategy):
         config: how many, and how often they are drawn.
         synthetic: their indices in the pool in which they follow the real scenes: `range(real, real + made)`,
             or those of them that a curation kept.
+
+    Raises:
+        ConfigError: fewer are there than `count`, or none, though some are to be drawn.
     """
 
     def __init__(self, config: OfflineConfig, synthetic: Sequence[int]) -> None:
@@ -29,6 +32,11 @@ class Offline(FixedStrategy):
             remedy = "Synthesize more scenes, or lower the count."
             raise ConfigError(
                 f"{count} synthetic scenes are wanted, but the set has {len(synthetic)}", remedy
+            )
+        if config.probability and not count:
+            remedy = "Leave the probability out, or give a count above 0."
+            raise ConfigError(
+                f"no scene is synthetic, and a probability of {config.probability} asks for some", remedy
             )
         order = np.random.default_rng(derive_seed(config.seed, "offline")).permutation(len(synthetic))
         self.probability = config.probability

@@ -223,7 +223,7 @@ def _segment(
     if main:
         fresh_folder(out, resume, "training")
     source = open_data(data, split, split_seed, fractions, group_by)
-    options.check_validation(source)
+    options.check_validation(source, validation_scenes)
     table = source.scenes.classes
     made = [read_record(folder, "scene set") for folder in sets]
     pairs = [open_pairs(folder, record, source) for folder, record in zip(sets, made, strict=True)]

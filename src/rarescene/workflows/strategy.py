@@ -109,6 +109,13 @@ class StrategyOptions:
                 thing = "synthetic set" if option == "synthetic" else option
                 remedy = f"Give --strategy {name} and --{option} {what} together, or neither."
                 raise ConfigError(f"strategy {','.join(self.names)!r} {lacks} {thing}", remedy)
+        for name, option, changed in self._changed():
+            if changed and name not in self.names:
+                remedy = f"Add {name} to --strategy, or leave {option} out."
+                raise ConfigError(f"strategy {','.join(self.names)!r} takes no {option}", remedy)
+        if self.offline.seed != OfflineConfig.seed:
+            remedy = "Leave it out, and give --seed, which all that is drawn at random follows."
+            raise ConfigError("--offline.seed gives way to the seed of the run", remedy)
         if maps is not None and generator is None:
             remedy = "Add --strategy gauda and --generator RUN, or leave --maps out."
             raise ConfigError("--maps draws masks for an image generator, and none is given", remedy)
@@ -124,6 +131,16 @@ class StrategyOptions:
             what = f"{names} would decide nothing: the run has {training.steps} steps and validates {every}"
             raise ConfigError(what, "Set training.validate_every above 0 and below training.steps.")
 
+    def _changed(self) -> list[tuple[StrategyName, str, bool]]:
+        """Return each strategy with an option of its own, and whether that is not as it is by default."""
+        named: tuple[StrategyName, ...] = ("offline", "classic", "adaptive", "gauda")
+        settings = {name: getattr(self, name) for name in named}
+        return [
+            ("duplicate", "--classes", self.classes != ""),
+            ("duplicate", "--copies", self.copies is not None),
+            *((name, f"--{name}.*", config != type(config)()) for name, config in settings.items()),
+        ]
+
     def _check_order(self) -> None:
         """Refuse what adaptive sampling could not weigh; it weighs nothing before the first validation."""
         if "adaptive" not in self.names:
@@ -137,8 +154,17 @@ class StrategyOptions:
             what = "offline with a probability and adaptive both weigh the scenes"
             raise ConfigError(what, "Leave offline.probability out, or one of the two strategies.")
 
-    def check_validation(self, source: Data) -> None:
-        """Raise `ConfigError` if a strategy decides by validation scenes and there are none."""
+    def check_validation(self, source: Data, scenes: int | None) -> None:
+        """Raise `ConfigError` if a strategy decides by validation scenes and there are none.
+
+        Args:
+            source: the data.
+            scenes: how many validation scenes are looked at, or None for all.
+        """
+        least = 1 if self.online else 0
+        if scenes is not None and scenes < least:
+            what = f"validation_scenes is {scenes}"
+            raise ConfigError(what, f"Give a whole number from {least}, or leave it out for all.")
         if self.online and not source.split.validation:
             what = f"{' and '.join(self.online)} decides by validation scenes, and the split leaves none"
             raise ConfigError(what, "Choose --split or --fractions with a validation part.")

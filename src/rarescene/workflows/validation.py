@@ -107,9 +107,9 @@ def look(
     indices: Sequence[int],
     refresh: Callable[[Watched, ValidationScenes], Mapping[str, Any]],
 ) -> tuple[ValidationScores | None, Mapping[str, Any]]:
-    """Let a strategy refresh itself on these scenes; return the scores there, None without any, and its word.
+    """Let a strategy refresh itself on these scenes; return the scores there, and its word.
 
-    Scores are of the size that the scenes were decoded to.
+    Without a labelled pixel the scores are None. They are of the size that the scenes were decoded to.
     """
     import torch
 
@@ -127,7 +127,7 @@ def look(
             ids = cache.take_masks(part)
             groups = [cache.records[index].group for index in part]
             meter.update(scenes.found[place].astype(np.int64), ids.astype(np.int64), groups)
-    if not len(indices):
+    if not any(one.confusion.any() for one in meter.recordings.values()):
         return None, decided
     result = meter.result()
     return ValidationScores(result.label_mean.iou, {one.name: one.iou for one in result.classes}), decided
