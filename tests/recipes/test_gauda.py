@@ -16,6 +16,7 @@ from rarescene.cli import main
 from rarescene.evaluation import OverlapMeter, RecordingOverlap
 from rarescene.foundation.errors import ConfigError
 from rarescene.recipes.gauda.columns import COLUMNS, OURS, PAPER, columns_of
+from rarescene.recipes.gauda.cost import _seconds
 from rarescene.recipes.gauda.failures import INSTRUMENTS, failure_shares
 from rarescene.recipes.gauda.figures import fig12, frames_iou
 from rarescene.recipes.gauda.pictures import _predict, _scored_frames, fig8
@@ -291,6 +292,23 @@ def test_so_is_a_share_of_its_own_seeds() -> None:
     assert share(judges, one)[0] == share({1: judges[1]}, one)[0]
     assert share(judges, one)[1] != share({1: judges[1]}, one)[1]
     assert share(judges, judges) == (1.0, share(judges, one)[1])
+
+
+def test_inference_is_timed_until_the_gpu_has_done_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, queue = [0.0], [0.0]
+
+    def launch(_: int) -> None:
+        queue[0] += 3.0  # a call comes back at once
+
+    def wait() -> None:
+        clock[0] += queue[0]
+        queue[0] = 0.0
+
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.synchronize", wait)
+    monkeypatch.setattr("rarescene.recipes.gauda.cost.time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    assert _seconds(3, launch) == 3.0
+    assert _seconds(1, launch) == 3.0  # nor does the warm-up count
 
 
 class Untrained:
