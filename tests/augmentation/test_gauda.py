@@ -313,6 +313,28 @@ def test_a_batch_drawn_between_steps_is_taken_up_at_the_step_its_length_decides(
     strategy.close()
 
 
+def test_pairs_held_to_an_agreement_are_judged_a_block_a_step() -> None:
+    asked: list[int] = []
+
+    def predict(images: torch.Tensor) -> torch.Tensor:
+        asked.append(len(images))
+        return ToySegmenter().predict(images)
+
+    options = GaudaConfig(
+        classes=2, size=SIZE, samples=2, drawing=DrawingConfig("between_steps", ticks=100, block=BLOCK),
+        sieving=SievingConfig(min_agreement=0.0),
+    )  # fmt: skip
+    strategy = Gauda(options, TABLE, ask, draw, predict=predict)
+    strategy.refresh(ToySegmenter(), VALIDATION)
+    judged = []
+    for step in range(5):
+        strategy.mix(a_batch(step, 1))
+        judged.append(list(asked))
+        asked.clear()
+    assert judged == [[], [4], [4], [2], []]  # at the first step all is drawn
+    assert strategy.since_refresh["kept"] == SIZE
+
+
 def test_a_batch_drawn_beside_is_joined_at_its_step() -> None:
     strategy = gauda(BESIDE, probability=1.0)
     strategy.refresh(ToySegmenter(), VALIDATION)

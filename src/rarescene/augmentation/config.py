@@ -151,12 +151,13 @@ class DrawingConfig:
         when: "at_refresh" draws all of it before training goes on. "between_steps" draws a part between two
             training steps, in a thread that rests while a step runs: for one device that does both. "beside"
             draws while the training runs, on another device.
-        budget: seconds that a training step may be held up, for "between_steps". From it follows, once in a
-            run, how many denoising steps are made between two training steps.
+        budget: seconds that a training step may be held up by denoising, for "between_steps". From it
+            follows, once in a run, how many denoising steps are made between two training steps.
         ticks: their number itself, which makes a run independent of how fast its machine is.
         join_after: training steps after which a batch drawn "beside" is waited for and taken up.
         block: pairs that are drawn together. A pair depends on it as on any batch size: within 2/255. Smaller
-            blocks make shorter denoising steps, which is the least that a training step can be held up.
+            blocks make shorter denoising steps, which is the least that a training step can be held up; and
+            held to an agreement, a block a training step is judged.
     """
 
     when: Literal["at_refresh", "between_steps", "beside"] = "at_refresh"

@@ -13,7 +13,7 @@ import torch
 
 from rarescene.augmentation.background_drawing import Drawing, Gate
 from rarescene.augmentation.config import GaudaConfig
-from rarescene.augmentation.online_curation import Predict, sieve
+from rarescene.augmentation.online_curation import Fate, Predict, sieve
 from rarescene.augmentation.synthetic_batch import Stock
 from rarescene.foundation.protocols import Pairs
 from rarescene.foundation.seeds import derive_seed
@@ -74,6 +74,8 @@ class Filling:
         self.drawn, self.dropped, self.seconds = 0, Counter[str](), 0.0
         self._steps = 0
         self._drawing: Drawing[Stock] | None = None
+        self._made: Stock | None = None  # a round that is drawn, and not yet judged to its end
+        self._fates: list[Fate] = []
         self._open_round(0, range(config.size))
 
     def _open_round(self, number: int, places: Sequence[int]) -> None:
@@ -102,7 +104,8 @@ class Filling:
             with torch.inference_mode():
                 made = _draw_blocks(self.draw, self.requests, self.seeds, self.config.drawing.block, None)
             self.seconds += time.perf_counter() - began
-            self._sort(self.agree(made), predict)
+            self._made = self.agree(made)
+            self._judge(len(self.places), predict)
 
     def begin(self, ticks: int = 0) -> None:
         """Draw this round in the background, the first `ticks` denoising steps of it now."""
@@ -123,7 +126,23 @@ class Filling:
         return list(self._drawing.gate.seconds)
 
     def go_on(self, ticks: int | None, predict: Predict | None) -> None:
-        """Draw as much as is drawn between two training steps: so many denoising steps, or what is ready."""
+        """Do what is done between two training steps: draw, or judge a block of what is drawn.
+
+        Args:
+            ticks: denoising steps that are made; None to wait for the whole round, once it is to be taken up.
+            predict: the segmenter under training. It does not change while it judges, and the training waits.
+        """
+        if self._made is None:
+            self._draw_on(ticks)
+            if self._made is None or self.config.sieving.min_agreement is not None:
+                return
+            self._judge(len(self.places), predict)
+        else:
+            self._judge(self.config.drawing.block, predict)
+        if self._made is None and not self.full:
+            self.begin()
+
+    def _draw_on(self, ticks: int | None) -> None:
         assert self._drawing is not None
         self._steps += 1
         if ticks is not None:
@@ -137,29 +156,33 @@ class Filling:
         self._drawing.close()
         self.seconds += sum(self._drawing.gate.seconds)
         self._steps, self._drawing = 0, None
-        self._sort(self.agree(made), predict)
-        if not self.full:
-            self.begin()
+        self._made = self.agree(made)
 
     def close(self) -> None:
         """End the thread that draws, if there is one."""
         if self._drawing is not None:
             self._drawing.close()
 
-    def _sort(self, made: Stock, predict: Predict | None) -> None:
-        """Keep what the sieve lets through, and open the next round for the places of the others."""
+    def _judge(self, count: int, predict: Predict | None) -> None:
+        """Judge so many of the round's pairs; after the last, open the next round for the places left."""
+        made = self._made
+        assert made is not None
+        part = slice(len(self._fates), len(self._fates) + count)
         fates = sieve(
-            made, self.requests, self.targets, predict, self.table, self.config.sieving,
-            self.config.drawing.block,
+            made.take(range(len(made))[part]), self.requests[part], self.targets[part], predict, self.table,
+            self.config.sieving, self.config.drawing.block,
         )  # fmt: skip
-        fates = self.agree(fates)
+        self._fates += self.agree(fates)
+        if len(self._fates) < len(made):
+            return
         self.drawn += len(made)
-        self.dropped.update(fate for fate in fates if fate != "kept")
+        self.dropped.update(fate for fate in self._fates if fate != "kept")
         self.taken |= {
             place: made.take([index])
-            for index, (place, fate) in enumerate(zip(self.places, fates, strict=True))
+            for index, (place, fate) in enumerate(zip(self.places, self._fates, strict=True))
             if fate == "kept"
         }
+        self._made, self._fates = None, []
         most = math.ceil(self.config.sieving.candidates * self.config.size) - self.drawn
         self._open_round(self.round + 1, [place for place in self.places if place not in self.taken][:most])
 
@@ -170,6 +193,7 @@ class Filling:
             "taken": {str(place): stock.to_dict() for place, stock in self.taken.items()},
             "drawn": self.drawn, "dropped": dict(self.dropped), "seconds": self.seconds,
             "steps": self._steps, "ticks": self._drawing.gate.used if self._drawing is not None else 0,
+            "made": None if self._made is None else self._made.to_dict(), "fates": list(self._fates),
         }  # fmt: skip
 
     @classmethod
@@ -188,7 +212,10 @@ class Filling:
         filling.taken = {int(place): Stock.from_dict(stock) for place, stock in state["taken"].items()}
         filling.drawn, filling.dropped = state["drawn"], Counter[str](state["dropped"])
         filling.seconds, filling._steps = state["seconds"], state["steps"]
-        filling.begin(state["ticks"])
+        if state["made"] is None:
+            filling.begin(state["ticks"])
+        else:
+            filling._made, filling._fates = Stock.from_dict(state["made"]), list(state["fates"])
         return filling
 
 
