@@ -91,7 +91,11 @@ class GaudaStudy(DataStudy):
 
     @cached_property
     def rare(self) -> tuple[str, ...]:
-        """The classes that the statistics of the data call rare."""
+        """The classes that the statistics of the whole data set call rare, test frames among them.
+
+        Tables have rows of these, and duplicates and offline pairs are asked for by them, so these two know
+        that much of test frames.
+        """
         return rare_classes(self.data.scenes)
 
     def image_vqgan(self) -> Planned:

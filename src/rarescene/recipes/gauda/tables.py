@@ -126,7 +126,8 @@ def _table(
             f"{_seeds(study)}, with 95 % intervals over test recordings.",
             f"Worst {WORST}: each column's own {WORST} lowest classes.",
             "AS goes by validation scores (section 2.1); AS, uncertainty by the variance that GAUDA uses.",
-            f"Rare classes: {', '.join(study.rare) or 'none'}.",
+            f"Rare classes: {', '.join(study.rare) or 'none'}, by the masks of all frames, test frames among "
+            "them; duplicates and offline pairs are chosen by the same.",
             *_missing(found),
             *found.tested.notes,
             *found.tested.conclusions,
