@@ -213,6 +213,30 @@ def test_accumulated_parts_equal_the_whole_batch(tmp_path: Path) -> None:
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
+def test_parts_are_mixed_as_one_batch(tmp_path: Path) -> None:
+    """A strategy that draws in the background takes a call for a step."""
+    seen: dict[int, list[Batch]] = {1: [], 2: []}
+    trained: dict[int, list[Tensor]] = {1: [], 2: []}
+
+    class Watched(Toy):
+        def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
+            trained[parts] += [image * len(seen[parts]) for image in batch.images]
+            return super().forward(batch, step)
+
+    def mix(batch: Batch) -> Batch:
+        seen[parts].append(batch)
+        return Batch(batch.images.flip(-1), batch.masks.flip(-1), batch.seeds)
+
+    for parts in seen:
+        config = replace(CONFIG, accumulate=parts)
+        fit(Watched(), scenes(), config, tmp_path / str(parts), seed=3, mix=mix)
+    assert [len(batches) for batches in seen.values()] == [12, 12]
+    assert all(
+        torch.equal(a.images, b.images) and a.seeds == b.seeds for a, b in zip(*seen.values(), strict=True)
+    )
+    assert torch.equal(torch.stack(trained[1]), torch.stack(trained[2]))
+
+
 def test_average_without_decay_is_the_last_weights(tmp_path: Path) -> None:
     learner = Toy()
     fitted = run(tmp_path, replace(CONFIG, ema_decay=0.0), learner=learner)

@@ -7,7 +7,7 @@ import copy
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +91,7 @@ class Fitted:
 
 
 @within_memory(
-    "Raise training.accumulate, which cuts a batch into parts and gives the same weights, or lower "
+    "Raise training.accumulate, which cuts a batch into parts and takes their mean gradient, or lower "
     "training.batch_size; then start again, with --resume if there is a checkpoint."
 )
 def fit(
@@ -114,7 +114,7 @@ def fit(
         batches: gives scenes `start` to `stop` of the batch of a step.
         folder: receives `log.jsonl` and `checkpoints/`.
         resume: go on from the newest checkpoint in `folder`; without one, start.
-        mix: applied to each batch before its step (a strategy's `mix`).
+        mix: applied once a step to what this process trains on in it (a strategy's `mix`).
         validate: called every `validate_every` steps with the step and the averaged network; its scalars are
             logged.
         keeper: saved and resumed with the checkpoints.
@@ -186,14 +186,13 @@ def fit(
             rate = learning_rate(config, step) * learner.rate(step)
             for group in optimiser.param_groups:
                 group["lr"] = rate
-            for part in range(config.accumulate):
-                rank_part = accelerator.process_index * config.accumulate + part
-                batch = batches(step, rank_part * share, (rank_part + 1) * share)
-                batch = _to_device(batch if mix is None else mix(batch), accelerator.device, memory)
-                torch.manual_seed(derive_seed(seed, "dropout", step, rank_part))
-                last = part == config.accumulate - 1
-                with nullcontext() if last else accelerator.no_sync(model):
-                    scalars = model(batch, step)
+            first_part = accelerator.process_index * config.accumulate
+            ours = range(first_part, first_part + config.accumulate)
+            drawn = [batches(step, part * share, (part + 1) * share) for part in ours]
+            for part, batch in zip(ours, drawn if mix is None else _mixed(drawn, mix), strict=True):
+                torch.manual_seed(derive_seed(seed, "dropout", step, part))
+                with nullcontext() if part == ours[-1] else accelerator.no_sync(model):
+                    scalars = model(_to_device(batch, accelerator.device, memory), step)
                     accelerator.backward(scalars["loss"] / config.accumulate)
                 for name, value in scalars.items():
                     sums.setdefault(name, []).append(value.detach().float())
@@ -267,6 +266,22 @@ def _average(average: nn.Module, network: nn.Module, step: int, decay: float) ->
         torch._foreach_lerp_([mean for mean, _ in pairs], [weight.detach() for _, weight in pairs], 1 - decay)
         for mean, value in zip(average.buffers(), network.buffers(), strict=True):
             mean.copy_(value)
+
+
+def _mixed(parts: Sequence[Batch], mix: Callable[[Batch], Batch]) -> list[Batch]:
+    """Return the parts of a batch after they were mixed as one, since to a strategy a call is a step."""
+    if len(parts) == 1:
+        return [mix(parts[0])]
+    whole = mix(
+        Batch(
+            torch.cat([part.images for part in parts]),
+            torch.cat([part.masks for part in parts]),
+            [seed for part in parts for seed in part.seeds],
+        )
+    )
+    size = len(parts[0])
+    cuts = [slice(start, start + size) for start in range(0, len(whole), size)]
+    return [Batch(whole.images[cut], whole.masks[cut], whole.seeds[cut]) for cut in cuts]
 
 
 def _to_device(batch: Batch, device: torch.device, memory: torch.memory_format) -> Batch:
