@@ -80,6 +80,24 @@ def test_pairs_drawn_in_the_background_are_counted_by_the_line_after() -> None:
     assert second.drawn == 0
 
 
+def test_pairs_that_outlast_an_interval_stand_where_they_were_asked_for(report: RefreshesReport) -> None:
+    none, nobody = {"drawn": 0, "kept": 0, "dropped": {}}, {"classes": [], "requests": {}, "waiting": True}
+    lines = [
+        decided(100, **none), decided(200, **none, **nobody, pause=0.3),
+        decided(300, drawn=8, kept=7, seconds=3.0, pause=0.1), decided(400, **none, **nobody),
+        {"step": 450, "drawn": 5, "kept": 5, "dropped": {}, "seconds": 2.0, "pause": 0.2},
+    ]  # fmt: skip
+    found = read_refreshes(lines, later=True)
+    assert [(one.step, one.drawn, one.kept, one.waiting) for one in found] == [
+        (100, 8, 7, False), (200, 0, 0, True), (300, 5, 5, False), (400, 0, 0, True),
+    ]  # fmt: skip
+    assert [(one.pause, one.dropped) for one in found[::2]] == [(0.3, {"agreement": 1}), (0.2, {})]
+    assert found[0].seconds == 3.25
+    assert (found[-1].next_step, found[-1].after_mean) == (None, None)  # the last line is no validation
+    text = render_refreshes(replace(report, refreshes=found))
+    assert text.count("still drawing what was asked for before") == 2
+
+
 def test_of_many_refreshes_some_are_shown_with_both_ends() -> None:
     many = read_refreshes([decided(step) for step in range(100, 5100, 100)])
     shown = [one.step for one in shown_in_full(many)]

@@ -160,6 +160,18 @@ def test_killed_and_resumed_equals_undisturbed(
     assert pictures[0] == pictures[1]
 
 
+def test_what_outlasts_an_interval_is_shown_where_it_was_asked_for(gauda: list[str], tmp_path: Path) -> None:
+    drawing = ["--gauda.drawing.when=between_steps", "--gauda.drawing.ticks=1", "--gauda.drawing.block=1"]
+    more = ["--gauda.size=2", "--training.steps=9"]
+    assert segment(tmp_path / "run", [*ENSEMBLE, *gauda, *more, *drawing]) == 0
+    lines = refreshes(tmp_path / "run")
+    assert [(line["step"], line.get("waiting"), line["drawn"]) for line in lines] == [
+        (2, False, 0), (4, True, 0), (6, False, 2), (8, True, 0), (9, None, 2),
+    ]  # fmt: skip
+    pictures = sorted(path.name for path in (tmp_path / "run" / "refreshes").glob("*.png"))
+    assert pictures == ["step_00000002.png", "step_00000006.png"]
+
+
 def test_scenes_are_drawn_by_the_weights_of_the_last_refresh(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

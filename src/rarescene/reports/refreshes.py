@@ -6,6 +6,7 @@ score. Uncertainties are shown as they are.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,7 @@ class Refresh:
         staleness: how many refreshes each class has waited.
         why: of each of them, whether it was "uncertain" or had "waited" long enough.
         requests: what was asked for, in words, each with how often.
+        waiting: whether the pairs of a refresh before were still being drawn, so that nothing was asked for.
         drawn: pairs that were drawn for it.
         kept: pairs of them that were let through.
         dropped: the others, by reason.
@@ -66,6 +68,7 @@ class Refresh:
     why: Mapping[str, str] = field(default_factory=dict)
     staleness: Mapping[str, int] = field(default_factory=dict)
     requests: Mapping[str, int] = field(default_factory=dict)
+    waiting: bool = False
     drawn: int = 0
     kept: int = 0
     dropped: Mapping[str, int] = field(default_factory=dict)
@@ -133,14 +136,17 @@ def read_refreshes(
     Args:
         lines: those of `refreshes.jsonl`, in order; one without a decision is a validation alone.
         pairs: by step, the pairs that are to be shown.
-        later: whether pairs were drawn in the background, so that the line after a refresh counts them.
+        later: whether pairs were drawn in the background, so that lines after a refresh count them, up to
+            that of the next refresh that asks for any.
     """
     found = []
     for place, line in enumerate(lines):
         if not line.get("lead"):
             continue
         following = lines[place + 1] if place + 1 < len(lines) else {}
-        made = following if later else line
+        if "stood" not in following:  # no validation: it counts what was drawn after the last one
+            following = {}
+        made = _lines_of(lines, place) if later else [line]
         found.append(
             Refresh(
                 step=line["step"],
@@ -151,12 +157,13 @@ def read_refreshes(
                 why=line.get("why", {}),
                 staleness=line.get("staleness", {}),
                 requests=line.get("requests", {}),
-                drawn=made.get("drawn", 0),
-                kept=made.get("kept", 0),
-                dropped=made.get("dropped", {}),
+                waiting=line.get("waiting", False),
+                drawn=sum(one.get("drawn", 0) for one in made),
+                kept=sum(one.get("kept", 0) for one in made),
+                dropped=dict(sum((Counter(one.get("dropped", {})) for one in made), Counter[str]())),
                 weights=line.get("weights", {}),
-                seconds=made.get("seconds", 0.0),
-                pause=made.get("pause", 0.0),
+                seconds=sum(one.get("seconds", 0.0) for one in made),
+                pause=max((one.get("pause", 0.0) for one in made), default=0.0),
                 stood=line["stood"],
                 pairs=(pairs or {}).get(line["step"], ()),
                 next_step=following.get("step"),
@@ -165,6 +172,18 @@ def read_refreshes(
             )
         )
     return tuple(found)
+
+
+def _lines_of(lines: Sequence[Mapping[str, Any]], place: int) -> list[Mapping[str, Any]]:
+    """Return the lines that count what the refresh at `place` asked for; none if it waited."""
+    if lines[place].get("waiting"):
+        return []
+    counting = []
+    for line in lines[place + 1 :]:
+        counting.append(line)
+        if not line.get("waiting"):
+            break
+    return counting
 
 
 def shown_in_full(refreshes: Sequence[Refresh]) -> list[Refresh]:

@@ -64,13 +64,14 @@ class RefreshLog:
             write_json_lines(self.folder / REFRESHES, self.lines)
 
     def picture(self, stock: Stock) -> None:
-        """Keep pictures of a synthetic batch as those of the last refresh: images above, masks below."""
-        if not (self.writes and self.lines and len(stock)):
+        """Keep pictures of a synthetic batch as those of the refresh that asked last: images above masks."""
+        asked = [line["step"] for line in self.lines if line.get("requests")]
+        if not (self.writes and asked and len(stock)):
             return
         count = min(PICTURED, len(stock))
         chosen = stock.take(np.linspace(0, len(stock) - 1, count).round().astype(int).tolist())
         rows = (chosen.images, np.stack([self.table.colourise(mask) for mask in chosen.masks]))
-        with atomic(_picture(self.folder, self.lines[-1]["step"])) as temporary:
+        with atomic(_picture(self.folder, asked[-1])) as temporary:
             Image.fromarray(np.concatenate([np.concatenate(list(row), axis=1) for row in rows])).save(
                 temporary
             )

@@ -81,8 +81,15 @@ class Refreshing:
         return {} if scores is None else {"validation": scores.mean}
 
     def end(self) -> list[dict[str, Any]]:
-        """Return the lines of all refreshes, once the training is over."""
+        """Return the lines of all refreshes, once the training is over.
+
+        The last one counts what was drawn after the last validation, where that was not at the last step.
+        """
         self._picture()
+        last = self.log.lines[-1]["step"] if self.log.lines else self.steps
+        since = self._gauda.since_refresh if self._gauda is not None and last < self.steps else {}
+        if since.get("drawn") or since.get("pause"):
+            self.log.add({"step": self.steps, **since})
         return self.log.lines
 
     def state_dict(self) -> dict[str, Any]:
