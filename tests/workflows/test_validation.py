@@ -7,11 +7,13 @@ from typing import Any
 from unittest.mock import Mock
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
 from rarescene.foundation.protocols import Batch
 from rarescene.scenes import open_scenes
+from rarescene.segmenters import PHiSegConfig, SegmenterConfig, UNetEnsembleConfig, build_segmenter
 from rarescene.workflows.prepared import decode
 from rarescene.workflows.validation import BATCH, ValidationScenes, Watched, look
 
@@ -24,6 +26,7 @@ class Brightness(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.config = PHiSegConfig(samples=2)
         self.weight = nn.Parameter(torch.ones(()))
         self.seen = 0
 
@@ -76,3 +79,27 @@ def test_a_scene_that_a_strategy_looked_at_is_not_predicted_again() -> None:
     assert (network.seen, decided) == (24, {"looked": True})
     assert BATCH < 24
     assert scores == look(network, cache, range(24), ask_nothing)[0]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        UNetEnsembleConfig(members=3, widths=(8, 16)),
+        PHiSegConfig(widths=(16, 16), latent_levels=2, convolutions=1, samples=3),
+    ],
+)
+@pytest.mark.parametrize("samples", [2, 3, 8])
+def test_scores_are_those_of_a_prediction_however_many_samples_a_strategy_takes(
+    config: SegmenterConfig, samples: int
+) -> None:
+    torch.manual_seed(1)
+    network, cache = build_segmenter(config, CLASSES).eval(), decode(SCENES, 32, 32)
+
+    def uncertain(segmenter: Watched, scenes: ValidationScenes) -> Mapping[str, Any]:
+        for batch in scenes:
+            segmenter.posterior(batch.images, samples)  # type: ignore[attr-defined]
+        return {"remembered": len(scenes.found)}
+
+    scores, decided = look(network, cache, range(24), uncertain)
+    assert scores == look(network, cache, range(24), ask_nothing)[0]
+    assert decided == {"remembered": 0 if samples < 3 else 2}

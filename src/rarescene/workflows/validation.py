@@ -1,8 +1,9 @@
 """One pass over the validation scenes: what a strategy asks of the segmenter is its prediction, too.
 
 A strategy that looks at posterior samples has the network answer for every scene already, and a prediction is
-the mean of such samples. So they are remembered while the strategy goes through the scenes, and only scenes
-that it did not look at are predicted afterwards.
+the mean of such samples. So where they are as many as a prediction takes, they are remembered while the
+strategy goes through the scenes, and only the other scenes are predicted afterwards. Scores are those of a
+prediction either way, so that they compare with those of a run whose strategy asks for nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 
 from rarescene.foundation.protocols import Batch
 from rarescene.scenes import SceneCache
+from rarescene.segmenters.config import UNetEnsembleConfig
 
 if TYPE_CHECKING:
     import torch
@@ -97,8 +99,15 @@ class WatchedBayesian(Watched):
     def posterior(self, images: Tensor, samples: int) -> Tensor:
         """Return posterior samples `(M, B, C, H, W)`."""
         found: Tensor = self.network.posterior(images, samples)  # type: ignore[operator]
-        self.scenes.remember(images, found.mean(0))
+        if len(found) >= (whole := _samples_of_a_prediction(self.network)):
+            self.scenes.remember(images, found[:whole].mean(0))
         return found
+
+
+def _samples_of_a_prediction(network: nn.Module) -> int:
+    """Return how many posterior samples, the first ones, a Bayesian segmenter takes for its prediction."""
+    config: Any = network.config
+    return int(config.members if isinstance(config, UNetEnsembleConfig) else config.samples)
 
 
 def look(
