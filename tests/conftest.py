@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from rarescene.cli import main
+from rarescene.foundation.files import read_json, write_json
 from rarescene.foundation.run_record import read_record
 
 PHANTOM = "phantom:videos=6,frames=8,size=32"
@@ -91,6 +92,13 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RARESCENE_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+def took(stage: Path, seconds: float) -> None:
+    """Write that a training, or a stage of one, has taken so long until each of its checkpoints."""
+    places = [stage / "stage.json"] if stage.name == "refinement" else stage.glob("checkpoints/*/state.json")
+    for place in places:
+        write_json(place, read_json(place) | {"seconds": seconds})
 
 
 @pytest.fixture(scope="session")

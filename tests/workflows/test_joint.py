@@ -21,7 +21,7 @@ from rarescene.generators import JointLatent
 from rarescene.scenes import Request, open_scenes, read_confidence
 from rarescene.training import load_tensors
 
-from ..conftest import BRIEF, PHANTOM, TINY_JOINT, TINY_VQGAN
+from ..conftest import BRIEF, PHANTOM, TINY_JOINT, TINY_VQGAN, took
 
 Runs = tuple[Path, Path]
 
@@ -126,7 +126,9 @@ def test_a_resumed_training_ends_with_the_same_weights(
     out = tmp_path / "cut"
     assert main([*training(vqgan_runs, out), "--model.training.steps=2"]) == 0
     assert "--resume" in refused(training(vqgan_runs, out), capfd)
+    took(out, 1000.0)
     assert main([*training(vqgan_runs, out), "--resume"]) == 0
+    assert 1000 <= (read_record(out).seconds or 0) < 1500  # of both processes
     one, other = (load_tensors(run / "model" / "weights.safetensors") for run in (joint_run, out))
     assert all((one[name] == value).all() for name, value in other.items())
     told = refused([*training(vqgan_runs, out), "--resume", "--model.condition_dropout=0.5"], capfd)

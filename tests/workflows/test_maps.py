@@ -14,7 +14,7 @@ from rarescene.cli import main
 from rarescene.foundation.run_record import read_record
 from rarescene.scenes import Request, RequestPool, Scene, open_scenes, read_confidence
 
-from ..conftest import PHANTOM
+from ..conftest import PHANTOM, TINY_MAPS, took
 from .test_synthesize import files
 
 BRIEF = ["--map_sampling.steps=2", "--map_sampling.block=4", "--map_sampling.tries=2"]
@@ -79,6 +79,14 @@ def test_a_longer_and_a_resumed_set_have_the_same_maps(
     (out / "manifest.jsonl").write_text("\n".join(lines[:2]) + "\n")
     assert main([*words(maps_run, out), "--resume"]) == 0
     assert files(out) == files(undisturbed)
+
+
+def test_a_resumed_training_tells_what_all_its_processes_took(tmp_path: Path) -> None:
+    train = ["train", "maps", "--data", PHANTOM, "--out", str(tmp_path / "run"), *TINY_MAPS]
+    assert main([*train, "--model.training.steps=2"]) == 0
+    took(tmp_path / "run", 1000.0)
+    assert main([*train, "--resume"]) == 0
+    assert 1000 <= (read_record(tmp_path / "run").seconds or 0) < 1500
 
 
 @pytest.mark.slow

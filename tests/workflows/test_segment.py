@@ -17,7 +17,7 @@ from rarescene.foundation.run_record import read_record
 from rarescene.training.loop import Learner
 from rarescene.workflows.evaluate import cell_of_run
 
-from ..conftest import BRIEF, PHANTOM
+from ..conftest import BRIEF, PHANTOM, took
 
 NETWORKS = {
     "unet": ["unet", BRIEF[0], "--model.dropout=0.2"],
@@ -49,7 +49,9 @@ def test_killed_and_resumed_equals_undisturbed(
         patch.setattr(Learner, "before_step", dies)
         assert train(tmp_path / "cut") == 130
     assert read_record(tmp_path / "cut").finished is None
+    took(tmp_path / "cut", 1000.0)
     assert train(tmp_path / "cut", "--resume") == 0
+    assert 1000 <= (read_record(tmp_path / "cut").seconds or 0) < 1500  # of both processes
     weights = [(tmp_path / name / "model/weights.safetensors").read_bytes() for name in ("whole", "cut")]
     assert weights[0] == weights[1]
     logs = [read_json_lines(tmp_path / name / "log.jsonl") for name in ("whole", "cut")]

@@ -14,7 +14,7 @@ from rarescene.cli import main
 from rarescene.foundation.run_record import read_record
 from rarescene.generators import load_image_generator
 
-from ..conftest import PHANTOM, TINY
+from ..conftest import PHANTOM, TINY, took
 
 
 def test_the_run_folder_tells_how_to_repeat_it(generator_run: Path) -> None:
@@ -69,8 +69,10 @@ def test_a_baseline_trains_as_casdm_does(
     assert drawn.shape == (1, 3, 32, 32)
     # More steps are the one change that a resumed run may make; another method is none.
     more = ["--resume", "--model.training.steps=6"]
+    took(out, 1000.0)
     assert main(["train", command, "--out", str(out), *words, *more]) == 0
     assert [json.loads(line)["step"] for line in (out / "log.jsonl").read_text().splitlines()] == [2, 4, 6]
+    assert 1000 <= (read_record(out).seconds or 0) < 1500  # of both processes
     assert main(["train", "casdm", "--out", str(out), *words, *more]) == 2
 
 

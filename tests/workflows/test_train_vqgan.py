@@ -18,7 +18,7 @@ from rarescene.generators import ImageVqGan, MaskVqGan
 from rarescene.scenes import open_scenes
 from rarescene.training import to_images
 
-from ..conftest import PHANTOM, TINY_VQGAN
+from ..conftest import PHANTOM, TINY_VQGAN, took
 
 KINDS = pytest.mark.parametrize("place", [0, 1], ids=["image", "mask"])
 NAMES = ("image_vqgan", "mask_vqgan")
@@ -90,7 +90,9 @@ def test_a_run_is_resumed_and_no_other_is(command: str, tmp_path: Path) -> None:
     call = ["train", command, "--out", str(out), *words]
     assert main([*call, "--model.training.steps=2"]) == 0
     assert main(call) == 2  # holds a run already
+    took(out, 1000.0)
     assert main([*call, "--resume"]) == 0
+    assert 1000 <= (read_record(out).seconds or 0) < 1500  # of both processes
     assert [json.loads(line)["step"] for line in (out / "log.jsonl").read_text().splitlines()] == [2, 4]
     assert main([*call, "--resume", "--model.network.codes=64"]) == 2
 

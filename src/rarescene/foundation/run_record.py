@@ -97,7 +97,8 @@ class RunRecord:
         recordings: part of the split → recordings in it.
         seen: what the weights or pairs were made from.
         class_table: the class table as JSON values.
-        seconds: what the process that ended the run spent on it; a resumed run took longer in all.
+        seconds: of a training, what it took in all, by every process that went on with it from a checkpoint;
+            of any other command, what the process that ended it spent.
         metrics: the figures that the run ended with.
     """
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import reduce
@@ -281,7 +280,6 @@ def _segment(
             f"{training.steps} steps of {training.batch_size} at {width}×{height}"
         )
 
-    began = time.perf_counter()
     try:
         fitted = fit(
             learner, batches, replace(training, batch_size=batches.batch_size), out, seed=seed, resume=resume,
@@ -291,7 +289,7 @@ def _segment(
         plan.close()
     if main:
         save_segmenter(fitted.average, out / "model", table)  # type: ignore[arg-type]
-        ended = record.end(out, time.perf_counter() - began, fitted.metrics)
+        ended = record.end(out, fitted.seconds, fitted.metrics)
         write_segmenter_card(out, ended, sum(weight.numel() for weight in fitted.average.parameters()))
         if options.online:
             rare = class_statistics(cache.subset(source.split.train)).rare

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -148,9 +147,8 @@ def _train(
     if main:
         record.write(out)
         say(f"{len(train)} scenes of {len(train.groups)} recordings; {size / 1e6:.1f} M parameters")
-    began = time.perf_counter()
     fitted = fit(learner, batches, model.training, out, seed=seed, resume=resume, label=kind.name)
     if main:
         kind(fitted.average, model, train.classes).save(out / "model")  # type: ignore[arg-type]
-        write_generator_card(out, record.end(out, time.perf_counter() - began, fitted.metrics), size)
+        write_generator_card(out, record.end(out, fitted.seconds, fitted.metrics), size)
         say(f"trained in {fitted.seconds / 60:.1f} min; weights in {out / 'model'}")

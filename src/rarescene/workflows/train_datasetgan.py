@@ -103,7 +103,6 @@ def train_datasetgan(
         write_json(out / REQUESTS, pool.to_dict(table))
         say(f"{len(train)} scenes of {len(train.groups)} recordings, {len(pool)} different requests")
     run = _Run(out, model, cache, table, seed, resume)
-    began = time.perf_counter()
     network = _train_stylegan2(run)
     encoder = _train_encoder(run, network)
     frames, latents = _refine_latents(run, network, encoder)
@@ -114,7 +113,7 @@ def train_datasetgan(
         size = sum(
             weight.numel() for part in (generator.network, generator.labels) for weight in part.parameters()
         )
-        ended = record.end(out, time.perf_counter() - began, run.metrics)
+        ended = record.end(out, sum(run.seconds.values()), run.metrics)
         write_generator_card(
             out,
             ended,

@@ -131,6 +131,7 @@ def train_joint(
         latents = encode_scenes(
             codec, cache.take, len(cache), mirrored=mirrored, device=this_rank().device, progress=advance
         )
+    encoding = time.perf_counter() - began
     codec.to("cpu")  # the memory of the device is for the training
     scales = LatentScales.of(latents)
     batches = LatentBatches(
@@ -144,7 +145,7 @@ def train_joint(
     fitted = fit(learner, batches, model.training, out, seed=seed, resume=resume, label=JointLatent.name)
     if main:
         JointLatent(fitted.average, model, codec, scales, condition).save(out / "model")
-        ended = record.end(out, time.perf_counter() - began, fitted.metrics)
+        ended = record.end(out, encoding + fitted.seconds, fitted.metrics)
         asked = "prompts with number and place" if condition.words else "the classes that it shows"
         write_generator_card(
             out, ended, size, summary=f"Draws an image and its mask at once; asked for by {asked}."

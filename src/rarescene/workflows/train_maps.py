@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -117,11 +116,10 @@ def train_maps(
             f"{len(train)} masks of {len(train.groups)} recordings, {len(pool)} different requests; "
             f"{size / 1e6:.1f} M parameters; prompts encoded by {book.encoder}"
         )
-    began = time.perf_counter()
     fitted = fit(learner, batches, model.training, out, seed=seed, resume=resume, label="maps")
     if main:
         PromptedMaps(fitted.average, model, book, code).save(out / "model")  # type: ignore[arg-type]
-        ended = record.end(out, time.perf_counter() - began, fitted.metrics)
+        ended = record.end(out, fitted.seconds, fitted.metrics)
         write_generator_card(
             out,
             ended,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -67,7 +66,7 @@ def train_image_vqgan(
     )
     train = decode(source.scenes.subset(source.split.train), model.height, model.width)
     learner = ImageVqGanLearner(model, train.classes, seed)
-    fitted, seconds = _fit(learner, model, train, train.take, record, out, seed, resume)
+    fitted = _fit(learner, model, train, train.take, record, out, seed, resume)
     if is_main_process():
         vqgan = ImageVqGan(fitted.average, model, train.classes)  # type: ignore[arg-type]
         vqgan.save(out / "model")
@@ -75,7 +74,7 @@ def train_image_vqgan(
         measures = judge_images(out, vqgan, part, scenes)
         write_generator_card(
             out,
-            record.end(out, seconds, fitted.metrics),
+            record.end(out, fitted.seconds, fitted.metrics),
             _size(learner),
             summary="Encodes images as small latents on a codebook, and decodes them.",
             measures=measures,
@@ -124,7 +123,7 @@ def train_mask_vqgan(
         return np.zeros((*masks.shape, 3), np.uint8), masks  # the loop carries images, which nobody sees
 
     learner = MaskVqGanLearner(model, train.classes, seed)
-    fitted, seconds = _fit(learner, model, train, take, record, out, seed, resume)
+    fitted = _fit(learner, model, train, take, record, out, seed, resume)
     if is_main_process():
         vqgan = MaskVqGan(fitted.average, model, train.classes)  # type: ignore[arg-type]
         vqgan.save(out / "model")
@@ -132,7 +131,7 @@ def train_mask_vqgan(
         measures = judge_masks(out, vqgan, part, scenes)
         write_generator_card(
             out,
-            record.end(out, seconds, fitted.metrics),
+            record.end(out, fitted.seconds, fitted.metrics),
             _size(learner),
             summary="Encodes masks as small latents on a codebook, and decodes them to class probabilities.",
             measures=measures,
@@ -179,8 +178,8 @@ def _fit(
     out: Path,
     seed: int,
     resume: bool,
-) -> tuple[Fitted, float]:
-    """Train, and return the outcome and the seconds that it took."""
+) -> Fitted:
+    """Train, and return the outcome."""
     from rarescene.generators import rare_scene_weights
     from rarescene.scenes import augment
     from rarescene.training import SceneBatches, fit
@@ -203,9 +202,7 @@ def _fit(
             f"{-(-model.width // factor)}×{-(-model.height // factor)}×{channels}; "
             f"{_size(learner) / 1e6:.1f} M parameters"
         )
-    began = time.perf_counter()
-    fitted = fit(learner, batches, model.training, out, seed=seed, resume=resume, label=record.kind)
-    return fitted, time.perf_counter() - began
+    return fit(learner, batches, model.training, out, seed=seed, resume=resume, label=record.kind)
 
 
 def _size(learner: Any) -> int:

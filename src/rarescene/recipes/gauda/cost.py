@@ -78,8 +78,7 @@ def table6(studies: Mapping[DataName, GaudaStudy], scale: str) -> Outcome:
         (
             *notes,
             f"Training: seconds of the run's own record, here on {machine['cores']} cores "
-            f"({machine['processor']}); of a training that was stopped and resumed, those of its last part. "
-            "Other work on the machine makes them longer.",
+            f"({machine['processor']}). Other work on the machine makes them longer.",
             f"Inference: the median of {timed} single samples, drawn or predicted one at a time, now and "
             "here; of DDPM one sample. VQ-GANs encode and decode; the LDM's is that of a pair without its "
             "decoding. A posterior of several samples is part of a prediction of PHiSeg.",
