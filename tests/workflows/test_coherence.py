@@ -180,8 +180,9 @@ def test_one_command_trains_both_and_goes_on_where_it_was(
     assert coherence(*words, "--resume") == 0
     assert figures(out) == first
     assert (out / "real/run.json").read_bytes() == before  # it was not trained again
-    assert coherence(copies, "--segmenter", "unet", "--steps", "5", "--out", out, "--resume") == 2
-    assert "holds a unet of 4 steps" in capfd.readouterr().err
+    for other in (["--steps", "5"], ["--seed", "1"]):
+        assert coherence(*words, *other, "--resume") == 2
+        assert "holds a unet of 4 steps and seed 0" in " ".join(capfd.readouterr().err.split())
 
 
 @pytest.mark.parametrize("name", SEGMENTERS)

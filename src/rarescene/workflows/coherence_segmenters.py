@@ -87,9 +87,10 @@ def train_real(
     model = SEGMENTERS[name]()
     training = judge_training(model, steps)
     if _finished(out):
-        begun = read_record(out, "segmenter").config
-        if begun["segmenter"] != name or begun["training"]["steps"] != training.steps:
-            what = f"holds a {begun['segmenter']} of {begun['training']['steps']} steps"
+        record = read_record(out, "segmenter")
+        begun, took = record.config["segmenter"], record.config["training"]["steps"]
+        if (begun, took, record.seed) != (name, training.steps, seed):
+            what = f"holds a {begun} of {took} steps and seed {record.seed}"
             raise ConfigError(what, "Repeat the options of that run, or choose another --out.", out)
         return out
     height, width = pairs.mask(0).shape
