@@ -7,6 +7,7 @@ import math
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -429,6 +430,28 @@ def test_a_training_killed_anywhere_and_resumed_sees_the_same_batches(way: str, 
         resumed.close()
     killed.close()
     assert (under_way > 0) == (WAYS[way][0] is not AT_ONCE)
+
+
+@pytest.mark.parametrize("steps", range(0, 9, 2))
+@pytest.mark.parametrize("sieving", [ALL, AGREEING])
+@pytest.mark.parametrize("beside_first", [True, False])
+def test_what_was_begun_beside_goes_on_between_the_steps_and_the_reverse(
+    beside_first: bool, sieving: SievingConfig, steps: int
+) -> None:
+    ways = [BESIDE, replace(BESIDE, when="between_steps")]
+    first, second = (gauda(way, sieving) for way in (ways if beside_first else ways[::-1]))
+    first.refresh(ToySegmenter(), VALIDATION)
+    train(first, 0, steps, 1, every=100)
+    second.load_state_dict(saved(first))
+    train(second, steps, steps + 40, 1, every=100)
+    train(first, steps, steps + 40, 1, every=100)
+    assert first.synthetic is not None
+    assert second.synthetic is not None
+    assert torch.equal(second.synthetic.images, first.synthetic.images)
+    with pytest.raises(CheckpointError, match="was started with"):
+        gauda(AT_ONCE).load_state_dict(saved(first))
+    first.close()
+    second.close()
 
 
 def test_a_run_is_not_resumed_with_other_options() -> None:

@@ -321,6 +321,36 @@ def test_a_run_is_resumed_with_its_strategy_and_generator_alone(
     assert "begun with another drawn" in capfd.readouterr().err
 
 
+def test_a_finished_run_is_not_made_longer(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A run of eight steps refreshes at the fourth, one of four steps has nothing to decide there."""
+    words = [*UNET, "--strategy=adaptive"]
+    assert segment(tmp_path / "run", [*words, "--training.steps=4"]) == 0
+    record = (tmp_path / "run" / "run.json").read_bytes()
+    assert segment(tmp_path / "run", [*words, "--resume"]) == 2
+    assert "the run ended at step 4" in capfd.readouterr().err
+    assert (tmp_path / "run" / "run.json").read_bytes() == record
+    assert segment(tmp_path / "run", [*words, "--training.steps=4", "--resume"]) == 0
+
+
+def test_a_run_goes_on_where_no_gpu_is_spare(
+    gauda: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [*ENSEMBLE, *gauda, "--training.steps=5", "--gauda.drawing.when=beside"]
+
+    def dies(self: Learner, step: int, average: object) -> None:
+        if step == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Learner, "before_step", dies)
+        patch.setattr("rarescene.workflows.segment.placed", lambda gauda: (gauda, None))  # as on two GPUs
+        assert segment(tmp_path / "run", words) == 130
+    assert segment(tmp_path / "run", [*words, "--resume"]) == 0
+    assert "no GPU is left to draw beside the training" in capfd.readouterr().out
+    assert read_record(tmp_path / "run").config["strategies"]["gauda"]["drawing"]["when"] == "beside"
+    assert "classes, between the training steps, by" in (tmp_path / "run" / PAGE).read_text()
+
+
 @pytest.mark.parametrize(
     ("gpus", "place", "ranks", "drawn_on"),
     [(2, "cuda:0", 1, "cuda:1"), (3, "cuda:1", 2, "cuda:2"), (2, "cuda:1", 2, None), (0, "cpu", 1, None)],

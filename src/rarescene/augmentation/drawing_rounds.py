@@ -93,6 +93,11 @@ class Filling:
         return not self.places
 
     @property
+    def drawing(self) -> bool:
+        """Whether a round is being drawn; it is not while one is judged."""
+        return self._drawing is not None
+
+    @property
     def stock(self) -> Stock | None:
         """The pairs that were kept, in the order of their places."""
         return Stock.joined([self.taken[place] for place in sorted(self.taken)]) if self.taken else None

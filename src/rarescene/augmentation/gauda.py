@@ -181,7 +181,7 @@ class Gauda:
             "staleness": {self.classes.names[c]: count for c, count in waited.items()},
             "requests": dict(Counter(requests)),
             "waiting": waiting,
-            "step_ticks": self.ticks,
+            "step_ticks": self.ticks if self.config.drawing.when == "between_steps" else None,
             **self._since,
         }
         self._count_anew()
@@ -200,11 +200,14 @@ class Gauda:
             self._take_up(self._filling)
         else:
             self._filling.begin()
-            if self.config.drawing.when == "between_steps" and self.ticks is None:
-                seconds = self._filling.first_block()
-                self.ticks = self.agree(ticks_within(self.config.drawing.budget, seconds))
+            self._settle_ticks(self._filling)
         self._since["standstill"] = time.perf_counter() - began
         return requests
+
+    def _settle_ticks(self, filling: Filling) -> None:
+        """Measure a block, once in a run, if its length is to decide what is drawn between two steps."""
+        if self.config.drawing.when == "between_steps" and self.ticks is None and filling.drawing:
+            self.ticks = self.agree(ticks_within(self.config.drawing.budget, filling.first_block()))
 
     def _draw_on(self) -> None:
         """Draw on for one step, and take up the batch once it is whole."""
@@ -212,6 +215,7 @@ class Gauda:
             return
         began = time.perf_counter()
         between = self.config.drawing.when == "between_steps"
+        self._settle_ticks(self._filling)  # not settled yet where this drawing was begun beside the training
         self._filling.go_on(self.ticks if between else None, self.predict)
         if self._filling.full:
             self._take_up(self._filling)
@@ -246,10 +250,12 @@ class Gauda:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up a state; a drawing that was under way is made anew up to where it was.
 
+        What one machine drew beside the training, another may go on with between its steps, and the reverse.
+
         Raises:
             CheckpointError: it is the state of other settings.
         """
-        check_settings(state.get("settings", {}), self.settings)
+        check_settings(_anywhere(state.get("settings", {})), _anywhere(self.settings))
         self.close()
         self.refreshes, self.ticks = state["refreshes"], state["ticks"]
         self.turns.load_state_dict(state["turns"])
@@ -265,3 +271,11 @@ class Gauda:
         if self._filling is not None:
             self._filling.close()
             self._filling = None
+
+
+def _anywhere(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a state without where a background is: on a spare GPU, or between the steps."""
+    drawing = dict(settings.get("drawing", {}))
+    if drawing.get("when") != "at_refresh":
+        drawing["when"] = "in the background"
+    return {**settings, "drawing": drawing}

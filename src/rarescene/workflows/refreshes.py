@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.files import atomic, read_json_lines, write_json_lines
-from rarescene.foundation.run_record import RunRecord
+from rarescene.foundation.run_record import RunRecord, read_record
 from rarescene.scenes import ClassTable
 from rarescene.workflows.prepared import is_phantom
 
@@ -77,6 +78,15 @@ class RefreshLog:
             )
 
 
+def refuse_more_steps(folder: Path, steps: int) -> None:
+    """Raise `ConfigError` if a run is to go on beyond its end, at which its strategy decided nothing."""
+    lines = read_json_lines(folder / REFRESHES)
+    last = read_record(folder).config["training"]["steps"] if lines else steps
+    if last < steps and lines[-1]["step"] == last:
+        what = f"the run ended at step {last}, where its strategy had nothing left to decide"
+        raise ConfigError(what, f"Leave training.steps at {last}, or start a new run of {steps}.", folder)
+
+
 def write_page(
     folder: Path, record: RunRecord, lines: Sequence[Mapping[str, Any]], rare: Sequence[str] = ()
 ) -> Path:
@@ -98,7 +108,7 @@ def write_page(
     }
     report = RefreshesReport(
         title=f"{config['strategy'].replace(',', ' with ')}: {config['segmenter'].replace('_', ' ')}",
-        summary=_summary(config),
+        summary=_summary(config, lines),
         classes=table,
         lead=LEADS[lines[0]["by"]] if lines else "",
         refreshes=read_refreshes(lines, pairs, later=later),
@@ -162,17 +172,18 @@ def _picture(folder: Path, step: int) -> Path:
     return folder / PICTURES / f"step_{step:08d}.png"
 
 
-def _summary(config: Mapping[str, Any]) -> str:
+def _summary(config: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> str:
     said = [
         f"Every {config['training']['validate_every']} steps the segmenter is asked what it does not know."
     ]
     strategies = config["strategies"]
     if "gauda" in strategies:
         gauda = strategies["gauda"]
+        between = any(line.get("step_ticks") for line in lines)  # "beside" as well, where no GPU was left
         when = {
             "at_refresh": "at once",
             "between_steps": "between the training steps",
-            "beside": "beside the training",
+            "beside": "between the training steps" if between else "beside the training",
         }[gauda["drawing"]["when"]]
         said.append(
             f"{gauda['size']} pairs are drawn for the {gauda['classes']} most uncertain classes, {when}, "

@@ -34,7 +34,7 @@ from rarescene.workflows.prepared import (
     same_run,
     say,
 )
-from rarescene.workflows.refreshes import PAGE, write_page
+from rarescene.workflows.refreshes import PAGE, refuse_more_steps, write_page
 from rarescene.workflows.strategy import (
     ScenePool,
     StrategyOptions,
@@ -215,9 +215,9 @@ def _segment(
     sets = [synthetic] if isinstance(synthetic, Path) else list(synthetic or ())
     segmenter = next(name for name, kind in SEGMENTERS.items() if isinstance(model, kind))
     names = strategy_names(strategy)
-    gauda, spare = placed(gauda) if "gauda" in names else (gauda, None)
     options = StrategyOptions(names, classes, copies, offline, classic, adaptive, gauda)
     options.check(segmenter, model, training, synthetic=bool(sets), generator=generator, maps=maps)
+    here, spare = placed(gauda) if "gauda" in names else (gauda, None)
     main = is_main_process()
     if main:
         fresh_folder(out, resume, "training")
@@ -253,11 +253,14 @@ def _segment(
     )  # fmt: skip
     if resume:
         same_run(out, record)
+        if options.online:
+            refuse_more_steps(out, training.steps)
 
     cache = decode(source.scenes, height, width)
     pool = ScenePool([cache, *(decode(one, height, width) for one in pairs)])
     learner = _learner(model, len(table), table.ignore_index, seed)
-    plan = build_strategy(options, pool, source, drawer, _in_between(learner.network), seed)
+    predict = _in_between(learner.network)
+    plan = build_strategy(replace(options, gauda=here), pool, source, drawer, predict, seed)
     real, scenes = len(source.split.train), plan.extend(source.split.train)
 
     def in_order(seed: int) -> SceneBatches:
@@ -320,18 +323,8 @@ def _learner(model: SegmenterConfig, classes: int, ignore_index: int, seed: int)
 
 
 def _in_between(network: Any) -> Callable[[Tensor], Tensor]:
-    """Return the class probabilities of images by a network whose training goes on afterwards."""
-
-    def predict(images: Tensor) -> Tensor:
-        training = network.training
-        network.eval()
-        try:
-            found: Tensor = network.predict(images.to(next(network.parameters()).device))
-        finally:
-            network.train(training)
-        return found
-
-    return predict
+    """Return the class probabilities of images by a network under training, wherever it is by then."""
+    return lambda images: network.predict(images.to(next(network.parameters()).device))
 
 
 def _size(scenes: SceneSet, height: int | None, width: int | None) -> tuple[int, int]:
