@@ -77,6 +77,12 @@ def test_ro_is_shared_over_the_classes_that_both_show() -> None:
     assert (mean.so.reference, mean.so.share) == (0.5, 1.0)  # SO has to answer for fat as well
     assert any("in no pair" in note and "fat" in note for note in found.notes)
     assert any("in no test scene" in note and "duct" in note for note in found.notes)
+    # A frame's own mean is of all that it shows, and so is what it is a share of.
+    frames = found.of("sample mean")
+    assert (frames.ro.value, frames.ro.reference, frames.real) == (1.0, 1 / 3, 1 / 3)
+    assert any("sample mean" in note for note in found.notes)
+    same = coherence_scores(real, real, real, CLASSES, bootstrap=FEW)
+    assert not any("sample mean" in note for note in same.notes)
 
 
 @pytest.mark.parametrize("score", ["iou", "dice"])

@@ -231,6 +231,10 @@ def test_segmenters_that_are_not_what_they_should_be_are_refused(
     assert "another segmenter than the one trained on real scenes: width" in told(
         copies, "--real", real, "--synthetic", changed
     )
+    replace(record, seed=record.seed + 1).write(changed)
+    assert "another segmenter than the one trained on real scenes: seed" in told(
+        copies, "--real", real, "--synthetic", changed
+    )
     replace(record, finished=None).write(changed)
     assert "not fully trained" in told(copies, "--real", real, "--synthetic", changed)
     assert "Give one of the two" in told(copies, "--real", real, "--synthetic", alone, "--ro-alone")

@@ -6,8 +6,9 @@
   scenes. High if the pairs also hold the variety of real ones.
 
 Both stand beside real on real: the same segmenter, trained on real scenes, scored on the real test scenes.
-Each is given as a share of it. That of RO is over classes that pairs and test scenes both show; SO and real
-on real are of the same test scenes.
+Each is given as a share of it. That of RO is over classes that pairs and test scenes both show, but for the
+sample mean: that is of all pairs beside all test scenes, whatever classes they show. SO and real on real are
+of the same test scenes.
 
 Copies of training scenes maximise both without adding anything. So the rate of copies stands beside them, and
 beside the rate at which real scenes of other recordings would count as copies.
@@ -44,12 +45,12 @@ Overlaps = Mapping[str, RecordingOverlap]
 
 @dataclass(frozen=True)
 class Share:
-    """A score beside the real-on-real score of the same classes.
+    """A score beside the real-on-real score of the same classes; of a sample mean, beside that of all frames.
 
     Attributes:
         value: the score, 0 to 1; None where there is nothing to score.
         interval: over recordings; None with fewer than two.
-        reference: real on real, over the same classes; None likewise.
+        reference: real on real, over the same classes or all frames; None likewise.
         share: value over reference; None where either is missing or the reference is 0.
         share_interval: of the share.
     """
@@ -291,4 +292,6 @@ def _notes(
         ]
         if missing:
             notes.append(f"Shown {where}: {', '.join(missing)}.")
+    if (in_test != in_pairs).any():
+        notes.append("Of the sample mean, RO is a share of all test frames, whatever classes they show.")
     return tuple(notes)

@@ -32,7 +32,7 @@ def synthetic_segmenter(run: Path, pairs: Path, real: RunRecord) -> RunRecord:
     record = read_record(run, "segmenter")
     remedy = (
         f"Train it with --strategy offline --synthetic {pairs} --offline.probability 1 and the other options "
-        "of the run on real scenes, or leave --synthetic out, to have it trained."
+        "of the run on real scenes, its --seed too, or leave --synthetic out, to have it trained."
     )
     if record.finished is None:
         raise CheckpointError("the segmenter is not fully trained", "End it with --resume.", run)
@@ -44,6 +44,7 @@ def synthetic_segmenter(run: Path, pairs: Path, real: RunRecord) -> RunRecord:
         raise CheckpointError(f"was trained on other pairs ({config['synthetic']})", remedy, run)
     differ = [name for name in _ALIKE if config[name] != real.config[name]]
     differ += ["classic"] if _classic(record) != _classic(real) else []
+    differ += ["seed"] if record.seed != real.seed else []
     if differ:
         what = f"is another segmenter than the one trained on real scenes: {', '.join(differ)} differ"
         raise CheckpointError(what, remedy, run)
