@@ -184,6 +184,8 @@ class SievingConfig:
             place asked for ("kept").
         min_agreement: the least agreement of the segmenter under training with the pair, as mean IoU over all
             classes but the one that it was drawn for, which is what the segmenter is to learn; None for any.
+            Of what is drawn at a refresh the segmenter of the validation judges, whose weights are averaged
+            in `segment`; of what is drawn in the background the one whose weights are being trained.
         candidates: how many pairs are drawn at most, in multiples of the batch, to replace those that are
             dropped.
     """
@@ -212,7 +214,8 @@ class GaudaConfig:
         patience: P; a class gains 1/P of the largest uncertainty with each refresh that it waits. Every class
             has its turn within P + ⌈number of classes / k⌉ refreshes, again and again. With few refreshes in
             a run, take fewer.
-        exclude: ids of classes that are never asked for, such as those that no training scene shows.
+        exclude: ids of classes that are never chosen, such as those that no training scene shows. A request
+            for another class may name them beside it.
         drawing: when a batch is drawn.
         sieving: which pairs of it are kept.
         seed: of requests and pairs.

@@ -23,7 +23,9 @@ def class_uncertainties(
 ) -> tuple[float | None, ...]:
     """Return the uncertainty of each class; None for one that is neither predicted nor labelled.
 
-    The posterior is sampled from `seed`; the loop's own random numbers stay as they were.
+    A posterior that draws from torch's own generator, such as one by dropout, is sampled from `seed`; the
+    loop's random numbers stay as they were. PHiSeg has noise of its own, the same at every refresh, and an
+    ensemble has none.
 
     Args:
         segmenter: a Bayesian one.
@@ -31,7 +33,7 @@ def class_uncertainties(
         table: the classes.
         samples: posterior samples of each scene, M.
         measure: "variance" (Eq. 8) or "mutual_information".
-        seed: of the posterior samples.
+        seed: of torch's generator meanwhile.
 
     Raises:
         ConfigError: the segmenter has no posterior, or there is no validation scene.

@@ -78,7 +78,8 @@ class PairDrawer:
         """Draw a pair for each request, whether it keeps it or not.
 
         The work is cut into blocks and the last one padded, so that a pair is the same to the byte, however
-        many are drawn with it.
+        many are drawn with it. Prompted maps are the exception: those that break their requests are drawn
+        again in smaller batches, whose size may change how floats are rounded.
 
         Args:
             requests: one or more.

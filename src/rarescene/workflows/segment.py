@@ -191,8 +191,9 @@ def _segment(
         classic: how much is cropped, mirrored and rotated.
         adaptive: what leads the drawing of real scenes, for adaptive.
         gauda: how many classes are asked for, how many pairs are drawn, how often they take a scene's place.
-        sampling: how pairs are drawn, for gauda.
-        map_sampling: how maps are drawn, for gauda with --maps.
+        sampling: how pairs are drawn, for gauda; its block is never larger than gauda.drawing.block and
+            gauda.size.
+        map_sampling: how maps are drawn, for gauda with --maps; as many at once as pairs, whatever its block.
         validation_scenes: how many scenes a validation looks at, evenly taken; by default all of that part.
         augment: flips and rotations of the training scenes.
         height: of the images the network sees; by default the generator's, the synthetic set's, or the data's
