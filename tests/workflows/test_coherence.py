@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from rarescene.cli import main
+from rarescene.evaluation import OverlapMeter
 from rarescene.foundation.run_record import RunRecord, Seen, read_record
 from rarescene.scenes import Request, SceneSetWriter, open_scenes
 from rarescene.segmenters import SEGMENTERS
@@ -21,7 +22,8 @@ from rarescene.training import TrainingConfig
 from rarescene.workflows import segment
 from rarescene.workflows.coherence import coherence as coherence_command
 from rarescene.workflows.coherence_segmenters import train_real
-from rarescene.workflows.prepared import open_as_in
+from rarescene.workflows.pair_scores import BATCH, Judge
+from rarescene.workflows.prepared import decode, open_as_in
 
 from ..conftest import BRIEF, PHANTOM
 from ..evaluation.test_inception import script
@@ -125,6 +127,22 @@ def test_real_on_real_is_what_evaluate_says_at_that_size(measured: Path, real: P
         by_class = {entry["measure"]: entry["real"] for entry in one["scores"]["lines"]}
         for entry in scores["classes"]:
             assert by_class[entry["name"]] == (None if entry["iou"] is None else pytest.approx(entry["iou"]))
+
+
+def test_a_judge_scores_every_scene_for_its_own_group(real: Path) -> None:
+    record = read_record(real)
+    cache = decode(open_as_in(record).scenes, 24, 40)  # not the size that it was trained at
+    judge = Judge(real, record, cache.classes)
+    found = judge.overlaps(cache, cache.recordings, "all scenes")
+    assert len(cache) > BATCH
+    meter = OverlapMeter(cache.classes.names, cache.classes.ignore_index)
+    for index, group in enumerate(cache.recordings):
+        pixels, ids = cache.take([index])
+        meter.update(judge.predict(pixels), ids, [group])
+    assert list(found) == list(meter.recordings)
+    for group, one in meter.recordings.items():
+        assert (found[group].confusion == one.confusion).all()
+        assert found[group].sample_iou.tolist() == one.sample_iou.tolist()
 
 
 def test_so_was_trained_like_the_real_one_and_on_the_pairs_alone(

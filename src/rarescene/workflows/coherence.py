@@ -8,7 +8,7 @@ alike. The first is scored on the pairs (RO) and on the real test scenes, the se
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,7 +17,7 @@ from rarescene.evaluation.config import CopyConfig
 from rarescene.foundation.errors import ConfigError, DataError
 from rarescene.foundation.files import atomic, write_json, write_text
 from rarescene.foundation.run_record import RunRecord, Seen, read_record
-from rarescene.scenes import SceneCache, SceneSet
+from rarescene.scenes import SceneSet
 from rarescene.workflows.coherence_segmenters import (
     SegmenterName,
     never_saw_test,
@@ -35,7 +35,6 @@ from rarescene.workflows.prepared import (
     fresh_folder,
     is_phantom,
     open_as_in,
-    progress,
     same_run,
     say,
 )
@@ -44,13 +43,10 @@ from rarescene.workflows.realism import distances_to_real, paired_measures, real
 from rarescene.workflows.synthetic import open_pairs
 
 if TYPE_CHECKING:
-    from rarescene.evaluation import RecordingOverlap
     from rarescene.evaluation.config import RealismConfig
     from rarescene.reports import CoherenceReport, SetCoherence
 
 SCORES, PAGE, CHART = "coherence.json", "coherence.md", "coherence.png"
-BATCH = 16
-"""Scenes that are predicted at once."""
 
 
 @dataclass(frozen=True)
@@ -250,11 +246,11 @@ def measure(
 
     groups, recordings = _groups(pairs.scenes, source), list(test.recordings)
     who = Judge(real, judge, table)
-    on_real = _overlaps(who, test, recordings, "real on real")
-    ro = _overlaps(who, cache, groups, "real on synthetic")
+    on_real = who.overlaps(test, recordings, "real on real")
+    ro = who.overlaps(cache, groups, "real on synthetic")
     so = None
     if synthetic is not None and learner is not None:
-        so = _overlaps(Judge(synthetic, learner, table), test, recordings, "synthetic on real")
+        so = Judge(synthetic, learner, table).overlaps(test, recordings, "synthetic on real")
     near = find_copies(cache, training, unseen, copies)
     return SetCoherence(
         name=name or pairs.folder.resolve().name,
@@ -282,22 +278,6 @@ def _groups(pairs: SceneSet, source: Data) -> list[str]:
     """Return the recording that each pair was made from, or a name of its own where it was made from none."""
     known = set(source.scenes.groups)
     return [one.group if one.group in known else one.name for one in pairs.records]
-
-
-def _overlaps(
-    judge: Judge, scenes: SceneCache, groups: Sequence[str], label: str
-) -> Mapping[str, RecordingOverlap]:
-    """Return what a segmenter scores on scenes, by group, at the scenes' size."""
-    from rarescene.evaluation import OverlapMeter
-
-    meter = OverlapMeter(scenes.classes.names, scenes.classes.ignore_index)
-    with progress(label) as advance:
-        for start in range(0, len(scenes), BATCH):
-            chosen = range(start, min(start + BATCH, len(scenes)))
-            pixels, ids = scenes.take(chosen)
-            meter.update(judge.predict(pixels), ids, [groups[index] for index in chosen])
-            advance(chosen.stop, len(scenes))
-    return meter.recordings
 
 
 def _all_seen(made: Sequence[RunRecord], runs: Sequence[Path]) -> Seen:

@@ -17,7 +17,7 @@ from rarescene.workflows.prepared import progress
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from rarescene.evaluation import CopyScores
+    from rarescene.evaluation import CopyScores, RecordingOverlap
 
 BATCH = 32
 
@@ -99,6 +99,18 @@ class Judge:
             for pixels, ids in _batches(scenes, label)
         ]
         return np.concatenate([np.empty((0, len(self.table))), *parts])
+
+    def overlaps(
+        self, scenes: SceneCache, groups: Sequence[str], label: str
+    ) -> Mapping[str, RecordingOverlap]:
+        """Return what it scores on scenes, by the group of each, at their own size, with a progress bar."""
+        from rarescene.evaluation import OverlapMeter
+
+        meter, place = OverlapMeter(self.table.names, self.table.ignore_index), 0
+        for pixels, ids in _batches(scenes, label):
+            meter.update(self.predict(pixels), ids, groups[place : place + len(ids)])
+            place += len(ids)
+        return meter.recordings
 
 
 def score_pairs(

@@ -8,10 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from rarescene.augmentation.config import OfflineConfig
-from rarescene.evaluation import OverlapMeter
 from rarescene.foundation.files import write_json
 from rarescene.foundation.run_record import read_record
 from rarescene.recipes.gauda.columns import COLUMNS, Column
@@ -23,7 +20,7 @@ from rarescene.scenes import open_scenes
 from rarescene.scenes.config import NO_AUGMENTATION
 from rarescene.workflows.asking import SamplingConfig
 from rarescene.workflows.evaluate import METRICS, evaluate
-from rarescene.workflows.pair_scores import BATCH, Judge
+from rarescene.workflows.pair_scores import Judge
 from rarescene.workflows.prepared import decode, say
 from rarescene.workflows.rare import rare_classes
 from rarescene.workflows.segment import segment_phiseg, segment_unet_ensemble
@@ -214,17 +211,10 @@ class GaudaStudy(DataStudy):
         path = segmenter / f"metrics_{pairs.name}.json"
         if not path.is_file():
             scenes = open_scenes(f"set:{pairs}")
-            cache, table = decode(scenes, *self.scale.size), scenes.classes
-            judge, meter = (
-                Judge(segmenter, read_record(segmenter), table),
-                OverlapMeter(table.names, table.ignore_index),
-            )
-            for start in range(0, len(cache), BATCH):
-                part = range(start, min(start + BATCH, len(cache)))
-                pixels, ids = cache.take(part)
-                names = [scenes.records[index].name for index in part]
-                meter.update(judge.predict(pixels), ids.astype(np.int64), names)
-            write_json(path, {"recordings": {name: one.to_dict() for name, one in meter.recordings.items()}})
+            cache = decode(scenes, *self.scale.size)
+            judge = Judge(segmenter, read_record(segmenter), scenes.classes)
+            found = judge.overlaps(cache, cache.names, "judging the pairs")
+            write_json(path, {"recordings": {name: one.to_dict() for name, one in found.items()}})
         return read_scores(path)
 
     def notes(self) -> tuple[str, ...]:
