@@ -10,16 +10,18 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from torch import Tensor
 
 from rarescene.cli import main
 from rarescene.foundation.files import read_json, write_json
 from rarescene.foundation.run_record import read_record
-from rarescene.generators import JointLatent
+from rarescene.generators import JointLatent, encode_scenes
 from rarescene.scenes import Request, open_scenes, read_confidence
-from rarescene.training import load_tensors
+from rarescene.training import load_tensors, save_tensors
 
 from ..conftest import BRIEF, PHANTOM, TINY_JOINT, TINY_VQGAN, took
 
@@ -133,6 +135,47 @@ def test_a_resumed_training_ends_with_the_same_weights(
     assert all((one[name] == value).all() for name, value in other.items())
     told = refused([*training(vqgan_runs, out), "--resume", "--model.condition_dropout=0.5"], capfd)
     assert "begun with another model" in told
+
+
+def test_latents_are_encoded_once_for_all_who_need_the_same(
+    vqgan_runs: Runs,
+    joint_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    encoded: list[bool] = []
+
+    def counted(*given: Any, mirrored: bool, **more: Any) -> Tensor:
+        encoded.append(mirrored)
+        return encode_scenes(*given, mirrored=mirrored, **more)
+
+    monkeypatch.setattr("rarescene.generators.encode_scenes", counted)
+    monkeypatch.setenv("RARESCENE_CACHE", str(tmp_path / "cache"))
+    out = tmp_path / "run"
+    assert main([*training(vqgan_runs, out), "--model.training.steps=2"]) == 0
+    assert encoded == [True]
+    assert main([*training(vqgan_runs, out), "--resume"]) == 0
+    assert encoded == [True]
+    one, other = (load_tensors(run / "model" / "latents.safetensors") for run in (joint_run, out))
+    assert all((one[name] == value).all() for name, value in other.items())
+    # Whatever they are made of tells them apart.
+    assert main([*training(vqgan_runs, tmp_path / "plain"), "--model.horizontal_flip=0"]) == 0
+    assert encoded == [True, False]
+    weights = vqgan_runs[1] / "model" / "weights.safetensors"
+    masks = tmp_path / "masks"
+    shutil.copytree(vqgan_runs[1], masks)
+    changed = {name: value * 1.01 for name, value in load_tensors(weights).items()}
+    save_tensors(changed, masks / "model" / "weights.safetensors")
+    assert main(training((vqgan_runs[0], masks), tmp_path / "other")) == 0
+    assert encoded == [True, False, True]
+    kept = sorted((tmp_path / "cache").glob("latents-*.safetensors"))
+    assert len(kept) == 3
+    for path in kept:
+        path.write_bytes(path.read_bytes()[:100])
+    told = refused(training(vqgan_runs, tmp_path / "damaged"), capfd)
+    assert "the cached latents cannot be read" in told
+    assert "Delete this file" in told
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from rarescene.foundation.doors import open_door
 if TYPE_CHECKING:
     from rarescene.scenes.augmenting import augment as augment
     from rarescene.scenes.cache import SceneCache as SceneCache
+    from rarescene.scenes.cache import alone as alone
     from rarescene.scenes.cache import cache_root as cache_root
     from rarescene.scenes.class_table import ClassTable as ClassTable
     from rarescene.scenes.class_table import Colour as Colour
@@ -91,6 +92,7 @@ __all__, __getattr__, __dir__ = open_door(
         "SceneSetWriter": "store",
         "SceneStatistics": "statistics",
         "Split": "split",
+        "alone": "cache",
         "as_image": "transforms",
         "augment": "augmenting",
         "cache_root": "cache",

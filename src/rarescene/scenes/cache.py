@@ -101,7 +101,7 @@ class SceneCache:
         key = _key(scenes, height, width, images, keep_rare)
         target = root / f"{_plain(scenes.name)}-{height}x{width}-{key}"
         if not (target / _INDEX).is_file():
-            with _alone(target):
+            with alone(target):
                 if not (target / _INDEX).is_file():
                     _fill(scenes, height, width, target, images, keep_rare, workers, progress)
         return cls.open(target)
@@ -293,7 +293,7 @@ def _reserve(file: int, size: int) -> None:
 
 
 @contextmanager
-def _alone(target: Path) -> Iterator[None]:
+def alone(target: Path) -> Iterator[None]:
     """Hold a lock beside `target`; it is released when the process ends, however it ends."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,11 +21,11 @@ from rarescene.workflows.prepared import (
     is_main_process,
     open_data,
     processes,
-    progress,
     same_run,
     say,
 )
 from rarescene.workflows.synthetic import told_apart, told_apart_alike
+from rarescene.workflows.training_latents import training_latents
 
 if TYPE_CHECKING:
     from rarescene.generators import LabelCondition, PairCodec, TextCondition
@@ -70,8 +69,6 @@ def train_joint(
         JointLatent,
         JointLatentLearner,
         LatentBatches,
-        LatentScales,
-        encode_scenes,
         rare_scene_weights,
     )
     from rarescene.scenes import Request, RequestPool
@@ -126,16 +123,11 @@ def train_joint(
             f"{len(train)} scenes of {len(train.groups)} recordings, {len(pool)} different requests; latents "
             f"of {width}×{height}×{channels}; {size / 1e6:.1f} M parameters"
         )
-    began = time.perf_counter()
-    with progress("encoding") as advance:
-        latents = encode_scenes(
-            codec, cache.take, len(cache), mirrored=mirrored, device=this_rank().device, progress=advance
-        )
-    encoding = time.perf_counter() - began
+    weights = record.config["image_vqgan"], record.config["mask_vqgan"]
+    latents = training_latents(codec, cache, weights, mirrored=mirrored, device=this_rank().device)
     codec.to("cpu")  # the memory of the device is for the training
-    scales = LatentScales.of(latents)
     batches = LatentBatches(
-        scales.standardise(latents),
+        latents.standardised,
         len(cache),
         model.horizontal_flip,
         model.training.batch_size,
@@ -144,8 +136,8 @@ def train_joint(
     )
     fitted = fit(learner, batches, model.training, out, seed=seed, resume=resume, label=JointLatent.name)
     if main:
-        JointLatent(fitted.average, model, codec, scales, condition).save(out / "model")
-        ended = record.end(out, encoding + fitted.seconds, fitted.metrics)
+        JointLatent(fitted.average, model, codec, latents.scales, condition).save(out / "model")
+        ended = record.end(out, latents.seconds + fitted.seconds, fitted.metrics)
         asked = "prompts with number and place" if condition.words else "the classes that it shows"
         write_generator_card(
             out, ended, size, summary=f"Draws an image and its mask at once; asked for by {asked}."
