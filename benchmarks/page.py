@@ -205,7 +205,7 @@ def joint_text(found: dict[str, Any]) -> list[str]:
     text, labels = found["kept"]["text"], found["kept"]["labels"]
     lines = [
         f"**Phantom scenes.** Two trainings of {found['steps']} steps of {found['batch_size']} that differ in the condition "
-        f"alone: {found['minutes']['text']:.0f} minutes with words, {found['minutes']['labels']:.0f} with classes. Each drew "
+        "alone. Each drew "
         f"{found['pairs']} pairs for {found['requests']} different requests of test recordings' masks, once, without redraws. "
         "Kept of the classes asked for, in per cent: with words, and in brackets with classes alone, which tells what comes true "
         "by itself.",
@@ -228,9 +228,10 @@ def joint_text(found: dict[str, Any]) -> list[str]:
         f"- Requests kept as a whole, each class in number and place: {_share(text['whole'])} % with words, "
         f"{_share(labels['whole'])} % with classes alone.",
         "",
-        f"![Pairs drawn for {'; '.join(found['shown'])}: with words, then with classes alone](pictures/joint_text.png)",
+        "![Eight pairs drawn with words, images above masks, and below them eight drawn with classes alone]"
+        "(pictures/joint_text.png)",
         "",
-        f"Asked for, from left to right: {'; '.join(found['shown'])}.",
+        f"Asked for, from left to right, among other things: {'; '.join(f'“{words}”' for words in found['shown'])}.",
     ]
 
 
