@@ -82,7 +82,13 @@ def main() -> None:
             "python benchmarks/joint_text.py LABELS --images RUN --masks RUN --out runs/joint-text",
             joint_text,
         ),
-        "gauda_cost": ("What GAUDA costs", "python benchmarks/gauda_cost.py RUN", gauda_cost),
+        "gauda_cost": ("What GAUDA costs: PHiSeg", "python benchmarks/gauda_cost.py RUN", gauda_cost),
+        "gauda_cost_ensemble": (
+            "What GAUDA costs: the U-Net ensemble",
+            "python benchmarks/gauda_cost.py RUN --segmenter unet-ensemble "
+            "--results benchmarks/results/gauda_cost_ensemble.json",
+            gauda_cost,
+        ),
         "ambiguity": ("Does PHiSeg learn a distribution?", "python benchmarks/ambiguity.py", ambiguity),
         "real_clip": (
             "A real clip",
