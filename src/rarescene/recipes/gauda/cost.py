@@ -79,7 +79,8 @@ def table6(studies: Mapping[DataName, GaudaStudy], scale: str) -> Outcome:
             *notes,
             f"Training: seconds of the run's own record, here on {machine['cores']} cores "
             f"({machine['processor']}). Other work on the machine makes them longer, and the runs were not "
-            "made side by side: what GAUDA adds is measured by turns in one process by benchmarks/gauda_cost.py.",
+            "made side by side: what GAUDA adds is measured by turns, in one process, by "
+            "benchmarks/gauda_cost.py.",
             f"Inference: the median of {timed} single samples, drawn or predicted one at a time, now and "
             "here; of DDPM one sample. VQ-GANs encode and decode; the LDM's is that of a pair without its "
             "decoding. A posterior of several samples is part of a prediction of PHiSeg.",
