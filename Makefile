@@ -51,7 +51,7 @@ format: $(STAMP) ## let ruff put the code in order
 
 floors:          ## the tests on Python 3.12 with the lowest versions that are allowed, in .venv-floors
 	$(PYTHON312) -m venv .venv-floors
-	.venv-floors/bin/python -m pip install --quiet --disable-pip-version-check -c floors.txt --editable . pytest hypothesis
+	.venv-floors/bin/python -m pip install --quiet --disable-pip-version-check -c floors.txt --editable '.[text]' pytest hypothesis
 	.venv-floors/bin/python -m pytest --override-ini addopts="--import-mode=importlib" --ignore=tests/docs
 
 docs: $(STAMP)   ## build the documentation into site/
