@@ -100,8 +100,12 @@ def test_the_batch_shows_the_most_uncertain_classes_each_as_often() -> None:
     assert (decided["drawn"], decided["kept"], decided["dropped"]) == (SIZE, SIZE, {})
 
 
-def test_a_class_that_is_never_predicted_is_asked_for_within_the_bound() -> None:
-    """A simulated run: class 2 is in no label and no prediction, and the others stay uncertain."""
+@pytest.mark.parametrize("labelled", [False, True])
+def test_a_class_that_is_never_predicted_is_asked_for_within_the_bound(labelled: bool) -> None:
+    """A simulated run: no sample has class 2, and the others stay uncertain.
+
+    Unlabelled it has no uncertainty; labelled it has 0, since all samples agree that it is something else.
+    """
 
     class Blind(ToySegmenter):
         def posterior(self, images: torch.Tensor, samples: int) -> torch.Tensor:
@@ -109,37 +113,18 @@ def test_a_class_that_is_never_predicted_is_asked_for_within_the_bound() -> None
             logits[:, :, 2] = -math.inf
             return logits.softmax(2)
 
-    labels = [Batch(one.images, one.masks.masked_fill(one.masks == 2, 0), one.seeds) for one in VALIDATION]
+    before, after = (1, 2) if labelled else (2, 0)
+    scenes = [
+        Batch(one.images, one.masks.masked_fill(one.masks == before, after), one.seeds) for one in VALIDATION
+    ]
     strategy = gauda(classes=1, patience=4)
-    asked = []
-    for _ in range(3 * strategy.turns.bound):
-        decided = strategy.refresh(Blind(), labels)
-        assert decided["lead"]["class 2"] is None
-        asked.append("class 2" in decided["classes"])
-        if asked[-1]:
-            assert decided["why"]["class 2"] == "waited"
-    turns = [-1, *(refresh for refresh, turn in enumerate(asked) if turn)]
     assert strategy.turns.bound == 4 + 5
-    assert len(turns) > 3
-    assert max(b - a for a, b in pairwise(turns)) <= strategy.turns.bound
-
-
-def test_a_class_that_is_labelled_and_never_predicted_is_asked_for_within_the_bound() -> None:
-    """All members are certain that it is something else: its uncertainty is 0, and waiting alone helps it."""
-
-    class Certain(ToySegmenter):
-        def posterior(self, images: torch.Tensor, samples: int) -> torch.Tensor:
-            logits = torch.randn(samples, len(images), 5, HEIGHT, WIDTH)
-            logits[:, :, 2] = -math.inf
-            return logits.softmax(2)
-
-    labels = [Batch(one.images, torch.where(one.masks == 1, 2, one.masks), one.seeds) for one in VALIDATION]
-    strategy = gauda(classes=1, patience=4)
-    refreshes = [strategy.refresh(Certain(), labels) for _ in range(3 * strategy.turns.bound)]
-    assert {decided["lead"]["class 2"] for decided in refreshes} == {0.0}
-    had = [-1, *(i for i, decided in enumerate(refreshes) if "class 2" in decided["classes"])]
-    assert len(had) > 3
-    assert max(b - a for a, b in pairwise(had)) <= strategy.turns.bound
+    refreshes = [strategy.refresh(Blind(), scenes) for _ in range(3 * strategy.turns.bound)]
+    assert {decided["lead"]["class 2"] for decided in refreshes} == ({0.0} if labelled else {None})
+    had = [index for index, decided in enumerate(refreshes) if "class 2" in decided["classes"]]
+    assert {refreshes[index]["why"]["class 2"] for index in had} == {"waited"}
+    assert len(had) > 2
+    assert max(b - a for a, b in pairwise([-1, *had])) <= strategy.turns.bound
 
 
 def test_an_excluded_class_is_never_asked_for() -> None:
