@@ -130,7 +130,7 @@ def out_that_is_a_file(runs: dict[str, str]) -> Case:
 
 
 def resume_in_a_run_of_another_kind(runs: dict[str, str]) -> Case:
-    return segment("--resume", data=PHANTOM, out=runs["casdm"]), ["holds a casdm", "Give the folder"]
+    return segment("--resume", data=PHANTOM, out=runs["casdm"]), ["of kind 'casdm'", "Give the folder"]
 
 
 def resume_with_another_seed(runs: dict[str, str]) -> Case:
@@ -145,7 +145,7 @@ def resume_to_fewer_steps(runs: dict[str, str]) -> Case:
 
 def resume_a_set_in_a_segmenter(runs: dict[str, str]) -> Case:
     words = ["synthesize", runs["casdm"], "--masks", PHANTOM, "--out", runs["none"], "--resume"]
-    return words, ["holds a segmenter", "Give the folder"]
+    return words, ["of kind 'segmenter'", "Give the folder"]
 
 
 def resume_a_set_made_otherwise(runs: dict[str, str]) -> Case:

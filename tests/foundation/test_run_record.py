@@ -126,7 +126,7 @@ def test_what_is_no_record_is_refused(tmp_path: Path, content: str | None, words
 
 def test_another_kind_is_refused(tmp_path: Path) -> None:
     record().write(tmp_path)
-    with pytest.raises(CheckpointError, match="holds a casdm, and a scene set is needed"):
+    with pytest.raises(CheckpointError, match="of kind 'casdm', and one of kind 'scene set' is needed"):
         read_record(tmp_path, "scene set")
 
 

@@ -208,8 +208,10 @@ def test_vq_gans_that_do_not_fit(
     vqgan_runs: Runs, maps_run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     out, (images, masks) = tmp_path / "run", vqgan_runs
-    assert "holds a mask_vqgan, and a image_vqgan is needed" in refused(training((masks, images), out), capfd)
-    assert "holds a maps, and a mask_vqgan is needed" in refused(training((images, maps_run), out), capfd)
+    turned = refused(training((masks, images), out), capfd)
+    assert "of kind 'mask_vqgan', and one of kind 'image_vqgan' is needed" in turned
+    no_masks = refused(training((images, maps_run), out), capfd)
+    assert "of kind 'maps', and one of kind 'mask_vqgan' is needed" in no_masks
     larger = refused([*training(vqgan_runs, out), "--model.height=48"], capfd)
     assert "was trained on 32×32, and the generator is to draw 32×48" in larger
     unfinished = tmp_path / "unfinished"

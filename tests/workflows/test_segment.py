@@ -81,6 +81,16 @@ def test_a_run_that_was_not_scored_says_so(tmp_path: Path) -> None:
     assert "Scores on held-out recordings" not in card
 
 
+def test_options_of_maps_are_refused_where_none_are_drawn(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert segment(tmp_path / "run", "--map_sampling.tries=2") == 2
+    said = capfd.readouterr().err
+    assert "map_sampling.tries" in said
+    assert "--maps" in said
+    assert not (tmp_path / "run").exists()
+
+
 def test_licences_of_the_data_and_of_the_pairs_come_together(pairs: Path, tmp_path: Path) -> None:
     assert main(["phantom", str(tmp_path / "mine"), "--videos", "6", "--frames", "2", "--size", "32"]) == 0
     (tmp_path / "mine" / "phantom.json").unlink()  # somebody's own frames, as far as anybody can tell

@@ -81,6 +81,17 @@ def test_an_existing_set_is_refused_without_resume(
     assert files(undisturbed) == before
 
 
+def test_options_of_maps_are_refused_where_none_are_drawn(
+    generator_run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "set"
+    assert main([*words(generator_run, out), "--map_sampling.guidance=4"]) == 2
+    said = capfd.readouterr().err
+    assert "map_sampling.guidance" in said
+    assert "--maps" in said
+    assert not out.exists()
+
+
 @pytest.mark.slow
 def test_killed_and_resumed_equals_undisturbed(
     undisturbed: Path, generator_run: Path, tmp_path: Path

@@ -165,9 +165,8 @@ def read_record(folder: Path, kind: str | None = None) -> RunRecord:
             f"is not a run record ({error})", "Run the command again that wrote it.", folder / RECORD
         ) from error
     if kind is not None and record.kind != kind:
-        raise CheckpointError(
-            f"holds a {record.kind}, and a {kind} is needed", "Give the folder of such a run.", folder
-        )
+        what = f"holds a run of kind {record.kind!r}, and one of kind {kind!r} is needed"
+        raise CheckpointError(what, "Give the folder of such a run.", folder)
     return record
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -82,6 +82,20 @@ class MapSamplingConfig:
             raise ConfigError(
                 f"map_sampling.guidance is {self.guidance}", "Take 0 or more; 1 is no guidance."
             )
+
+
+def check_map_sampling(maps: Path | None, map_sampling: MapSamplingConfig) -> None:
+    """Check that options of maps were given only where maps are drawn; their block may stand.
+
+    Raises:
+        ConfigError: they would be ignored.
+    """
+    usual = MapSamplingConfig(block=map_sampling.block)
+    deaf = [name for name, value in asdict(map_sampling).items() if value != getattr(usual, name)]
+    if deaf and maps is None:
+        named = ", ".join(f"map_sampling.{name}" for name in deaf)
+        remedy = f"Leave {named} out, or give --maps with the folder of a `train maps` run."
+        raise ConfigError("no maps are drawn, and options say how", remedy)
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,7 @@ def open_pair_drawer(
         return _maps_then_images(run, trained, maps, sampling, map_sampling, place)
     if trained.kind not in PAIR_METHODS:
         known = ", ".join((*PAIR_METHODS, *METHODS))
-        what = f"holds a {trained.kind}, and a generator of pairs is needed"
+        what = f"holds a run of kind {trained.kind!r}, and a generator of pairs is needed"
         raise CheckpointError(what, f"Give the folder of a run of one of: {known}.", run)
     if maps:
         remedy = "Leave the maps out, or give the run of an image generator."

@@ -22,7 +22,7 @@ from rarescene.segmenters.config import (
     training_defaults,
 )
 from rarescene.training.config import TrainingConfig
-from rarescene.workflows.asking import MapSamplingConfig, SamplingConfig
+from rarescene.workflows.asking import MapSamplingConfig, SamplingConfig, check_map_sampling
 from rarescene.workflows.cards import write_segmenter_card
 from rarescene.workflows.prepared import (
     accelerator,
@@ -218,6 +218,7 @@ def _segment(
     names = strategy_names(strategy)
     options = StrategyOptions(names, classes, copies, offline, classic, adaptive, gauda)
     options.check(segmenter, model, training, synthetic=bool(sets), generator=generator, maps=maps)
+    check_map_sampling(maps, map_sampling)
     here, spare = placed(gauda) if "gauda" in names else (gauda, None)
     main = is_main_process()
     if main:

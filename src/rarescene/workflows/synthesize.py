@@ -17,7 +17,7 @@ import numpy as np
 from rarescene.foundation.errors import CheckpointError, ConfigError
 from rarescene.foundation.run_record import RECORD, RunRecord, read_record
 from rarescene.foundation.seeds import derive_seed
-from rarescene.workflows.asking import TRAINING, MapSamplingConfig, SamplingConfig
+from rarescene.workflows.asking import TRAINING, MapSamplingConfig, SamplingConfig, check_map_sampling
 from rarescene.workflows.cards import METHODS, PAIR_METHODS, write_set_card
 from rarescene.workflows.mask_sources import MapsOfRequests, MasksOfData, MaskSource
 from rarescene.workflows.pair_drawer import IMAGE_STEPS, generation_options, open_pair_drawer
@@ -79,7 +79,7 @@ def synthesize(
     trained = read_record(run)
     joint = trained.kind in PAIR_METHODS
     if not joint and trained.kind not in METHODS:
-        what = f"holds a {trained.kind}, and a generator of images or pairs is needed"
+        what = f"holds a run of kind {trained.kind!r}, and a generator of images or pairs is needed"
         raise CheckpointError(what, "Give the folder of such a run.", run)
     if joint and (masks or maps):
         remedy = "Leave --masks and --maps out, or give the run of an image generator."
@@ -87,6 +87,7 @@ def synthesize(
     if not joint and bool(masks) == bool(maps):
         remedy = "Give either --masks, a data set, or --maps, a run of `train maps`."
         raise ConfigError("where the masks come from is not clear", remedy)
+    check_map_sampling(maps, map_sampling)
     if not masks and (vary or split or group_by):
         remedy = "Leave them out where masks are drawn."
         raise ConfigError("--vary, --split and --group-by speak of --masks", remedy)
