@@ -27,6 +27,7 @@ from rarescene.evaluation import (
 )
 from rarescene.evaluation.config import CopyConfig, RealismConfig
 from rarescene.foundation.run_record import read_record
+from rarescene.generators.datasetgan_config import DatasetGanConfig
 from rarescene.recipes.gauda.columns import PAPER
 from rarescene.recipes.gauda.published import TABLE_5
 from rarescene.recipes.gauda.scale import TITLES, DataName
@@ -72,7 +73,8 @@ def table5(studies: Mapping[DataName, GaudaStudy], scale: str) -> Outcome:
     found: dict[tuple[str, str], Judged | None] = {}
     notes: dict[str, None] = {}
     runs: dict[str, str] = {}
-    judge = next(iter(studies.values())).scale.judge
+    sizes = next(iter(studies.values())).scale
+    judge, gan = sizes.judge, sizes.datasetgan
     for data, study in studies.items():
         notes |= dict.fromkeys(f"{study.title}: {note}" for note in study.notes())
         for method, name in METHODS.items():
@@ -101,7 +103,8 @@ def table5(studies: Mapping[DataName, GaudaStudy], scale: str) -> Outcome:
             "Distances are between distributions of images, in the features of the network that they are "
             "named after, and no FID; beside them, in brackets, those of real training frames.",
             "Copies maximise RO and SO: beside their rate stands that of real frames of other recordings.",
-            "DatasetGAN is not asked for classes: it draws until a pair shows those of the request.",
+            f"DatasetGAN: {_stages(gan)}. It is not asked for classes: it draws until a pair shows those of "
+            "the request.",
             "One generator seed.",
         ),
         {f"{method}, {data}": None if one is None else _values(one) for (method, data), one in found.items()},
@@ -331,6 +334,19 @@ def _shares(found: Mapping[tuple[str, str], Judged | None]) -> Sheet:
         ("pairs", "real on real", "RO share", "SO share", "copies", "real frames"),
         tuple(rows),
     )
+
+
+def _stages(gan: DatasetGanConfig) -> str:
+    """Return the length of DatasetGAN's training in words."""
+    trained = ", ".join(
+        f"{words} {training.steps} steps of {training.batch_size}"
+        for words, training in (
+            ("StyleGAN2", gan.training),
+            ("encoder", gan.encoder.training),
+            ("label branch at most", gan.labels.training),
+        )
+    )
+    return f"{trained}, {gan.refinement.frames} labelled frames"
 
 
 def _budget(found: Mapping[tuple[str, str], Judged | None]) -> Sheet:
