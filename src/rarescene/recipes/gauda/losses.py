@@ -22,7 +22,7 @@ from rarescene.workflows.refreshes import REFRESHES
 def losses(
     study: GaudaStudy, segmenter: SegmenterName, table: ComparisonTable, cells: Mapping[Column, Cells]
 ) -> tuple[str, ...]:
-    """Return a note for each rare class that any column scores lower than `none` does.
+    """Return a note for each rare class that any column scores lower than `none` does, by a tenth of a point or more.
 
     It tells the loss with its interval, how often the class is shown by the training and test frames, how
     often GAUDA asked for it, how many of the pairs that were asked to show it do, and whether a segmenter
@@ -30,7 +30,7 @@ def losses(
     """
     notes = []
     for name in study.rare:
-        lost = [row for row in table.rows if row.measure == name and (row.difference or 0) < 0]
+        lost = [row for row in table.rows if row.measure == name and _is_lower(row)]
         if lost:
             reasons = (
                 _shown(study, name),
@@ -39,6 +39,11 @@ def losses(
             )
             notes.append(f"{name} loses: {'; '.join(map(_loss, lost))}. {' '.join(filter(None, reasons))}")
     return tuple(notes)
+
+
+def _is_lower(row: Comparison) -> bool:
+    """Return whether a tenth of a point, as tables print it, is lost."""
+    return row.difference is not None and round(row.difference, 3) < 0
 
 
 def _loss(row: Comparison) -> str:
