@@ -22,11 +22,11 @@ from rarescene.workflows.refreshes import REFRESHES
 def losses(
     study: GaudaStudy, segmenter: SegmenterName, table: ComparisonTable, cells: Mapping[Column, Cells]
 ) -> tuple[str, ...]:
-    """Return a note for each rare class that any column scores lower than `none` does, by a tenth of a point or more.
+    """Return a note for each rare class that any column scores lower than `none` does.
 
-    It tells the loss with its interval, how often the class is shown by the training and test frames, how
-    often GAUDA asked for it, how many of the pairs that were asked to show it do, and whether a segmenter
-    trained on real frames recognises it there.
+    A tenth of a point counts as lower. The note tells the loss with its interval, how often the class is
+    shown by the training and test frames, how often GAUDA asked for it, how many of the pairs that were asked
+    to show it do, and whether a segmenter trained on real frames recognises it there.
     """
     notes = []
     for name in study.rare:
