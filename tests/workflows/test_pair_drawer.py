@@ -110,7 +110,7 @@ def test_runs_that_are_no_source_of_pairs(
         open_pair_drawer(generator_run)
     with pytest.raises(ConfigError, match="draws its own masks"):
         open_pair_drawer(joint_run, maps_run)
-    with pytest.raises(CheckpointError, match="a maps is needed"):
+    with pytest.raises(CheckpointError, match="one of kind 'maps' is needed"):
         open_pair_drawer(generator_run, joint_run)
     with pytest.raises(ConfigError, match="knows no guidance"):
         open_pair_drawer(generator_run, maps_run, sampling=SamplingConfig(guidance=2.0))
