@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rarescene.foundation.doors import open_door
+from rarescene.foundation.lazy import show_lazily
 
 if TYPE_CHECKING:
     from rarescene.augmentation.adaptive_sampling import AdaptiveSampling
@@ -28,29 +28,4 @@ if TYPE_CHECKING:
     from rarescene.augmentation.offline import Offline
     from rarescene.augmentation.together import Together
 
-__all__, __getattr__, __dir__ = open_door(
-    __name__,
-    {
-        "AdaptiveSampling": "adaptive_sampling",
-        "AdaptiveSamplingConfig": "config",
-        "Ask": "drawing_rounds",
-        "Choice": "class_turns",
-        "Classic": "classic",
-        "ClassicConfig": "config",
-        "CurationConfig": "config",
-        "Decision": "curation",
-        "Draw": "drawing_rounds",
-        "DrawingConfig": "config",
-        "Duplicate": "duplicate",
-        "DuplicateConfig": "config",
-        "Gauda": "gauda",
-        "GaudaConfig": "config",
-        "NoAugmentation": "none",
-        "Offline": "offline",
-        "OfflineConfig": "config",
-        "SievingConfig": "config",
-        "Together": "together",
-        "Turns": "class_turns",
-        "choose_pairs": "curation",
-    },
-)
+__all__, __getattr__, __dir__ = show_lazily(__name__, __file__)

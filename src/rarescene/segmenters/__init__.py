@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rarescene.foundation.doors import open_door
+from rarescene.foundation.lazy import show_lazily
 
 if TYPE_CHECKING:
     from rarescene.segmenters.build import build_segmenter
@@ -22,21 +22,4 @@ if TYPE_CHECKING:
     from rarescene.segmenters.network import SegmentationNetwork
     from rarescene.segmenters.weights import load_segmenter, save_segmenter
 
-__all__, __getattr__, __dir__ = open_door(
-    __name__,
-    {
-        "Mask2FormerConfig": "config",
-        "PHiSegConfig": "config",
-        "SEGMENTERS": "config",
-        "SegFormerConfig": "config",
-        "SegmentationNetwork": "network",
-        "SegmenterConfig": "config",
-        "UNetConfig": "config",
-        "UNetEnsembleConfig": "config",
-        "build_segmenter": "build",
-        "load_segmenter": "weights",
-        "output_cell": "config",
-        "save_segmenter": "weights",
-        "training_defaults": "config",
-    },
-)
+__all__, __getattr__, __dir__ = show_lazily(__name__, __file__)

@@ -10,22 +10,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rarescene.foundation.doors import open_door
+from rarescene.foundation.lazy import show_lazily
 
 if TYPE_CHECKING:
-    from rarescene.scenes.datasets.phantom.config import PhantomConfig as PhantomConfig
-    from rarescene.scenes.datasets.phantom.dataset import phantom_scenes as phantom_scenes
-    from rarescene.scenes.datasets.phantom.schedule import PhantomPlan as PhantomPlan
-    from rarescene.scenes.datasets.phantom.schedule import plan as plan
-    from rarescene.scenes.datasets.phantom.writing import write_phantom as write_phantom
+    from rarescene.scenes.datasets.phantom.config import PhantomConfig
+    from rarescene.scenes.datasets.phantom.dataset import phantom_scenes
+    from rarescene.scenes.datasets.phantom.schedule import PhantomPlan, plan
+    from rarescene.scenes.datasets.phantom.writing import write_phantom
 
-__all__, __getattr__, __dir__ = open_door(
-    __name__,
-    {
-        "PhantomConfig": "config",
-        "phantom_scenes": "dataset",
-        "PhantomPlan": "schedule",
-        "plan": "schedule",
-        "write_phantom": "writing",
-    },
-)
+__all__, __getattr__, __dir__ = show_lazily(__name__, __file__)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import rarescene.scenes
-from rarescene.foundation.doors import open_door
+from rarescene.foundation.lazy import show_lazily
 
 ROOMS = (
     "augmentation", "diffusion", "evaluation", "generators", "networks", "reports", "scenes", "segmenters",
@@ -16,12 +17,20 @@ ROOMS = (
 )  # fmt: skip
 
 
-def test_a_door_gives_what_it_names_and_nothing_else() -> None:
-    names, load, shown = open_door("rarescene.foundation", {"derive_seed": "seeds", "atomic": "files"})
-    assert names == shown() == ["atomic", "derive_seed"]
+def test_a_room_gives_what_it_imports_for_type_checkers_and_nothing_else(tmp_path: Path) -> None:
+    room = tmp_path / "__init__.py"
+    room.write_text(
+        "from typing import TYPE_CHECKING\n"
+        "from rarescene.foundation.files import write_json\n"
+        "if TYPE_CHECKING:\n"
+        "    from rarescene.foundation.seeds import derive_seed\n"
+        "    from rarescene.foundation.files import atomic, file_hash\n"
+    )
+    names, load, shown = show_lazily("a room", str(room))
+    assert names == shown() == ["atomic", "derive_seed", "file_hash"]
     assert load("derive_seed").__module__ == "rarescene.foundation.seeds"
-    with pytest.raises(AttributeError, match=r"'rarescene\.foundation' has no public name 'read_json'"):
-        load("read_json")
+    with pytest.raises(AttributeError, match=r"'a room' has no public name 'write_json'"):
+        load("write_json")
 
 
 def test_no_room_loads_anything_when_it_is_opened() -> None:
