@@ -30,9 +30,9 @@ from torch import Tensor
 
 from rarescene.evaluation import generalised_energy_distance
 from rarescene.foundation.protocols import BayesianSegmenter
+from rarescene.scenes.data import decode, open_data
 from rarescene.segmenters import PHiSegConfig, SegmentationNetwork, UNetConfig, build_segmenter
 from rarescene.training import TrainingConfig, learning_rate, to_images
-from rarescene.workflows.prepared import decode, open_data
 
 DATA = "phantom:videos=20,frames=20,size=64,seed=1"
 SIZE = 64

@@ -18,10 +18,10 @@ from typing import Any
 
 from harness import RESULTS, write_results
 
+from rarescene.commands.compare import read_scored
 from rarescene.foundation.errors import RareSceneError
 from rarescene.foundation.run_record import read_record
-from rarescene.workflows.compare import read_scored
-from rarescene.workflows.evaluate import read_metrics
+from rarescene.reports.from_json import read_metrics
 
 STRATEGIES = ("none", "offline")
 

@@ -63,7 +63,16 @@ def commands(out: Path) -> list[list[str]]:
         ["train", "maps", *GENERATOR, *MAPS],
         ["train", "image-vqgan", *GENERATOR, *VQGAN, "--model.perceptual_size=32"],
         ["train", "mask-vqgan", *GENERATOR, *VQGAN],
-        ["train", "joint", *GENERATOR, *JOINT, "--images", f"{out}/image-vqgan", "--masks", f"{out}/mask-vqgan"],
+        [
+            "train",
+            "joint",
+            *GENERATOR,
+            *JOINT,
+            "--images",
+            f"{out}/image-vqgan",
+            "--masks",
+            f"{out}/mask-vqgan",
+        ],
         ["train", "datasetgan", *GENERATOR, *GAN],
         ["segment", "unet", *SEGMENTER, *NARROW],
         ["segment", "segformer", *SEGMENTER, "--model.size=tiny", "--model.enlarge=2"],
@@ -92,7 +101,15 @@ def commands(out: Path) -> list[list[str]]:
                         "--synthetic", f"{out}/pairs-casdm"],
         }.items()
     ]  # fmt: skip
-    ensemble = ["segment", "unet-ensemble", *SEGMENTER, *NARROW, "--model.members=2", "--strategy=gauda", *ONLINE]
+    ensemble = [
+        "segment",
+        "unet-ensemble",
+        *SEGMENTER,
+        *NARROW,
+        "--model.members=2",
+        "--strategy=gauda",
+        *ONLINE,
+    ]
     strategies += [
         [*ensemble, "--sampling.steps=2", "--generator", f"{out}/joint", "--out", f"{out}/gauda-joint"],
         [*ensemble, "--generator", f"{out}/datasetgan", "--out", f"{out}/gauda-datasetgan"],

@@ -40,18 +40,17 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from rarescene.augmentation import Gauda
 from rarescene.augmentation.config import DrawingConfig, GaudaConfig
+from rarescene.augmentation.refresh_log import REFRESHES
+from rarescene.augmentation.validation import Refreshing, spread
 from rarescene.cli import parse
 from rarescene.foundation.errors import RareSceneError
 from rarescene.foundation.files import read_json_lines
 from rarescene.foundation.run_record import read_record
 from rarescene.recipes.run_store import finished
+from rarescene.scenes.data import open_as_in
 from rarescene.segmenters import build_segmenter
-from rarescene.workflows.asking import SamplingConfig
-from rarescene.workflows.pair_drawer import PairDrawer, open_pair_drawer
-from rarescene.workflows.prepared import open_as_in
-from rarescene.workflows.refreshes import REFRESHES
-from rarescene.workflows.refreshing import Refreshing
-from rarescene.workflows.validation import spread
+from rarescene.sources.pair_source import PairDrawer, open_pair_drawer
+from rarescene.sources.requests import SamplingConfig
 
 WANTED = 1.15
 
@@ -121,7 +120,7 @@ def operations(
 
 def train(setting: dict[str, Any], strategy: dict[str, Any], out: Path) -> dict[str, Any]:
     """Train once, and return the seconds of the whole and of its parts."""
-    from rarescene.workflows.segment import segment_phiseg, segment_unet_ensemble
+    from rarescene.commands.segment import segment_phiseg, segment_unet_ensemble
 
     clock, segment = Clock(), {"phiseg": segment_phiseg, "unet-ensemble": segment_unet_ensemble}
     given = {name: value for name, value in setting.items() if name != "segmenter"}

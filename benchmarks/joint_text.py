@@ -24,15 +24,15 @@ import numpy as np
 from harness import RESULTS, write_results
 from PIL import Image
 
+from rarescene.commands.synthesize import synthesize
+from rarescene.commands.train_joint import train_joint
 from rarescene.foundation.configs import config_from
 from rarescene.foundation.errors import RareSceneError
 from rarescene.foundation.run_record import RunRecord, read_record
 from rarescene.generators import JointLatentConfig
 from rarescene.recipes.run_store import finished
 from rarescene.scenes import KeptReport, Request, SceneSet, open_scenes
-from rarescene.workflows.asking import SamplingConfig
-from rarescene.workflows.synthesize import synthesize
-from rarescene.workflows.train_joint import train_joint
+from rarescene.sources.requests import SamplingConfig
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 SAMPLING = SamplingConfig(steps=20, precision="no", block=16)

@@ -20,13 +20,13 @@ from typing import Any
 
 from harness import RESULTS, shipped, write_results
 
+from rarescene.commands.maps import SCORES, SHEET, maps
+from rarescene.commands.train_maps import train_maps
 from rarescene.foundation.errors import RareSceneError
 from rarescene.foundation.files import read_json
 from rarescene.foundation.run_record import read_record
 from rarescene.recipes.run_store import finished
-from rarescene.workflows.asking import MapSamplingConfig
-from rarescene.workflows.maps import SCORES, SHEET, maps
-from rarescene.workflows.train_maps import train_maps
+from rarescene.sources.requests import MapSamplingConfig
 
 PHANTOM: dict[str, Any] = {
     "data": "phantom:videos=20,frames=80,size=64,seed=0",

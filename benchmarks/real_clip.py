@@ -28,22 +28,24 @@ from typing import Any
 import numpy as np
 from harness import RESULTS, shipped, write_results
 
+from rarescene.commands.check import check
+from rarescene.commands.evaluate import evaluate
+from rarescene.commands.report import report
+from rarescene.commands.segment import segment_segformer
+from rarescene.commands.stats import stats
+from rarescene.commands.synthesize import SamplingConfig, synthesize
+from rarescene.commands.train_images import train_casdm
 from rarescene.foundation.errors import ConfigError, DataError, RareSceneError
 from rarescene.foundation.files import read_json, write_json
+from rarescene.foundation.run_folder import fresh_folder
 from rarescene.foundation.run_record import read_record
 from rarescene.recipes.run_store import finished
 from rarescene.reports import contact_sheet
+from rarescene.reports.from_json import METRICS
 from rarescene.scenes import open_scenes, write_image
+from rarescene.scenes.data import decode, open_data
 from rarescene.segmenters import SegFormerConfig, load_segmenter, training_defaults
 from rarescene.training import to_images
-from rarescene.workflows.check import check
-from rarescene.workflows.evaluate import METRICS, evaluate
-from rarescene.workflows.prepared import decode, fresh_folder, open_data
-from rarescene.workflows.report import report
-from rarescene.workflows.segment import segment_segformer
-from rarescene.workflows.stats import stats
-from rarescene.workflows.synthesize import SamplingConfig, synthesize
-from rarescene.workflows.train import train_casdm
 
 SPLIT = "time"
 PAIRS = 24

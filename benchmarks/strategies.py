@@ -18,17 +18,19 @@ from typing import Any
 
 from harness import RESULTS, write_results
 
+from rarescene.commands.compare import read_scored
+from rarescene.commands.evaluate import evaluate
+from rarescene.commands.segment import segment_unet
+from rarescene.commands.synthesize import SamplingConfig, synthesize
+from rarescene.foundation.console import CONSOLE
 from rarescene.foundation.errors import RareSceneError
 from rarescene.foundation.run_record import read_record
 from rarescene.recipes.demo import TRAINING, WEIGHTS
 from rarescene.recipes.run_store import finished
 from rarescene.reports import comparison_table, comparisons
+from rarescene.reports.from_json import METRICS
 from rarescene.scenes import class_statistics
-from rarescene.workflows.compare import read_scored
-from rarescene.workflows.evaluate import METRICS, evaluate
-from rarescene.workflows.prepared import CONSOLE, decode, open_as_in
-from rarescene.workflows.segment import segment_unet
-from rarescene.workflows.synthesize import SamplingConfig, synthesize
+from rarescene.scenes.data import decode, open_as_in
 
 STRATEGIES = ("none", "duplicate", "offline")
 

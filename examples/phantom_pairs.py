@@ -35,7 +35,7 @@ def ask(class_id: int, seed: int) -> Request:
 
 
 if len(sys.argv) > 1:
-    from rarescene.workflows.pair_drawer import open_pair_drawer
+    from rarescene.sources.pair_source import open_pair_drawer
 
     draw = open_pair_drawer(Path(sys.argv[1])).draw
 else:

@@ -21,8 +21,8 @@ from rarescene.generators import Casdm
 from rarescene.recipes.demo import WEIGHTS
 from rarescene.reports import contact_sheet, enlarge, representative
 from rarescene.scenes import SceneCache, class_statistics
+from rarescene.scenes.data import open_as_in
 from rarescene.training import to_masks, to_pixels
-from rarescene.workflows.prepared import open_as_in
 
 COLUMNS, SIDE = 8, 128
 

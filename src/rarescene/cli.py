@@ -43,139 +43,139 @@ COMMANDS: dict[str, Command] = {
     ),
     "phantom": Command(
         "write phantom scenes to a folder",
-        "workflows.phantom", "phantom", "rarescene phantom scenes --videos 12 --frames 80 --size 128",
+        "commands.phantom", "phantom", "rarescene phantom scenes --videos 12 --frames 80 --size 128",
     ),
     "check": Command(
         "list all faults of a data set at once",
-        "workflows.check", "check", "rarescene check cholecseg8k:CholecSeg8k",
+        "commands.check", "check", "rarescene check cholecseg8k:CholecSeg8k",
     ),
     "stats": Command(
         "per class: share of frames, area, recordings; which are rare, and why",
-        "workflows.stats", "stats", "rarescene stats phantom:videos=12,frames=80,size=64",
+        "commands.stats", "stats", "rarescene stats phantom:videos=12,frames=80,size=64",
     ),
     "train casdm": Command(
         "train an image generator that follows masks (CASDM)",
-        "workflows.train", "train_casdm",
+        "commands.train_images", "train_casdm",
         "rarescene train casdm --data folder:scenes --out runs/casdm --config tiny",
     ),
     "train sdm": Command(
         "train CASDM's baseline SDM: plain loss, learned variance, guidance",
-        "workflows.train", "train_sdm",
+        "commands.train_images", "train_sdm",
         "rarescene train sdm --data folder:scenes --out runs/sdm --config sdm-tiny",
     ),
     "train conditional-ddpm": Command(
         "train the baseline that sees the map beside the noisy image",
-        "workflows.train", "train_conditional_ddpm",
+        "commands.train_images", "train_conditional_ddpm",
         "rarescene train conditional-ddpm --data folder:scenes --out runs/ddpm "
         "--config conditional-ddpm-tiny",
     ),
     "train maps": Command(
         "train a generator of segmentation maps that follows prompts",
-        "workflows.train_maps", "train_maps",
+        "commands.train_maps", "train_maps",
         "rarescene train maps --data folder:scenes --out runs/maps --config maps-tiny",
     ),
     "train image-vqgan": Command(
         "train the autoencoder of images in front of the joint generator",
-        "workflows.train_vqgan", "train_image_vqgan",
+        "commands.train_vqgan", "train_image_vqgan",
         "rarescene train image-vqgan --data folder:scenes --out runs/image-vqgan --config image-vqgan-tiny",
     ),
     "train mask-vqgan": Command(
         "train the autoencoder of masks in front of the joint generator",
-        "workflows.train_vqgan", "train_mask_vqgan",
+        "commands.train_vqgan", "train_mask_vqgan",
         "rarescene train mask-vqgan --data folder:scenes --out runs/mask-vqgan --config mask-vqgan-tiny",
     ),
     "train joint": Command(
         "train a generator that draws images and their masks at once (GAUDA)",
-        "workflows.train_joint", "train_joint",
+        "commands.train_joint", "train_joint",
         "rarescene train joint --images runs/image-vqgan --masks runs/mask-vqgan --data folder:scenes "
         "--out runs/joint --config joint-tiny",
     ),
     "train datasetgan": Command(
         "train the baseline that draws pairs with a GAN (DatasetGAN)",
-        "workflows.train_datasetgan", "train_datasetgan",
+        "commands.train_datasetgan", "train_datasetgan",
         "rarescene train datasetgan --data folder:scenes --out runs/datasetgan --config datasetgan-tiny",
     ),
     "maps": Command(
         "draw segmentation maps for requests, and check them",
-        "workflows.maps", "maps",
+        "commands.maps", "maps",
         'rarescene maps runs/maps --prompt "cystic duct: one, centre; grasper: two, upper right" --count 8 '
         "--out drawn",
     ),
     "synthesize": Command(
         "draw synthetic pairs that show the classes asked for",
-        "workflows.synthesize", "synthesize",
+        "commands.synthesize", "synthesize",
         'rarescene synthesize runs/casdm --masks folder:scenes --classes "cystic duct,hepatic vein" '
         "--count 500 --out pairs",
     ),
     "curate": Command(
         "keep the best synthetic pairs, and show what was dropped and why",
-        "workflows.curate", "curate",
+        "commands.curate", "curate",
         "rarescene curate pairs --segmenter runs/without --keep 0.8 --out kept",
     ),
     "segment unet": Command(
         "train the compact U-Net, with or without synthetic pairs",
-        "workflows.segment", "segment_unet",
+        "commands.segment", "segment_unet",
         "rarescene segment unet --data folder:scenes --strategy offline --synthetic pairs --out runs/with",
     ),
     "segment segformer": Command(
         "train SegFormer from scratch, with or without synthetic pairs",
-        "workflows.segment", "segment_segformer",
+        "commands.segment", "segment_segformer",
         "rarescene segment segformer --data folder:scenes --strategy none --out runs/without",
     ),
     "segment mask2former": Command(
         "train Mask2Former from scratch, with or without synthetic pairs",
-        "workflows.segment", "segment_mask2former",
+        "commands.segment", "segment_mask2former",
         "rarescene segment mask2former --data folder:scenes --strategy none --out runs/without",
     ),
     "segment phiseg": Command(
         "train PHiSeg, whose posterior samples show what it is unsure of",
-        "workflows.segment", "segment_phiseg",
+        "commands.segment", "segment_phiseg",
         "rarescene segment phiseg --data folder:scenes --out runs/phiseg --config phiseg-tiny",
     ),
     "segment unet-ensemble": Command(
         "train an ensemble of U-Nets, whose disagreement is its uncertainty",
-        "workflows.segment", "segment_unet_ensemble",
+        "commands.segment", "segment_unet_ensemble",
         "rarescene segment unet-ensemble --data folder:scenes --out runs/ensemble "
         "--config unet-ensemble-tiny",
     ),
     "predict": Command(
         "masks and overlays for a user's own frames",
-        "workflows.predict", "predict", "rarescene predict runs/with frames --out predictions",
+        "commands.predict", "predict", "rarescene predict runs/with frames --out predictions",
     ),
     "evaluate": Command(
         "per-class IoU and Dice on held-out recordings, with intervals",
-        "workflows.evaluate", "evaluate", "rarescene evaluate runs/with --data folder:scenes",
+        "commands.evaluate", "evaluate", "rarescene evaluate runs/with --data folder:scenes",
     ),
     "coherence": Command(
         "do image and mask of synthetic pairs belong together? RO, SO, and copies",
-        "workflows.coherence", "coherence", "rarescene coherence pairs --real runs/without --out coherence",
+        "commands.coherence", "coherence", "rarescene coherence pairs --real runs/without --out coherence",
     ),
     "realism": Command(
         "do synthetic images look like real ones? Frechet and kernel distance, MS-SSIM",
-        "workflows.realism", "realism", "rarescene realism pairs --inception inception-2015-12-05.pt",
+        "commands.realism", "realism", "rarescene realism pairs --inception inception-2015-12-05.pt",
     ),
     "compare": Command(
         "the table of strategies: means, intervals, effect sizes",
-        "workflows.compare", "compare", "rarescene compare runs/without runs/with",
+        "commands.compare", "compare", "rarescene compare runs/without runs/with",
     ),
     "export nnunet": Command(
         "write real and synthetic scenes as raw data of nnU-Net v2",
-        "workflows.export", "export_nnunet",
+        "commands.export", "export_nnunet",
         "rarescene export nnunet --data folder:scenes --synthetic pairs --out nnUNet_raw/Dataset501_Phantom",
     ),
     "export coco": Command(
         "write real and synthetic scenes as COCO instances and COCO panoptic",
-        "workflows.export", "export_coco",
+        "commands.export", "export_coco",
         'rarescene export coco --data folder:scenes --things "grasper,l-hook electrocautery" --out coco',
     ),
     "export huggingface": Command(
         "write real and synthetic scenes for Hugging Face `datasets`",
-        "workflows.export", "export_huggingface",
+        "commands.export", "export_huggingface",
         "rarescene export huggingface --data folder:scenes --synthetic pairs --out hub",
     ),
     "report": Command(
         "one self-contained page about several runs",
-        "workflows.report", "report", "rarescene report runs/without runs/with --out report.html",
+        "commands.report", "report", "rarescene report runs/without runs/with --out report.html",
     ),
     "reproduce": Command(
         "a table or a figure of a paper, beside the paper's own",

@@ -13,7 +13,7 @@ from rarescene.foundation.lazy import show_lazily
 
 ROOMS = (
     "augmentation", "diffusion", "evaluation", "generators", "networks", "reports", "scenes", "segmenters",
-    "training",
+    "training", "scenes.datasets",
 )  # fmt: skip
 
 
@@ -47,3 +47,11 @@ def test_every_name_that_a_room_shows_is_there(room: str) -> None:
     for name in module.__all__:
         assert getattr(module, name) is not None
     assert not hasattr(rarescene.scenes, "no_such_name")
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_name_is_that_of_a_file_of_its_room(room: str) -> None:
+    """Importing the file would put the module in the name's place."""
+    module = __import__(f"rarescene.{room}", fromlist=["_"])
+    files = {path.stem for path in Path(str(module.__file__)).parent.glob("*.py")}
+    assert not files.intersection(module.__all__)

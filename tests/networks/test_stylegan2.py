@@ -12,8 +12,7 @@ from torch import Tensor
 
 from rarescene.foundation.errors import ConfigError
 from rarescene.networks import StyleGan2Config, StyleGan2Discriminator, StyleGan2Encoder, StyleGan2Generator
-from rarescene.networks.equalised import EqualConv, EqualLinear, activate
-from rarescene.networks.resampling import double, halve, smooth
+from rarescene.networks.equalised import EqualConv, EqualLinear, activate, double, halve, smooth
 from rarescene.networks.stylegan2 import ModulatedConv
 from rarescene.networks.stylegan2_discriminator import with_batch_deviation
 

@@ -10,7 +10,7 @@ import pytest
 from rarescene.cli import main
 from rarescene.generators import Casdm
 from rarescene.recipes import demo as recipe
-from rarescene.recipes.shipping import ship
+from rarescene.recipes.package_weights import ship
 
 
 @pytest.fixture

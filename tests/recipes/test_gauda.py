@@ -15,7 +15,6 @@ import pytest
 from rarescene.cli import main
 from rarescene.evaluation import OverlapMeter, RecordingOverlap
 from rarescene.foundation.errors import ConfigError
-from rarescene.recipes.gauda.columns import COLUMNS, OURS, PAPER, columns_of
 from rarescene.recipes.gauda.cost import _seconds
 from rarescene.recipes.gauda.failures import INSTRUMENTS, failure_shares
 from rarescene.recipes.gauda.figures import fig12, frames_iou
@@ -34,14 +33,14 @@ from rarescene.recipes.gauda.published import (
     COLUMNS as PUBLISHED_COLUMNS,
 )
 from rarescene.recipes.gauda.quality import _coherence
-from rarescene.recipes.gauda.scale import read_scale, segmenters_of
+from rarescene.recipes.gauda.scale import COLUMNS, OURS, PAPER, columns_of, read_scale, segmenters_of
 from rarescene.recipes.gauda.study import Cells, GaudaStudy, Sitting
 from rarescene.recipes.reproduce import RECIPES, _specs
 from rarescene.recipes.run_store import RunStore
 from rarescene.recipes.scale import DataScale
 from rarescene.scenes import CHOLECSEG8K
-from rarescene.scenes.datasets.cadis_classes import SETTINGS
-from rarescene.workflows.prepared import decode
+from rarescene.scenes.data import decode
+from rarescene.scenes.datasets.class_tables import SETTINGS
 
 TABLES = {"1": TABLE_1, "2": TABLE_2, "3": TABLE_3, "4": TABLE_4}
 SCALES = ("smoke", "tiny", "small", "paper")

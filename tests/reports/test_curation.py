@@ -22,11 +22,11 @@ from rarescene.reports import (
     gallery_rows,
     render_curation,
 )
-from rarescene.reports.plots import histogram
+from rarescene.reports.svg import histogram
 from rarescene.scenes import ClassTable
 
 from .conftest import NASTY
-from .test_html import Page
+from .test_report_page import Page
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -17,12 +17,12 @@ from rarescene.reports import (
     read_refreshes,
     render_refreshes,
 )
-from rarescene.reports.plots import sparkline, value_bar
 from rarescene.reports.refreshes import SHOWN, refresh_curves, shown_in_full
+from rarescene.reports.svg import sparkline, value_bar
 from rarescene.scenes import ClassTable
 
 from .conftest import NASTY
-from .test_html import Page
+from .test_report_page import Page
 
 SVG = "{http://www.w3.org/2000/svg}"
 

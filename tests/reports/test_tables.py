@@ -14,7 +14,6 @@ from rarescene.reports import (
     overlap_table,
     realism_table,
     statistics_table,
-    verdict,
     verdict_text,
 )
 
@@ -84,6 +83,6 @@ def test_realism_stands_beside_real_frames(report: Report) -> None:
 
 
 def test_the_verdict_is_printed_with_its_caveats(report: Report) -> None:
-    judged = verdict(report.comparisons[0])
+    judged = verdict_on(report.comparisons[0])
     text = " ".join(shown(verdict_text(judged)).split())
     assert f"{judged.word}: {judged.sentence}" in text

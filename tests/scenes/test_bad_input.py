@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from rarescene.foundation.errors import ConfigError, DataError, RareSceneError
-from rarescene.scenes import SceneCache, open_scenes, propose_class_table, scan, split_scenes
-from rarescene.scenes.datasets.cholecseg8k_classes import WATERSHED_CODES
+from rarescene.scenes import SceneCache, open_scenes, propose_class_table, scan_scenes, split_scenes
+from rarescene.scenes.datasets.class_tables import WATERSHED_CODES
 from rarescene.scenes.datasets.folder import read_classes
 
 TABLE = {
@@ -48,7 +48,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_the_sound_folder_is_read(folder: Path) -> None:
-    found = scan(f"folder:{folder}")
+    found = scan_scenes(f"folder:{folder}")
     assert found.faults == ()
     assert found.scenes is not None
     assert found.scenes.groups == ("case1", "case2")
@@ -238,7 +238,7 @@ def test_each_kind_is_an_error_and_a_fault(
     assert what in told.value.what
     assert remedy in told.value.remedy
     assert not list(tmp_path.glob("cache/*/index.json"))
-    faults = {(fault.file, fault.what, fault.remedy) for fault in scan(f"folder:{folder}").faults}
+    faults = {(fault.file, fault.what, fault.remedy) for fault in scan_scenes(f"folder:{folder}").faults}
     assert any(fault[0] == file and what in fault[1] and remedy in fault[2] for fault in faults)
 
 
@@ -248,7 +248,7 @@ def test_all_faults_are_listed_at_once(folder: Path) -> None:
     _save(folder / "images/case2_frame1.png", np.zeros((20, 20, 3), np.uint8))
     _save(folder / "masks/case9_frame1.png", IDS)
     (folder / "masks/case2_frame2.png").unlink()
-    found = scan(f"folder:{folder}")
+    found = scan_scenes(f"folder:{folder}")
     assert [
         (fault.file.name, fault.what.split(" (")[0].split(":")[0]) for fault in found.faults if fault.file
     ] == [
@@ -270,7 +270,7 @@ def test_notes_are_no_faults(folder: Path) -> None:
         (folder / f"masks/{name}.png").unlink()
     for name in ("case1_frame1", "case1_frame2"):
         _save(folder / f"masks/{name}.png", np.minimum(IDS, 1))
-    found = scan(f"folder:{folder}")
+    found = scan_scenes(f"folder:{folder}")
     assert found.faults == ()
     assert any("'vein' never occurs" in note for note in found.notes)
     assert any("single recording ('case1')" in note for note in found.notes)
@@ -281,7 +281,7 @@ def test_notes_are_no_faults(folder: Path) -> None:
 def test_a_class_that_one_recording_alone_shows_is_noted(folder: Path) -> None:
     _save(folder / "masks/case1_frame1.png", np.minimum(IDS, 1))
     _save(folder / "masks/case1_frame2.png", np.minimum(IDS, 1))
-    assert any("'vein' occurs in 'case2' alone" in note for note in scan(f"folder:{folder}").notes)
+    assert any("'vein' occurs in 'case2' alone" in note for note in scan_scenes(f"folder:{folder}").notes)
 
 
 # What is merely unusual works.
@@ -301,7 +301,7 @@ def test_masks_in_every_mode_mean_the_same(folder: Path, mode: str) -> None:
             _save(path, IDS, mode)
         else:
             _save(path, IDS[..., None].repeat(3, -1) if mode == "RGB ids" else palette[IDS], mode[:4].strip())
-    assert scan(f"folder:{folder}").faults == ()
+    assert scan_scenes(f"folder:{folder}").faults == ()
     for scene in open_scenes(f"folder:{folder}"):
         np.testing.assert_array_equal(scene.mask, IDS)
 
@@ -318,7 +318,7 @@ def test_unusual_names_endings_folders_sizes_and_modes(tmp_path: Path) -> None:
     _save(root / "Images/.hidden.png", grey)
     (root / "Images/Thumbs.db").write_bytes(b"")
     (root / "classes.json").write_text(json.dumps(TABLE))
-    found = scan(f"folder:{root}")
+    found = scan_scenes(f"folder:{root}")
     assert found.faults == ()
     assert found.scenes is not None
     assert [(r.group, r.order) for r in found.scenes.records] == [("Fall Ä 1", 7), ("案例2", 1), ("案例2", 2)]
@@ -444,7 +444,7 @@ def clip(tmp_path: Path) -> Path:
 
 
 def test_cholecseg8k_is_read_whole_by_video_and_by_clip(clip: Path) -> None:
-    found = scan(f"cholecseg8k:{clip}")
+    found = scan_scenes(f"cholecseg8k:{clip}")
     assert found.faults == ()
     assert found.scenes is not None
     assert [(r.group, r.order) for r in found.scenes.records] == [
@@ -462,7 +462,7 @@ def test_cholecseg8k_reads_colours_where_the_codes_are_missing(clip: Path) -> No
     colours[:5], colours[5:7], colours[7:] = (255, 0, 0), (127, 127, 127), (255, 255, 255)
     _save(mask.with_name("frame_5_endo_color_mask.png"), colours)
     mask.unlink()
-    found = scan(f"cholecseg8k:{clip}")
+    found = scan_scenes(f"cholecseg8k:{clip}")
     assert found.faults == ()
     assert any("colour masks are read" in note for note in found.notes)
     assert found.scenes is not None
@@ -484,7 +484,7 @@ def test_cholecseg8k_never_takes_strokes_for_masks(clip: Path) -> None:
 def test_cholecseg8k_faults(clip: Path) -> None:
     (clip / "video01/video01_00080/frame_80_endo.png").unlink()
     _save(clip / "video01/video01_00080/frame_81_endo_watershed_mask.png", np.full((9, 4, 3), 77, np.uint8))
-    faults = scan(f"cholecseg8k:{clip}").faults
+    faults = scan_scenes(f"cholecseg8k:{clip}").faults
     assert [fault.what.split(":")[0] for fault in faults] == [
         "is a mask without its image",
         "holds ids that the class table does not know",

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from rarescene.foundation.errors import ConfigError, DataError
-from rarescene.scenes import SceneCache, open_scenes, scan, split_scenes
+from rarescene.scenes import SceneCache, open_scenes, scan_scenes, split_scenes
 
 # The design's table of Setting II, written out anew: class of each id in the files.
 SETTING_2 = {
@@ -93,7 +93,7 @@ def test_names_recordings_and_order(cadis: Path, tmp_path: Path) -> None:
 def test_one_missing_image_is_a_fault_and_none_at_all_is_not(cadis: Path) -> None:
     images = sorted(cadis.rglob("Images/*.png"))
     images[0].unlink()
-    found = scan(f"cadis:{cadis}")
+    found = scan_scenes(f"cadis:{cadis}")
     assert [fault.file for fault in found.faults] == [cadis / "Video01" / "Labels" / images[0].name]
     assert "images=no" in found.faults[0].remedy
     assert found.scenes is not None
@@ -106,7 +106,7 @@ def test_one_missing_image_is_a_fault_and_none_at_all_is_not(cadis: Path) -> Non
     alone = open_scenes(f"cadis:{cadis}")
     assert not alone.has_images
     assert len(alone) == 6
-    assert scan(f"cadis:{cadis}").faults == ()
+    assert scan_scenes(f"cadis:{cadis}").faults == ()
     with pytest.raises(DataError, match="without its image"):
         open_scenes(f"cadis:{cadis},images=yes")
 
@@ -114,7 +114,7 @@ def test_one_missing_image_is_a_fault_and_none_at_all_is_not(cadis: Path) -> Non
 def test_one_missing_label_is_a_fault(cadis: Path) -> None:
     label = cadis / "Video02" / "Labels" / "Video2_frame000020.png"
     label.unlink()
-    (fault,) = scan(f"cadis:{cadis}").faults
+    (fault,) = scan_scenes(f"cadis:{cadis}").faults
     assert fault.what == "has no label map"
     assert str(label) in fault.remedy
 
@@ -125,7 +125,7 @@ def test_an_unknown_id_and_another_size_are_named(cadis: Path) -> None:
     _, label = write_frame(cadis, 1, 20, strange)
     _, small = write_frame(cadis, 2, 20, raw_ids(5))
     Image.fromarray(raw_ids(5)[:-1]).save(small)
-    first, second = scan(f"cadis:{cadis}").faults
+    first, second = scan_scenes(f"cadis:{cadis}").faults
     assert (first.file, second.file) == (label, small)
     assert "40 (3 pixels)" in first.what
     assert "16x8" in second.what

@@ -20,7 +20,6 @@ from rarescene.scenes import (
     open_scenes,
     open_set,
     read_confidence,
-    scan,
 )
 
 COUNT, HEIGHT, WIDTH = 6, 12, 20
@@ -93,7 +92,7 @@ def test_a_lost_confidence_is_a_fault_and_a_left_over_is_swept_away(masks_alone:
     SceneSetWriter(masks_alone, CHOLECSEG8K).finish()
     assert not (masks_alone / "confidence" / "000099.png").exists()
     lost.unlink()
-    faults = scan(f"set:{masks_alone}").faults
+    faults = scan_scenes(f"set:{masks_alone}").faults
     assert [fault.file for fault in faults] == [lost]
     again = SceneSetWriter(masks_alone, CHOLECSEG8K)  # a resumed run draws what is not whole once more
     assert again.done == set(range(COUNT)) - {3}
@@ -153,7 +152,7 @@ def test_check_notes_what_masks_alone_are_good_for(
 
 def test_a_broken_mask_among_masks_alone_is_listed(masks_alone: Path) -> None:
     Image.fromarray(np.full((4, 4), 77, np.uint8)).save(masks_alone / "masks" / "000002.png")
-    found = scan(f"set:{masks_alone}")
+    found = scan_scenes(f"set:{masks_alone}")
     assert len(found.faults) == 1
     assert "77" in found.faults[0].what
 

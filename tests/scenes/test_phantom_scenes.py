@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from rarescene.scenes.datasets.cholecseg8k_classes import CHOLECSEG8K
+from rarescene.scenes.datasets.class_tables import CHOLECSEG8K
 from rarescene.scenes.datasets.phantom import PhantomConfig, phantom_scenes, plan
 
 RARE = (

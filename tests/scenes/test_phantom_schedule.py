@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rarescene.foundation.errors import ConfigError
-from rarescene.scenes.datasets.cholecseg8k_classes import CHOLECSEG8K
+from rarescene.scenes.datasets.class_tables import CHOLECSEG8K
 from rarescene.scenes.datasets.phantom import PhantomConfig, plan
 
 # CASDM, section "Dataset": share of the frames, mean share of the area of those frames.

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from rarescene.foundation.errors import ConfigError
-from rarescene.scenes import CHOLECSEG8K, SceneCache, class_statistics, open_scenes, scan, split_scenes
+from rarescene.scenes import CHOLECSEG8K, SceneCache, class_statistics, open_scenes, scan_scenes, split_scenes
 
 PRESENT = {
     "black background",
@@ -25,7 +25,7 @@ PRESENT = {
 
 def test_the_clip_has_no_faults_and_eight_classes(real_clip: Path) -> None:
     told: list[tuple[int, int]] = []
-    found = scan(f"cholecseg8k:{real_clip}", progress=lambda done, all_: told.append((done, all_)))
+    found = scan_scenes(f"cholecseg8k:{real_clip}", progress=lambda done, all_: told.append((done, all_)))
     assert found.faults == ()
     assert found.scenes is not None
     assert len(found.scenes) == 72

@@ -15,11 +15,10 @@ from rarescene.scenes import (
     SceneCache,
     open_scenes,
     phantom_scenes,
-    scan,
     split_scenes,
     write_phantom,
 )
-from rarescene.scenes.datasets.sisvse_classes import SISVSE
+from rarescene.scenes.datasets.class_tables import SISVSE
 
 CONFIG = PhantomConfig(videos=8, frames=3, height=24, width=30, seed=2, classes="sisvse")
 
@@ -152,7 +151,7 @@ def test_faults_are_named(written: Path, tmp_path: Path) -> None:
     Image.fromarray(np.full((24, 30), 32, np.uint8)).save(strange)
     small = root / "semantic_masks/real_train_1/R002_ch1_video_00_00-00-00-00.png"
     Image.fromarray(np.zeros((12, 15), np.uint8)).save(small)
-    found = scan(f"sisvse:{root}")
+    found = scan_scenes(f"sisvse:{root}")
     said = {str(fault.file): fault for fault in found.faults}
     assert len(said) == 4
     assert "without its image" in said[str(root / "semantic_masks/real_train_1" / f"{name}.png")].what

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from rarescene.foundation.errors import ConfigError, DataError
-from rarescene.scenes import CHOLECSEG8K, SceneSetWriter, open_scenes, open_set, scan
+from rarescene.scenes import CHOLECSEG8K, SceneSetWriter, open_scenes, open_set, scan_scenes
 from rarescene.scenes.store import list_set
 
 HEADER = {"generator": "test", "licence": "CC0-1.0", "recordings": ["video01"]}
@@ -69,7 +69,7 @@ def test_what_was_added_comes_back(tmp_path: Path) -> None:
     with Image.open(tmp_path / "masks/000003.png") as shown:
         assert shown.mode == "P"
         np.testing.assert_array_equal(np.asarray(shown.convert("RGB")), CHOLECSEG8K.colourise(_pair(3)[1]))
-    assert scan(f"set:{tmp_path}").faults == ()
+    assert scan_scenes(f"set:{tmp_path}").faults == ()
     assert len(open_scenes(f"phantom:{tmp_path}")) == 3
 
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from rarescene.segmenters.losses import cross_entropy, soft_dice
+from rarescene.segmenters.base import cross_entropy, soft_dice
 
 
 def test_cross_entropy_by_hand() -> None:

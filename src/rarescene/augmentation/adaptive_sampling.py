@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from rarescene.augmentation.base import check_settings
 from rarescene.augmentation.config import AdaptiveSamplingConfig
-from rarescene.augmentation.fixed import check_settings
 from rarescene.augmentation.validation_uncertainty import class_uncertainties
 from rarescene.evaluation import BootstrapConfig, OverlapMeter
 from rarescene.foundation.errors import ConfigError

@@ -7,8 +7,8 @@ from dataclasses import asdict
 
 import numpy as np
 
+from rarescene.augmentation.base import FixedStrategy
 from rarescene.augmentation.config import DuplicateConfig
-from rarescene.augmentation.fixed import FixedStrategy
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.seeds import derive_seed
 

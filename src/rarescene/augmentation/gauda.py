@@ -16,11 +16,11 @@ from typing import Any
 
 import torch
 
-from rarescene.augmentation.background_drawing import ticks_within
-from rarescene.augmentation.class_turns import Turns
+from rarescene.augmentation.background_sampling import ticks_within
+from rarescene.augmentation.base import check_settings
+from rarescene.augmentation.batch_synthesis import Agree, Ask, Draw, Filling
+from rarescene.augmentation.class_selection import Turns
 from rarescene.augmentation.config import GaudaConfig
-from rarescene.augmentation.drawing_rounds import Agree, Ask, Draw, Filling
-from rarescene.augmentation.fixed import check_settings
 from rarescene.augmentation.online_curation import Predict
 from rarescene.augmentation.synthetic_batch import Stock
 from rarescene.augmentation.validation_uncertainty import class_uncertainties

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from rarescene.evaluation.config import BootstrapConfig, CopyConfig, RealismConfig
     from rarescene.evaluation.copies import CopyScores, Nearest, copy_scores, image_vectors, nearest
     from rarescene.evaluation.distances import Distance
-    from rarescene.evaluation.energy_distance import generalised_energy_distance
     from rarescene.evaluation.maps import KeptShares, MapCopies, diversity, kept_shares, map_copies, map_ious
     from rarescene.evaluation.overlap import (
         ClassOverlap,
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
         MEASURES,
         ClassUncertainty,
         UncertaintyMeter,
+        generalised_energy_distance,
         mutual_information,
         variance,
     )

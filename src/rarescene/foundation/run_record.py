@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from rarescene.foundation.errors import CheckpointError, LeakError
+from rarescene.foundation.errors import CheckpointError, ConfigError, LeakError
 from rarescene.foundation.files import read_json, write_json
 
 RECORD = "run.json"
@@ -259,3 +259,23 @@ def _merged(runs: Iterable[Sequence[int]]) -> list[list[int]]:
 
 def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S%z")
+
+
+def told_apart(record: RunRecord) -> Mapping[str, str | None]:
+    """Return data set → `--group-by`, for all data behind a run: how their recordings were told apart."""
+    ways: Mapping[str, str | None] = record.config.get("told_apart") or {
+        record.data["name"]: record.config.get("group_by")
+    }
+    return ways
+
+
+def told_apart_alike(*ways: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Return all of them together. Raises `ConfigError` where one data set was told apart in two ways."""
+    together: dict[str, str | None] = {}
+    for name, group_by in (entry for way in ways for entry in way.items()):
+        if together.setdefault(name, group_by) != group_by:
+            what = (
+                f"the recordings of {name} were told apart in two ways: {together[name]!r} and {group_by!r}"
+            )
+            raise ConfigError(f"{what}, so leaks could hide", "Repeat one --group-by in all commands.")
+    return together

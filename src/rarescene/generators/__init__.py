@@ -8,7 +8,7 @@ from rarescene.foundation.lazy import show_lazily
 
 if TYPE_CHECKING:
     from rarescene.generators.casdm import Casdm, CasdmLearner
-    from rarescene.generators.codebook_care import perplexity
+    from rarescene.generators.codebook import perplexity
     from rarescene.generators.conditional_ddpm import ConditionalDdpm, ConditionalDdpmLearner
     from rarescene.generators.conditions import LabelCondition, TextCondition
     from rarescene.generators.config import (
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from rarescene.generators.prompted_maps import PromptedMaps, PromptedMapsLearner, rare_scene_weights
     from rarescene.generators.prompts import PromptBook
     from rarescene.generators.sdm import Sdm, SdmLearner
-    from rarescene.generators.specks import remove_specks
+    from rarescene.generators.small_components import remove_specks
     from rarescene.generators.stylegan2_training import StyleGan2Learner, measure_latents
     from rarescene.generators.two_stage import MapsThenImages
     from rarescene.generators.vq_gan import ImageVqGan, ImageVqGanLearner, MaskVqGan, MaskVqGanLearner

@@ -17,8 +17,8 @@ from torch import Tensor
 from rarescene.foundation.protocols import Pairs
 from rarescene.foundation.seeds import derive_seed
 from rarescene.generators.datasetgan_config import DatasetGanConfig
-from rarescene.generators.description import read_description, write_description
 from rarescene.generators.label_branch import LabelEnsemble
+from rarescene.generators.metadata import read_description, write_description
 from rarescene.generators.stylegan2_training import standard_normal
 from rarescene.networks import StyleGan2Generator
 from rarescene.scenes import ClassTable, Request, cut_back

@@ -6,21 +6,21 @@ A method adds its loss (`ImageDiffusionLearner.forward`) and, where it differs, 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Generic, Self, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rarescene.diffusion import Denoiser, NoiseSchedule, sample
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.protocols import Batch
 from rarescene.foundation.seeds import derive_seed
 from rarescene.generators.config import ImageDiffusionConfig
-from rarescene.generators.description import read_description, write_description
-from rarescene.generators.precision import Precisions
+from rarescene.generators.metadata import read_description, write_description
 from rarescene.networks import SpadeUNet, one_hot_layout
 from rarescene.scenes import ClassTable, cut_back, pad_images, pad_masks
 from rarescene.training import Learner, load_weights, save_tensors, within_memory
@@ -159,3 +159,26 @@ class ImageDiffusion(Generic[Config]):
         network = SpadeUNet.build(replace(config.network, classes=len(table)))
         load_weights(network, folder / "weights.safetensors")
         return cls(network, config, table)  # type: ignore[arg-type]  # `settings` is the class of Config
+
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+class Precisions(Generic[Network]):
+    """A network, and its bfloat16 copy once that is asked for: autocast would cast all weights at every step.
+
+    Args:
+        network: the weights in float32; make another of these after they were moved or changed.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self._bfloat16: Network | None = None
+
+    def take(self, precision: str) -> Network:
+        """Return the network for "no", float32, and the copy for "bf16"."""
+        if precision == "no":
+            return self.network
+        if self._bfloat16 is None:
+            self._bfloat16 = copy.deepcopy(self.network).bfloat16()
+        return self._bfloat16

@@ -22,10 +22,10 @@ from rarescene.foundation.protocols import Batch, Pairs
 from rarescene.foundation.seeds import derive_seed
 from rarescene.generators.conditions import Condition, load_condition
 from rarescene.generators.config import JointLatentConfig
-from rarescene.generators.description import DESCRIPTION, read_description, write_description
+from rarescene.generators.image_diffusion import Precisions
 from rarescene.generators.latents import LatentScales, PairCodec
-from rarescene.generators.precision import Precisions
-from rarescene.generators.specks import remove_specks
+from rarescene.generators.metadata import DESCRIPTION, read_description, write_description
+from rarescene.generators.small_components import remove_specks
 from rarescene.scenes import Request
 from rarescene.training import Learner, load_weights, save_tensors, within_memory
 

@@ -9,8 +9,8 @@ from rarescene.foundation.errors import CheckpointError
 from rarescene.foundation.files import read_json
 from rarescene.generators.casdm import Casdm
 from rarescene.generators.conditional_ddpm import ConditionalDdpm
-from rarescene.generators.description import DESCRIPTION
 from rarescene.generators.image_diffusion import ImageDiffusion
+from rarescene.generators.metadata import DESCRIPTION
 from rarescene.generators.sdm import Sdm
 
 IMAGE_GENERATORS: dict[str, type[ImageDiffusion[Any]]] = {
@@ -33,3 +33,15 @@ def load_image_generator(folder: Path) -> ImageDiffusion[Any]:
             f"describes no image generator, but {name!r}", f"Give the folder of one of: {known}.", path
         )
     return IMAGE_GENERATORS[name].load(folder)
+
+
+METHODS = {"casdm": "CASDM", "sdm": "SDM", "conditional_ddpm": "Conditional DDPM"}
+"""The image generators by the kind of their run records, and how cards call them."""
+
+
+PAIR_METHODS = {"joint_latent": "Joint latent diffusion", "datasetgan": "DatasetGAN"}
+"""The generators of pairs, likewise."""
+
+
+VQGANS = {"image_vqgan": "VQ-GAN of images", "mask_vqgan": "VQ-GAN of masks"}
+"""The autoencoders, likewise."""

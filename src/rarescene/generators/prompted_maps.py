@@ -21,11 +21,11 @@ from rarescene.foundation.errors import CheckpointError
 from rarescene.foundation.protocols import Batch
 from rarescene.foundation.seeds import derive_seed
 from rarescene.generators.config import PromptConfig, PromptedMapsConfig
-from rarescene.generators.description import DESCRIPTION, read_description, write_description
+from rarescene.generators.image_diffusion import Precisions
 from rarescene.generators.map_codes import MapCode, fill_ignored
-from rarescene.generators.precision import Precisions
+from rarescene.generators.metadata import DESCRIPTION, read_description, write_description
 from rarescene.generators.prompts import PromptBook
-from rarescene.generators.specks import remove_specks
+from rarescene.generators.small_components import remove_specks
 from rarescene.networks import PromptUNet
 from rarescene.scenes import ClassRequest, KeptReport, Request, cut_back, pad_masks
 from rarescene.training import Learner, load_weights, save_tensors

@@ -19,9 +19,9 @@ from rarescene.diffusion import class_weight_map
 from rarescene.foundation.errors import DataError
 from rarescene.foundation.protocols import Batch
 from rarescene.foundation.seeds import derive_seed
-from rarescene.generators.codebook_care import CodebookCare
+from rarescene.generators.codebook import CodebookCare
 from rarescene.generators.config import ImageVqGanConfig, MaskVqGanConfig, VqGanConfig
-from rarescene.generators.description import read_description, write_description
+from rarescene.generators.metadata import read_description, write_description
 from rarescene.generators.vq_losses import PerceptualDistance, adversarial_weight, frozen, hinge_loss
 from rarescene.networks import PatchDiscriminator, VqAutoencoder, one_hot_layout
 from rarescene.scenes import ClassTable, pad_images, pad_masks

@@ -15,10 +15,9 @@ if TYPE_CHECKING:
     )
     from rarescene.networks.features import EffNetLite0
     from rarescene.networks.label_unet import LabelUNet
-    from rarescene.networks.layout import one_hot_layout
     from rarescene.networks.patch_discriminator import PatchDiscriminator
     from rarescene.networks.prompt_unet import PromptUNet
-    from rarescene.networks.spade_blocks import Modulation
+    from rarescene.networks.spade_blocks import Modulation, one_hot_layout
     from rarescene.networks.spade_unet import SpadeUNet
     from rarescene.networks.stylegan2 import StyleGan2Generator
     from rarescene.networks.stylegan2_discriminator import StyleGan2Discriminator, StyleGan2Encoder

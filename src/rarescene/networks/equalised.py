@@ -60,3 +60,34 @@ class EqualConv(nn.Module):
         """Return `(B, out, H, W)` for `(B, channels, H, W)`; another stride or padding gives another size."""
         pad = self.padding if padding is None else padding
         return F.conv2d(x, self.weight * self.scale, self.bias, stride=stride, padding=pad)
+
+
+TAPS = (1.0, 3.0, 3.0, 1.0)
+
+
+def smooth(x: Tensor, pad: int, *, gain: float = 1.0, stride: int = 1) -> Tensor:
+    """Return `x` `(B, C, H, W)` filtered along both sides, each channel alone.
+
+    Args:
+        x: the maps.
+        pad: zeros put around them first; the result has `(H + 2 pad - 4) // stride + 1` rows.
+        gain: factor on the result; with 1, a constant map stays as it is.
+        stride: every how manieth row and column is kept.
+    """
+    return F.conv2d(x, _filter(x, gain), stride=stride, padding=pad, groups=x.shape[1])
+
+
+def halve(x: Tensor) -> Tensor:
+    """Return `(B, C, H/2, W/2)` for `(B, C, H, W)`."""
+    return smooth(x, 1, stride=2)
+
+
+def double(x: Tensor) -> Tensor:
+    """Return `(B, C, 2H, 2W)` for `(B, C, H, W)`."""
+    return F.conv_transpose2d(x, _filter(x, 4.0), stride=2, padding=1, groups=x.shape[1])
+
+
+def _filter(x: Tensor, gain: float) -> Tensor:
+    taps = torch.tensor(TAPS, device=x.device, dtype=x.dtype)
+    kernel = gain * torch.outer(taps, taps) / taps.sum() ** 2
+    return kernel.expand(x.shape[1], 1, *kernel.shape)

@@ -14,8 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rarescene.networks.config import StyleGan2Config
-from rarescene.networks.equalised import EqualLinear, activate
-from rarescene.networks.resampling import double, smooth
+from rarescene.networks.equalised import EqualLinear, activate, double, smooth
 
 IMAGE_CHANNELS = 3
 

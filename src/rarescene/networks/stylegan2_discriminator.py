@@ -12,8 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rarescene.networks.config import StyleGan2Config
-from rarescene.networks.equalised import EqualConv, EqualLinear, activate
-from rarescene.networks.resampling import halve, smooth
+from rarescene.networks.equalised import EqualConv, EqualLinear, activate, halve, smooth
 from rarescene.networks.stylegan2 import IMAGE_CHANNELS
 
 GROUP = 4

@@ -14,10 +14,11 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from rarescene.foundation.console import CONSOLE, say
 from rarescene.foundation.errors import CheckpointError, ConfigError
 from rarescene.foundation.run_record import read_record
+from rarescene.scenes.data import decode, open_as_in
 from rarescene.training.config import TrainingConfig
-from rarescene.workflows.prepared import CONSOLE, decode, open_as_in, say
 
 WEIGHTS = Path(__file__).parent / "weights" / "phantom_casdm"
 
@@ -38,13 +39,13 @@ def demo(*, out: Path = Path("demo"), pairs: int = 400, seed: int = 0, quick: bo
         seed: seed of the pairs and of both segmenters.
         quick: a few steps of everything, to see that it runs; its figures mean nothing.
     """
-    from rarescene.reports import comparison_table, overlap_table, verdict, verdict_text, write_report
+    from rarescene.commands.evaluate import evaluate
+    from rarescene.commands.report import build_report
+    from rarescene.commands.segment import segment_unet
+    from rarescene.commands.stats import stats
+    from rarescene.commands.synthesize import SamplingConfig, synthesize
+    from rarescene.reports import comparison_table, overlap_table, verdict_on, verdict_text, write_report
     from rarescene.scenes import class_statistics
-    from rarescene.workflows.evaluate import evaluate
-    from rarescene.workflows.report import build_report
-    from rarescene.workflows.segment import segment_unet
-    from rarescene.workflows.stats import stats
-    from rarescene.workflows.synthesize import SamplingConfig, synthesize
 
     began = time.perf_counter()
     if not (WEIGHTS / "run.json").is_file():
@@ -91,7 +92,7 @@ def demo(*, out: Path = Path("demo"), pairs: int = 400, seed: int = 0, quick: bo
     CONSOLE.print(overlap_table(page.runs, page.classes, rare=page.rare))
     CONSOLE.print(comparison_table(page.comparisons))
     for one in page.comparisons:
-        CONSOLE.print(verdict_text(verdict(one)))
+        CONSOLE.print(verdict_text(verdict_on(one)))
     minutes = (time.perf_counter() - began) / 60
     say(f"{minutes:.1f} minutes. The page: {out / 'report.html'}.")
     say("These are phantom figures, not surgical ones.")

@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from rarescene.foundation.console import CONSOLE, say
 from rarescene.foundation.errors import ConfigError
 from rarescene.recipes.run_store import RunStore
 from rarescene.recipes.scale import DataScale, ScaleName
-from rarescene.workflows.prepared import CONSOLE, say
 
 if TYPE_CHECKING:
     from rarescene.recipes.outcome import Outcome
@@ -130,8 +130,7 @@ def _casdm(
 def _gauda(
     recipe: str, chosen: Recipe, scale: str, specs: Sequence[str], store: RunStore, given: Mapping[str, str]
 ) -> Outcome:
-    from rarescene.recipes.gauda.columns import COLUMNS, columns_of
-    from rarescene.recipes.gauda.scale import SEGMENTERS, read_scale, segmenters_of
+    from rarescene.recipes.gauda.scale import COLUMNS, SEGMENTERS, columns_of, read_scale, segmenters_of
     from rarescene.recipes.gauda.study import GaudaStudy, Sitting
 
     if not chosen.data:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
         coherence_markdown,
         coherence_table,
     )
-    from rarescene.reports.confidence import confidence_table, read_confidence
     from rarescene.reports.content import (
         PHANTOM_WARNING,
         Cell,
@@ -45,6 +44,15 @@ if TYPE_CHECKING:
         curation_table,
     )
     from rarescene.reports.curation_page import render_curation, write_curation
+    from rarescene.reports.formatting import figure
+    from rarescene.reports.from_json import (
+        comparisons,
+        curve_plot,
+        provenance,
+        realism_measures,
+        run_scores,
+        strategy_scores,
+    )
     from rarescene.reports.gallery import (
         GalleryScene,
         contact_sheet,
@@ -54,27 +62,20 @@ if TYPE_CHECKING:
         overlay,
         representative,
     )
-    from rarescene.reports.html import render, write_report
-    from rarescene.reports.judgement import Verdict, verdict
-    from rarescene.reports.reading import (
-        comparisons,
-        curve_plot,
-        provenance,
-        realism_measures,
-        run_scores,
-        strategy_scores,
-    )
+    from rarescene.reports.maps import kept_table
     from rarescene.reports.refreshes import DrawnPair, Refresh, RefreshesReport, read_refreshes
     from rarescene.reports.refreshes_page import render_refreshes, write_refreshes
-    from rarescene.reports.requests import kept_table
+    from rarescene.reports.report_page import render, write_report
     from rarescene.reports.tables import (
         comparison_table,
+        confidence_table,
         faults_table,
         overlap_table,
+        read_confidence,
         realism_table,
         statistics_table,
         verdict_text,
     )
-    from rarescene.reports.wording import figure
+    from rarescene.reports.verdict import Verdict, verdict_on
 
 __all__, __getattr__, __dir__ = show_lazily(__name__, __file__)

@@ -11,7 +11,7 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from rarescene.reports.charts import FINE, GREY, GRID, INK, LEGEND, TOP
 from rarescene.reports.content import Estimate
-from rarescene.reports.plots import SERIES, nice_ticks
+from rarescene.reports.svg import SERIES, nice_ticks
 
 THICK, GAP, FOOT, NUMBER = 13, 10, 44, 64
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from rarescene.reports.plots import SERIES, nice_ticks
+from rarescene.reports.svg import SERIES, nice_ticks
 
 FINE = 3
 LEFT, RIGHT, TOP, BOTTOM = 62, 14, 34, 44

@@ -15,8 +15,8 @@ from rich.text import Text
 
 from rarescene.reports.charts import Chart, Line, charts_picture
 from rarescene.reports.content import Measure
+from rarescene.reports.formatting import figure, percent
 from rarescene.reports.tables import plain_table
-from rarescene.reports.wording import figure, percent
 
 if TYPE_CHECKING:
     import numpy as np

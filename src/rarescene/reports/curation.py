@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from rarescene.reports.caveats import Remark
 from rarescene.reports.content import GalleryRow, Provenance
-from rarescene.reports.meaning import Remark
+from rarescene.reports.formatting import count, figure, percent, share
 from rarescene.reports.tables import class_name, plain_table
-from rarescene.reports.wording import count, figure, percent, share
 
 if TYPE_CHECKING:
     from rarescene.scenes import ClassTable

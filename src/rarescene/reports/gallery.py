@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from rarescene.reports.content import Cell, GalleryRow
-from rarescene.reports.wording import listing
+from rarescene.reports.formatting import listing
 
 if TYPE_CHECKING:
     from rarescene.scenes import ClassTable

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rarescene.reports.caveats import Remark
 from rarescene.reports.content import Curve, CurvePlot, Provenance
-from rarescene.reports.meaning import Remark
 
 if TYPE_CHECKING:
     import numpy as np

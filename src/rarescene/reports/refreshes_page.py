@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from markupsafe import Markup
+from PIL import Image
 
 from rarescene.foundation.files import write_text
-from rarescene.reports import plots
-from rarescene.reports.html import class_colours, template
+from rarescene.foundation.run_folder import refresh_picture
+from rarescene.foundation.run_record import RunRecord
+from rarescene.reports import svg as plots
 from rarescene.reports.refreshes import (
     Refresh,
     RefreshesReport,
@@ -18,7 +22,13 @@ from rarescene.reports.refreshes import (
     refresh_remarks,
     shown_in_full,
 )
+from rarescene.reports.report_page import class_colours, template
 from rarescene.reports.tables import rare_first
+from rarescene.scenes import ClassTable
+from rarescene.scenes.data import is_phantom
+
+if TYPE_CHECKING:
+    from rarescene.reports import DrawnPair
 
 
 @dataclass(frozen=True)
@@ -118,3 +128,90 @@ def _view(refresh: Refresh, report: RefreshesReport, chips: Mapping[str, str]) -
         label = f"{report.lead} of {name}"
         bars.append((name, Markup(plots.value_bar(value, highest, chips[name], label=label))))
     return RefreshView(refresh, tuple(bars))
+
+
+LEADS = {"uncertainty": "uncertainty", "score": "1 − IoU"}
+"""What the page calls what a strategy goes by."""
+
+
+def write_page(
+    folder: Path, record: RunRecord, lines: Sequence[Mapping[str, Any]], rare: Sequence[str] = ()
+) -> Path:
+    """Write the page about all refreshes of a finished run; it lists the rare classes first."""
+    from rarescene.reports import (
+        PHANTOM_WARNING,
+        RefreshesReport,
+        provenance,
+        read_refreshes,
+        write_refreshes,
+    )
+
+    config, phantom = record.config, is_phantom(record)
+    table = ClassTable.from_dict(record.class_table)
+    gauda = config["strategies"].get("gauda")
+    later = gauda is not None and gauda["drawing"]["when"] != "at_refresh"
+    pairs = {
+        line["step"]: read_pictures(refresh_picture(folder, line["step"]), config["width"], table)
+        for line in lines
+    }
+    report = RefreshesReport(
+        title=f"{config['strategy'].replace(',', ' with ')}: {config['segmenter'].replace('_', ' ')}",
+        summary=_summary(config, lines),
+        classes=table,
+        lead=LEADS[lines[0]["by"]] if lines else "",
+        refreshes=read_refreshes(lines, pairs, later=later),
+        rare=tuple(rare),
+        training_seconds=record.seconds,
+        warnings=(PHANTOM_WARNING,) if phantom else (),
+        phantom=phantom,
+        provenance=provenance([record]),
+    )
+    return write_refreshes(report, folder / PAGE)
+
+
+def read_pictures(path: Path, width: int, table: ClassTable) -> tuple[DrawnPair, ...]:
+    """Return the pairs of a picture of `RefreshLog`, each `width` pixels wide; none without a file."""
+    from rarescene.reports import DrawnPair
+
+    if not path.is_file():
+        return ()
+    with Image.open(path) as opened:
+        images, masks = np.split(np.asarray(opened.convert("RGB")), 2)
+    found = []
+    for start in range(0, images.shape[1], width):
+        image, mask = (row[:, start : start + width] for row in (images, masks))
+        colours = {tuple(colour) for colour in np.unique(mask.reshape(-1, 3), axis=0).tolist()}
+        names = [entry.name for entry in table.classes if entry.colour in colours]
+        found.append(DrawnPair(image, mask, ", ".join(names)))
+    return tuple(found)
+
+
+def _summary(config: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> str:
+    said = [
+        f"Every {config['training']['validate_every']} steps the segmenter is asked what it does not know."
+    ]
+    strategies = config["strategies"]
+    if "gauda" in strategies:
+        gauda = strategies["gauda"]
+        between = any(line.get("step_ticks") for line in lines)  # "beside" as well, where no GPU was left
+        when = {
+            "at_refresh": "at once",
+            "between_steps": "between the training steps",
+            "beside": "between the training steps" if between else "beside the training",
+        }[gauda["drawing"]["when"]]
+        said.append(
+            f"{gauda['size']} pairs are drawn for the {gauda['classes']} most uncertain classes, {when}, "
+            f"by {config['drawn']['generator']}; until the next batch a training scene is replaced by one of "
+            f"them with probability {gauda['probability']:g}."
+        )
+    if "adaptive" in strategies:
+        lead = {"score": "those with the lowest IoU", "uncertainty": "the most uncertain ones"}
+        said.append(
+            f"Scenes that show needy classes, {lead[strategies['adaptive']['by']]}, are drawn more often."
+        )
+    if "classic" in strategies:
+        said.append("Scenes are cropped, mirrored and rotated at random.")
+    return " ".join(said)
+
+
+PAGE = "refreshes.html"

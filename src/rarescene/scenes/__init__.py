@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from rarescene.scenes.cache import SceneCache, alone, cache_root
     from rarescene.scenes.class_table import ClassTable, Colour, SceneClass
     from rarescene.scenes.config import NO_AUGMENTATION, AugmentConfig
-    from rarescene.scenes.datasets.checking import Scan, scan
-    from rarescene.scenes.datasets.cholecseg8k_classes import CHOLECSEG8K
-    from rarescene.scenes.datasets.opening import open_scenes
+    from rarescene.scenes.datasets.class_tables import CHOLECSEG8K
+    from rarescene.scenes.datasets.infer_classes import propose_class_table
+    from rarescene.scenes.datasets.open import open_scenes
     from rarescene.scenes.datasets.phantom.config import PhantomConfig
     from rarescene.scenes.datasets.phantom.dataset import phantom_scenes
     from rarescene.scenes.datasets.phantom.writing import write_phantom
-    from rarescene.scenes.datasets.propose import propose_class_table
+    from rarescene.scenes.datasets.scan import Scan, scan_scenes
     from rarescene.scenes.export.cases import Export, ExportSource
     from rarescene.scenes.export.coco import write_coco
     from rarescene.scenes.export.huggingface import write_huggingface

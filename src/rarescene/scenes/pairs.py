@@ -11,7 +11,7 @@ import numpy as np
 
 from rarescene.foundation.errors import DataError
 from rarescene.scenes.class_table import ClassTable, Colour
-from rarescene.scenes.datasets.cholecseg8k_classes import WATERSHED_CODES
+from rarescene.scenes.datasets.class_tables import WATERSHED_CODES
 from rarescene.scenes.faults import Fault, attempt
 from rarescene.scenes.rasters import Raster, read_image, read_raster
 from rarescene.scenes.scene import Scene, SceneRecord

@@ -166,3 +166,6 @@ def _refuse_16_bit(path: Path, image: Image.Image, remedy: str) -> None:
         sixteen = header.startswith(_PNG_SIGNATURE) and header[_PNG_DEPTH_AT] == 16
     if sixteen:
         raise DataError("has 16 bits a channel, expected 8", remedy, path)
+
+
+MASK_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "segmentations", "gt")

@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from rarescene.scenes.cache import SceneCache
 from rarescene.scenes.class_table import ClassTable
+from rarescene.scenes.data import class_ids, decode
 from rarescene.scenes.scene import SceneSet
 
 FRAME_SHARE = 0.10
@@ -161,3 +162,38 @@ def _describe(
     return ClassStatistics(
         class_id, name, frames, share, mean_area, len(seen_in), components, rare, "; ".join(reasons)
     )
+
+
+SIDE = 256
+"""Masks are counted with their longer side at most this long."""
+
+
+def rare_classes(
+    scenes: SceneSet, classes: str = "", statistics: SceneStatistics | None = None
+) -> tuple[str, ...]:
+    """Return the classes that are named, or else those that the statistics of the whole data set call rare.
+
+    Args:
+        scenes: the data set.
+        classes: comma-separated names, or nothing.
+        statistics: those of `statistics_of`, where they are known already.
+
+    Raises:
+        ConfigError: a class is not known.
+    """
+    named = tuple(scenes.classes.names[index] for index in class_ids(scenes.classes, classes))
+    return named or tuple(entry.name for entry in (statistics or statistics_of(scenes)).rare)
+
+
+def statistics_of(scenes: SceneSet) -> SceneStatistics:
+    """Return the statistics of all masks of a data set, which are decoded once and kept."""
+    from rarescene.scenes import class_statistics
+
+    return class_statistics(decode(scenes, *display_size(scenes), images=scenes.has_images))
+
+
+def display_size(scenes: SceneSet) -> tuple[int, int]:
+    """Return the size of the first scene, made smaller until its longer side is at most `SIDE`."""
+    height, width = scenes.mask(0).shape
+    scale = min(1.0, SIDE / max(height, width))
+    return round(height * scale), round(width * scale)

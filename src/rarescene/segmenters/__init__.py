@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rarescene.foundation.lazy import show_lazily
 
 if TYPE_CHECKING:
-    from rarescene.segmenters.build import build_segmenter
+    from rarescene.segmenters.base import SegmentationNetwork
     from rarescene.segmenters.config import (
         SEGMENTERS,
         Mask2FormerConfig,
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
         output_cell,
         training_defaults,
     )
-    from rarescene.segmenters.network import SegmentationNetwork
-    from rarescene.segmenters.weights import load_segmenter, save_segmenter
+    from rarescene.segmenters.weights import build_segmenter, load_segmenter, save_segmenter
 
 __all__, __getattr__, __dir__ = show_lazily(__name__, __file__)

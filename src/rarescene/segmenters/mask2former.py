@@ -9,9 +9,9 @@ import torch.nn.functional as F
 import transformers
 from torch import Tensor, nn
 
+from rarescene.segmenters.base import SegmentationNetwork
 from rarescene.segmenters.config import MASK2FORMER_SIZES, Mask2FormerConfig
 from rarescene.segmenters.mask_loss import Answer, MaskLoss
-from rarescene.segmenters.network import SegmentationNetwork
 
 
 class Mask2Former(SegmentationNetwork):

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 
 from rarescene.foundation.seeds import derive_seed
 from rarescene.networks import one_hot_layout
-from rarescene.segmenters.blocks import convolutions
+from rarescene.segmenters.base import SegmentationNetwork, evaluating
 from rarescene.segmenters.config import PHiSegConfig
-from rarescene.segmenters.network import SegmentationNetwork, evaluating
+from rarescene.segmenters.unet import convolutions
 
 
 class Gaussian(NamedTuple):

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 import transformers
 from torch import Tensor, nn
 
+from rarescene.segmenters.base import SegmentationNetwork
 from rarescene.segmenters.config import SEGFORMER_SIZES, SegFormerConfig
-from rarescene.segmenters.network import SegmentationNetwork
 
 
 class SegFormer(SegmentationNetwork):

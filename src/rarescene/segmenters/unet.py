@@ -8,9 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rarescene.segmenters.blocks import convolutions
+from rarescene.segmenters.base import SegmentationNetwork
 from rarescene.segmenters.config import UNetConfig
-from rarescene.segmenters.network import SegmentationNetwork
 
 
 class UNet(SegmentationNetwork):
@@ -39,3 +38,15 @@ class UNet(SegmentationNetwork):
             above = F.interpolate(features, scale_factor=2.0, mode="nearest")
             features = block(torch.cat([above, skips.pop()], dim=1))  # (B, widths[l], H/2^l, W/2^l)
         return self.head(features)
+
+
+def convolutions(channels_in: int, channels: int, count: int = 2) -> nn.Sequential:
+    """Return `count` convolutions of 3×3, each with group norm over 8 groups and SiLU; the size stays."""
+    layers: list[nn.Module] = []
+    for before in (channels_in, *[channels] * (count - 1)):
+        layers += [
+            nn.Conv2d(before, channels, 3, padding=1, bias=False),
+            nn.GroupNorm(8, channels),
+            nn.SiLU(),
+        ]
+    return nn.Sequential(*layers)

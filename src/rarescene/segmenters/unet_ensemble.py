@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from rarescene.foundation.errors import DataError
+from rarescene.segmenters.base import SegmentationNetwork, evaluating
 from rarescene.segmenters.config import UNetEnsembleConfig
-from rarescene.segmenters.network import SegmentationNetwork, evaluating
 from rarescene.segmenters.unet import UNet
 
 

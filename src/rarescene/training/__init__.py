@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from rarescene.training.checkpoints import load_tensors, load_weights, save_tensors
     from rarescene.training.config import TrainingConfig
     from rarescene.training.loop import LOG, Fitted, Learner, fit, learning_rate
-    from rarescene.training.memory import within_memory
-    from rarescene.training.ranks import agreed, mean_over_ranks, over_ranks, this_rank
+    from rarescene.training.ranks import agreed, mean_over_ranks, over_ranks, this_rank, within_memory
 
 __all__, __getattr__, __dir__ = show_lazily(__name__, __file__)

@@ -32,8 +32,7 @@ from rarescene.foundation.protocols import Batch
 from rarescene.foundation.seeds import derive_seed
 from rarescene.training.checkpoints import checkpoints, load_checkpoint, save_checkpoint
 from rarescene.training.config import TrainingConfig
-from rarescene.training.memory import within_memory
-from rarescene.training.ranks import this_rank
+from rarescene.training.ranks import this_rank, within_memory
 
 LOG = "log.jsonl"
 

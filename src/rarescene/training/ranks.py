@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -10,6 +12,8 @@ import torch.distributed as dist
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from torch import Tensor
+
+from rarescene.foundation.errors import DeviceError
 
 
 def this_rank() -> PartialState:
@@ -43,3 +47,48 @@ def agreed(value: Any) -> Any:
     box = [value]
     broadcast_object_list(box)
     return box[0]
+
+
+def is_main_process() -> bool:
+    """Return whether this is the only process, or the first of those that torchrun started."""
+    from rarescene.training import this_rank
+
+    return bool(this_rank().is_main_process)
+
+
+def processes() -> int:
+    """Return how many processes torchrun started; 1 without it."""
+    from rarescene.training import this_rank
+
+    return int(this_rank().num_processes)
+
+
+def accelerator() -> str | None:
+    """Return the names of the GPUs, for a run record; None without one."""
+    import torch
+
+    names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return ", ".join(names) or None
+
+
+def spare_device() -> torch.device | None:
+    """Return a GPU of this machine that no process of the training runs on, or None."""
+    import torch
+
+    from rarescene.training import this_rank
+
+    rank, used = this_rank(), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    spare = torch.cuda.device_count() - used
+    if rank.device.type != "cuda" or spare < 1:
+        return None
+    return torch.device("cuda", used + rank.local_process_index % spare)
+
+
+@contextmanager
+def within_memory(remedy: str) -> Iterator[None]:
+    """Raise `DeviceError` with this remedy where the device has no memory left. Also a decorator."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        asked = str(error).partition(". GPU")[0].rstrip(".")  # what follows is the library's own advice
+        raise DeviceError(f"the device's memory is too small ({asked})", remedy) from error

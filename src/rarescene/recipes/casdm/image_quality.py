@@ -11,7 +11,7 @@ from rarescene.recipes.casdm.pictures import images_of_sets
 from rarescene.recipes.casdm.published import ABLATION, IMAGE_QUALITY
 from rarescene.recipes.casdm.study import Generator, Study
 from rarescene.recipes.outcome import MISSING, Outcome, Sheet, percent, points
-from rarescene.workflows.realism import set_realism
+from rarescene.reports.realism import set_realism
 
 RARE = ("blood", "cystic duct", "hepatic vein")
 """The small and rare classes of the paper's Table 2."""

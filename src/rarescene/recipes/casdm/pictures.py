@@ -9,9 +9,9 @@ import numpy as np
 
 from rarescene.recipes.casdm.study import Study
 from rarescene.reports import contact_sheet, error_map, overlay, representative
+from rarescene.reports.realism import places_of
 from rarescene.scenes import SceneSet, open_scenes, resize_image, resize_mask
-from rarescene.workflows.prepared import decode
-from rarescene.workflows.realism import places_of
+from rarescene.scenes.data import decode
 
 ROWS = 6
 SIDE = 192

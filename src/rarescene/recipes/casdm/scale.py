@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from rarescene.commands.synthesize import SamplingConfig
 from rarescene.foundation.errors import ConfigError
 from rarescene.generators.config import CasdmConfig, ConditionalDdpmConfig, PromptedMapsConfig, SdmConfig
 from rarescene.recipes.scale import DataScale, read_scale_file
@@ -22,9 +23,8 @@ from rarescene.segmenters.config import (
     UNetConfig,
     training_defaults,
 )
+from rarescene.sources.requests import MapSamplingConfig
 from rarescene.training.config import TrainingConfig
-from rarescene.workflows.asking import MapSamplingConfig
-from rarescene.workflows.synthesize import SamplingConfig
 
 SegmenterName = Literal["segformer", "mask2former", "unet"]
 

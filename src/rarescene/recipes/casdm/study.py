@@ -9,18 +9,20 @@ from typing import Any, Literal
 
 import numpy as np
 
+from rarescene.commands.evaluate import evaluate
+from rarescene.commands.segment import segment_mask2former, segment_segformer, segment_unet
+from rarescene.commands.synthesize import synthesize
+from rarescene.commands.train_images import train_casdm, train_conditional_ddpm, train_sdm
+from rarescene.commands.train_maps import train_maps
+from rarescene.foundation.console import say
 from rarescene.generators.config import CasdmConfig
 from rarescene.recipes.casdm.scale import CasdmScale, SegmenterName
 from rarescene.recipes.run_store import RunStore
 from rarescene.recipes.scale import DataScale
 from rarescene.recipes.study import DataStudy
+from rarescene.reports.from_json import METRICS
+from rarescene.scenes.data import decode
 from rarescene.segmenters import output_cell
-from rarescene.workflows.evaluate import METRICS, evaluate
-from rarescene.workflows.prepared import decode, say
-from rarescene.workflows.segment import segment_mask2former, segment_segformer, segment_unet
-from rarescene.workflows.synthesize import synthesize
-from rarescene.workflows.train import train_casdm, train_conditional_ddpm, train_sdm
-from rarescene.workflows.train_maps import train_maps
 
 Generator = Literal[
     "casdm", "sdm", "conditional_ddpm", "plain", "class_aware_mse", "class_aware_self_perceptual"

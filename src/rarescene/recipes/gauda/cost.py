@@ -10,14 +10,13 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from rarescene.foundation.run_record import describe_machine, read_record
-from rarescene.recipes.gauda.columns import PAPER
 from rarescene.recipes.gauda.published import TABLE_6
-from rarescene.recipes.gauda.scale import SEGMENTERS, TITLES, DataName, SegmenterName
+from rarescene.recipes.gauda.scale import PAPER, SEGMENTERS, TITLES, DataName, SegmenterName
 from rarescene.recipes.gauda.study import Cells, GaudaStudy
 from rarescene.recipes.outcome import MISSING, Outcome, Sheet
-from rarescene.workflows.asking import SamplingConfig
-from rarescene.workflows.pair_drawer import open_pair_drawer
-from rarescene.workflows.prepared import decode
+from rarescene.scenes.data import decode
+from rarescene.sources.pair_source import open_pair_drawer
+from rarescene.sources.requests import SamplingConfig
 
 if TYPE_CHECKING:
     import torch

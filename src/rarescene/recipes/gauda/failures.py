@@ -16,16 +16,16 @@ import numpy as np
 from scipy import ndimage
 
 from rarescene.evaluation import pair_agreement, pair_iou
+from rarescene.evaluation.pair_scores import BATCH, Judge
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.run_record import read_record
-from rarescene.recipes.gauda.columns import PAPER
-from rarescene.recipes.gauda.scale import TITLES, DataName
+from rarescene.recipes.gauda.scale import PAPER, TITLES, DataName
 from rarescene.recipes.gauda.study import GaudaStudy
 from rarescene.recipes.outcome import MISSING, Outcome, Sheet, percent
 from rarescene.reports import contact_sheet
 from rarescene.scenes import Request, SceneCache, open_scenes
-from rarescene.workflows.pair_scores import BATCH, Judge
-from rarescene.workflows.prepared import decode
+from rarescene.scenes.data import decode
+from rarescene.sources.leakage import open_judge
 
 SHOWN = 3
 """Pairs of each kind that are shown."""
@@ -96,7 +96,7 @@ def fig13(studies: Mapping[DataName, GaudaStudy], scale: str) -> Outcome:
         pairs = open_scenes(f"set:{folder}")
         drawn = decode(pairs, *study.scale.size)
         real = decode(study.data.scenes.subset(study.data.split.test), *study.scale.size)
-        judge = Judge(run, read_record(run), pairs.classes)
+        judge = open_judge(run, read_record(run), pairs.classes)
         of_pairs, of_frames = (find_failures(judge, scenes) for scenes in (drawn, real))
         missing = _missing(pairs, drawn)
         sheets.append(_counted(study.title, of_pairs, of_frames, missing))

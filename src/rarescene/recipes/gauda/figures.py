@@ -9,14 +9,22 @@ from typing import Any, Literal
 import numpy as np
 
 from rarescene.foundation.files import read_json
-from rarescene.recipes.gauda.columns import COLUMNS, PAPER, Column
 from rarescene.recipes.gauda.published import CLASSES
-from rarescene.recipes.gauda.scale import SEGMENTERS, TITLES, DataName, SegmenterName, read_scale
+from rarescene.recipes.gauda.scale import (
+    COLUMNS,
+    PAPER,
+    SEGMENTERS,
+    TITLES,
+    Column,
+    DataName,
+    SegmenterName,
+    read_scale,
+)
 from rarescene.recipes.gauda.study import Cells, GaudaStudy
 from rarescene.recipes.gauda.tables import NOT_TRAINED, Compared, NothingToCompareError, compared
 from rarescene.recipes.outcome import MISSING, Outcome, Sheet, percent
 from rarescene.reports import Bars, Chart, Estimate, Line, bars_picture, charts_picture
-from rarescene.workflows.evaluate import METRICS
+from rarescene.reports.from_json import METRICS
 
 WIDTH = 720
 

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 
 from rarescene.foundation.errors import ConfigError
-from rarescene.recipes.gauda.columns import PAPER
 from rarescene.recipes.gauda.figures import frames_iou
-from rarescene.recipes.gauda.scale import SEGMENTERS, TITLES, DataName, SegmenterName
+from rarescene.recipes.gauda.scale import PAPER, SEGMENTERS, TITLES, DataName, SegmenterName
 from rarescene.recipes.gauda.study import Cells, GaudaStudy
 from rarescene.recipes.outcome import Outcome, Sheet, points
 from rarescene.reports import contact_sheet, representative
 from rarescene.scenes import open_scenes
-from rarescene.workflows.prepared import decode
+from rarescene.scenes.data import decode
 
 PAIRS = 3
 """Pairs a class in Figure 4."""

@@ -26,19 +26,18 @@ from rarescene.evaluation import (
     image_vectors,
 )
 from rarescene.evaluation.config import CopyConfig, RealismConfig
+from rarescene.evaluation.pair_scores import BATCH
 from rarescene.foundation.run_record import read_record
 from rarescene.generators.datasetgan_config import DatasetGanConfig
-from rarescene.recipes.gauda.columns import PAPER
 from rarescene.recipes.gauda.published import TABLE_5
-from rarescene.recipes.gauda.scale import TITLES, DataName
+from rarescene.recipes.gauda.scale import PAPER, TITLES, DataName
 from rarescene.recipes.gauda.study import Cells, GaudaStudy, Generator
 from rarescene.recipes.outcome import MISSING, Outcome, Sheet, percent
 from rarescene.recipes.study import Scores
 from rarescene.reports import Chart, Line, Measure, charts_picture
+from rarescene.reports.realism import distances_to_real
 from rarescene.scenes import SceneCache, open_scenes
-from rarescene.workflows.pair_scores import BATCH
-from rarescene.workflows.prepared import decode
-from rarescene.workflows.realism import distances_to_real
+from rarescene.scenes.data import decode
 
 if TYPE_CHECKING:
     from torch import Tensor

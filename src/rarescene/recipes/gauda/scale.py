@@ -18,8 +18,8 @@ from rarescene.generators.config import ImageVqGanConfig, JointLatentConfig, Mas
 from rarescene.generators.datasetgan_config import DatasetGanConfig
 from rarescene.recipes.scale import DataScale, read_scale_file
 from rarescene.segmenters.config import PHiSegConfig, UNetEnsembleConfig
+from rarescene.sources.requests import SamplingConfig
 from rarescene.training.config import TrainingConfig
-from rarescene.workflows.asking import SamplingConfig
 
 DataName = Literal["cholecseg8k", "cadis"]
 SegmenterName = Literal["phiseg", "unet_ensemble"]
@@ -158,3 +158,58 @@ def segmenters_of(names: Iterable[str]) -> tuple[SegmenterName, ...]:
     if unknown := sorted(wanted.difference(SEGMENTERS)):
         raise ConfigError(f"the scale trains no {unknown[0]!r}", "Choose from phiseg, unet-ensemble.")
     return tuple(name for name in SEGMENTERS if name in wanted)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One way to train a segmenter.
+
+    Attributes:
+        name: as `--strategies` takes it.
+        head: as it stands over a column.
+        strategies: those of `rarescene segment`, joined in this order.
+        by: what adaptive sampling goes by, where that is among them.
+    """
+
+    name: str
+    head: str
+    strategies: tuple[str, ...]
+    by: Literal["score", "uncertainty"] = "score"
+
+
+PAPER = (
+    Column("none", "none", ("none",)),
+    Column("classic", "aug", ("classic",)),
+    Column("adaptive", "AS", ("adaptive",)),
+    Column("adaptive+classic", "AS + aug", ("adaptive", "classic")),
+    Column("gauda", "GAUDA", ("gauda",)),
+    Column("gauda+classic", "GAUDA + aug", ("gauda", "classic")),
+)
+"""Those of the paper, in its order (`published.COLUMNS`).
+
+Its adaptive sampling is read as that of its section 2.1, by validation scores.
+"""
+
+
+OURS = (
+    Column("duplicate", "duplicates", ("duplicate",)),
+    Column("offline", "offline", ("offline",)),
+    Column("adaptive-uncertainty", "AS, uncertainty", ("adaptive",), "uncertainty"),
+)
+"""What the paper does not compare with: copies of rare frames, pairs drawn before, another adaptive one."""
+
+
+COLUMNS = PAPER + OURS
+
+
+def columns_of(names: Iterable[str]) -> tuple[Column, ...]:
+    """Return the columns of these names, `none` always among them, since all others are compared with it.
+
+    Raises:
+        ConfigError: there is none of such a name.
+    """
+    wanted = {name.strip() for name in names} | {"none"}
+    if unknown := sorted(wanted - {column.name for column in COLUMNS}):
+        known = ", ".join(column.name for column in COLUMNS)
+        raise ConfigError(f"no column is called {unknown[0]!r}", f"Choose from {known}.")
+    return tuple(column for column in COLUMNS if column.name in wanted)

@@ -9,25 +9,34 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rarescene.augmentation.config import OfflineConfig
+from rarescene.commands.evaluate import evaluate
+from rarescene.commands.segment import segment_phiseg, segment_unet_ensemble
+from rarescene.commands.synthesize import synthesize
+from rarescene.commands.train_datasetgan import train_datasetgan
+from rarescene.commands.train_joint import train_joint
+from rarescene.commands.train_vqgan import train_image_vqgan, train_mask_vqgan
+from rarescene.foundation.console import say
 from rarescene.foundation.files import write_json
 from rarescene.foundation.run_record import read_record
-from rarescene.recipes.gauda.columns import COLUMNS, Column
-from rarescene.recipes.gauda.scale import SEGMENTERS, TITLES, DataName, GaudaScale, SegmenterName
+from rarescene.recipes.gauda.scale import (
+    COLUMNS,
+    SEGMENTERS,
+    TITLES,
+    Column,
+    DataName,
+    GaudaScale,
+    SegmenterName,
+)
 from rarescene.recipes.run_store import Planned, RunStore, finished
 from rarescene.recipes.scale import DataScale
 from rarescene.recipes.study import DataStudy, Scores, read_scores
+from rarescene.reports.from_json import METRICS
 from rarescene.scenes import open_scenes
 from rarescene.scenes.config import NO_AUGMENTATION
-from rarescene.workflows.asking import SamplingConfig
-from rarescene.workflows.evaluate import METRICS, evaluate
-from rarescene.workflows.pair_scores import Judge
-from rarescene.workflows.prepared import decode, say
-from rarescene.workflows.rare import rare_classes
-from rarescene.workflows.segment import segment_phiseg, segment_unet_ensemble
-from rarescene.workflows.synthesize import synthesize
-from rarescene.workflows.train_datasetgan import train_datasetgan
-from rarescene.workflows.train_joint import train_joint
-from rarescene.workflows.train_vqgan import train_image_vqgan, train_mask_vqgan
+from rarescene.scenes.data import decode
+from rarescene.scenes.statistics import rare_classes
+from rarescene.sources.leakage import open_judge
+from rarescene.sources.requests import SamplingConfig
 
 Generator = Literal["joint", "datasetgan"]
 Cells = Mapping[int, Path]
@@ -212,7 +221,7 @@ class GaudaStudy(DataStudy):
         if not path.is_file():
             scenes = open_scenes(f"set:{pairs}")
             cache = decode(scenes, *self.scale.size)
-            judge = Judge(segmenter, read_record(segmenter), scenes.classes)
+            judge = open_judge(segmenter, read_record(segmenter), scenes.classes)
             found = judge.overlaps(cache, cache.names, "judging the pairs")
             write_json(path, {"recordings": {name: one.to_dict() for name, one in found.items()}})
         return read_scores(path)

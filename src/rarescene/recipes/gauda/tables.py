@@ -13,11 +13,10 @@ from typing import Literal
 
 from rarescene.evaluation import Comparison, ComparisonTable, compare
 from rarescene.foundation.errors import ConfigError
-from rarescene.recipes.gauda.columns import OURS, PAPER, Column
-from rarescene.recipes.gauda.losses import losses
 from rarescene.recipes.gauda.published import COLUMNS as PUBLISHED_COLUMNS
 from rarescene.recipes.gauda.published import TABLE_1, TABLE_2, TABLE_3, TABLE_4, Six
-from rarescene.recipes.gauda.scale import TITLES, DataName, SegmenterName
+from rarescene.recipes.gauda.rare_class_deficits import losses
+from rarescene.recipes.gauda.scale import OURS, PAPER, TITLES, Column, DataName, SegmenterName
 from rarescene.recipes.gauda.study import Cells, GaudaStudy
 from rarescene.recipes.outcome import MISSING, Outcome, Sheet, percent, points
 

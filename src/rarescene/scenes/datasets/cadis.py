@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from rarescene.foundation.errors import ConfigError, DataError
-from rarescene.scenes.datasets.cadis_classes import SETTINGS
+from rarescene.scenes.datasets.class_tables import SETTINGS
 from rarescene.scenes.datasets.groups import group_by_pattern
 from rarescene.scenes.faults import Fault, Listing
 from rarescene.scenes.pairs import MaskCode, PairReader

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from rarescene.scenes.datasets.cholecseg8k_classes import CHOLECSEG8K, WATERSHED_CODES
+from rarescene.scenes.datasets.class_tables import CHOLECSEG8K, WATERSHED_CODES
 from rarescene.scenes.datasets.groups import group_by_pattern
 from rarescene.scenes.faults import Fault, Listing
 from rarescene.scenes.pairs import MaskCode, PairReader

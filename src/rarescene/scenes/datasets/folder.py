@@ -21,14 +21,13 @@ from typing import Any
 from rarescene.foundation.errors import DataError, RareSceneError
 from rarescene.scenes.class_table import ClassTable
 from rarescene.scenes.datasets.groups import default_group, frame_number, group_by_pattern
-from rarescene.scenes.datasets.propose import propose_from
+from rarescene.scenes.datasets.infer_classes import propose_from
 from rarescene.scenes.faults import Fault, Listing
 from rarescene.scenes.pairs import MaskCode, PairReader
-from rarescene.scenes.rasters import IMAGE_SUFFIXES, walk_files
+from rarescene.scenes.rasters import IMAGE_SUFFIXES, MASK_FOLDERS, walk_files
 from rarescene.scenes.scene import SceneRecord, SceneSet
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "frames")
-MASK_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "segmentations", "gt")
 CLASSES_FILE = "classes.json"
 
 _IMAGE_WORD = re.compile(r"[-_. ](image|img|rgb)$", re.IGNORECASE)

@@ -12,8 +12,8 @@ import re
 from pathlib import Path
 
 from rarescene.foundation.errors import DataError
+from rarescene.scenes.datasets.class_tables import SISVSE
 from rarescene.scenes.datasets.groups import default_group, frame_number, group_by_pattern
-from rarescene.scenes.datasets.sisvse_classes import SISVSE
 from rarescene.scenes.faults import Fault, Listing
 from rarescene.scenes.pairs import MaskCode, PairReader
 from rarescene.scenes.rasters import walk_files

@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from rarescene.scenes.datasets.cholecseg8k_classes import CHOLECSEG8K
+from rarescene.scenes.datasets.class_tables import CHOLECSEG8K
 from rarescene.scenes.datasets.phantom.canvas import Canvas
 from rarescene.scenes.datasets.phantom.instruments import draw_grasper, draw_hook
 

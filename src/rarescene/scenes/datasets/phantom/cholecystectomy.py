@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rarescene.scenes.datasets.cholecseg8k_classes import CHOLECSEG8K
+from rarescene.scenes.datasets.class_tables import CHOLECSEG8K
 from rarescene.scenes.datasets.phantom.anatomy import Anatomy
 from rarescene.scenes.datasets.phantom.instruments import GRASPER, HOOK
 from rarescene.scenes.datasets.phantom.operation import Figures, Look, Operation

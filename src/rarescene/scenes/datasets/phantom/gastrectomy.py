@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from rarescene.scenes.datasets.class_tables import SISVSE
 from rarescene.scenes.datasets.phantom.gastric_anatomy import GastricAnatomy
 from rarescene.scenes.datasets.phantom.gastric_video import GastricVideo
 from rarescene.scenes.datasets.phantom.operation import Figures, Light, Look, Operation
 from rarescene.scenes.datasets.phantom.robot import HEADS
 from rarescene.scenes.datasets.phantom.video import PhantomVideo, half_sides, moment
-from rarescene.scenes.datasets.sisvse_classes import SISVSE
 
 PUBLISHED: dict[str, Figures] = {
     "suction irrigation": Figures(0.0836, 0.0385, 0.45, 0.15, (0.5, 1.6), (0.8, 0.8)),

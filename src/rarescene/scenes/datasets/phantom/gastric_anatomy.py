@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from rarescene.scenes.datasets.class_tables import SISVSE
 from rarescene.scenes.datasets.phantom.canvas import Box, Canvas
 from rarescene.scenes.datasets.phantom.gastric_video import GastricVideo
 from rarescene.scenes.datasets.phantom.robot import (
@@ -20,7 +21,6 @@ from rarescene.scenes.datasets.phantom.robot import (
     draw_suction,
 )
 from rarescene.scenes.datasets.phantom.video import Moment, Shaft, frame_box, half_sides, swing, to_rim
-from rarescene.scenes.datasets.sisvse_classes import SISVSE
 
 BACKGROUND = SISVSE.id_of("background")
 TISSUES = SISVSE.id_of("other tissues")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rarescene.scenes.datasets.cholecseg8k_classes import CHOLECSEG8K
+from rarescene.scenes.datasets.class_tables import CHOLECSEG8K
 from rarescene.scenes.datasets.phantom.canvas import Box, Canvas
 from rarescene.scenes.datasets.phantom.video import Shaft
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rarescene.scenes.datasets.class_tables import SISVSE
 from rarescene.scenes.datasets.phantom.canvas import Canvas
 from rarescene.scenes.datasets.phantom.instruments import along_shaft
 from rarescene.scenes.datasets.phantom.video import Shaft
-from rarescene.scenes.datasets.sisvse_classes import SISVSE
 
 
 @dataclass(frozen=True)

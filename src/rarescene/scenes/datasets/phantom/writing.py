@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from rarescene.foundation.errors import CheckpointError, ConfigError, DataError
 from rarescene.foundation.files import atomic, read_json, write_json, write_text
 from rarescene.scenes.class_table import ClassTable
-from rarescene.scenes.datasets.cholecseg8k_classes import WATERSHED_CODES
+from rarescene.scenes.datasets.class_tables import WATERSHED_CODES
 from rarescene.scenes.datasets.phantom.config import PhantomConfig
 from rarescene.scenes.datasets.phantom.dataset import LICENCE, phantom_scenes
 from rarescene.scenes.datasets.sisvse import IMAGES, MASKS

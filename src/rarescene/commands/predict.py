@@ -1,0 +1,73 @@
+"""`rarescene predict`: masks and overlays for a user's own frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from rarescene.foundation.console import progress, say
+from rarescene.foundation.errors import ConfigError, DataError
+from rarescene.foundation.run_record import read_record
+from rarescene.scenes import IMAGE_SUFFIXES, walk_files
+
+
+def predict(run: Path, images: Path, *, out: Path, opacity: float = 0.45) -> None:
+    """Predict a mask for every image: 8-bit palette PNGs in OUT/masks, overlays to look at in OUT/overlays.
+
+    Args:
+        run: folder of a `rarescene segment` run.
+        images: one image, or a folder of images (nested ones are found, and keep their place).
+        out: folder for the results, at the size of the images.
+        opacity: of the class colours in the overlays, 0 to 1.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    from rarescene.scenes import read_image, resize_image, write_image, write_mask
+    from rarescene.segmenters import load_segmenter
+    from rarescene.training import to_images
+
+    if not 0 <= opacity <= 1:
+        raise ConfigError(f"opacity is {opacity}", "Give a number from 0 to 1.")
+    settings = read_record(run, "segmenter").config
+    root, files = _listed(images)
+    network, table = load_segmenter(run / "model")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network.to(device)
+    with progress("predicting") as advance:
+        for done, file in enumerate(files, start=1):
+            image = read_image(file)
+            small = to_images(resize_image(image, settings["height"], settings["width"])[None]).to(device)
+            probabilities = F.interpolate(
+                network.predict(small), size=image.shape[:2], mode="bilinear", align_corners=False
+            )
+            mask = probabilities.argmax(1)[0].cpu().numpy().astype(np.uint8)
+            blend = (1 - opacity) * image + opacity * table.colourise(mask)
+            place = file.relative_to(root).with_suffix(".png")
+            write_mask(out / "masks" / place, mask, table)
+            write_image(out / "overlays" / place, blend.round().astype(np.uint8))
+            advance(done, len(files))
+    say(f"{len(files)} masks in {out / 'masks'}, overlays in {out / 'overlays'}")
+
+
+def _listed(images: Path) -> tuple[Path, Sequence[Path]]:
+    """Return a root and the images under it.
+
+    Raises:
+        DataError: there is none, or two of them would get a mask of the same name.
+    """
+    if images.is_file():
+        return images.parent, [images]
+    files = walk_files(images)
+    if not files:
+        endings = ", ".join(sorted(IMAGE_SUFFIXES))
+        raise DataError("holds no image", f"Give an image, or a folder of {endings} files.", images)
+    first: dict[Path, Path] = {}
+    for file in files:
+        if (other := first.setdefault(file.with_suffix(""), file)) != file:
+            raise DataError(
+                f"has the same name as {other.name}", "Rename one of them: masks are named like images.", file
+            )
+    return images, files

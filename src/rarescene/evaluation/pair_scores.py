@@ -1,0 +1,224 @@
+"""What is measured of synthetic pairs: agreement, request, distance to the training frames, confidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rarescene.evaluation.config import CopyConfig
+from rarescene.foundation.console import progress
+from rarescene.scenes import ClassTable, Request, SceneCache, SceneSet, read_confidence
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rarescene.evaluation import CopyScores, RecordingOverlap
+    from rarescene.foundation.protocols import Segmenter
+
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class PairScores:
+    """The scores of N pairs.
+
+    Attributes:
+        columns: float `(N,)` by name; NaN where a pair has no such score. The manifest bears these names.
+        iou: mean IoU of each class over the pairs that show it, `(C,)`; None without a segmenter.
+        real_iou: the same on held-out real frames, or None.
+        copies: by measure, the one that decides first.
+        rare: ids of the rare classes.
+    """
+
+    columns: dict[str, np.ndarray]
+    iou: np.ndarray | None
+    real_iou: np.ndarray | None
+    copies: Mapping[str, CopyScores]
+    rare: tuple[int, ...]
+
+    @property
+    def nearest(self) -> np.ndarray:
+        """Index of each pair's nearest training frame, by the measure that decides, int64 `(N,)`."""
+        return next(iter(self.copies.values())).synthetic.index
+
+    def of(self, pair: int) -> dict[str, float]:
+        """Return the scores of one pair as they are written to a manifest."""
+        known = {name: float(values[pair]) for name, values in self.columns.items()}
+        return {name: round(value, 6) for name, value in known.items() if not np.isnan(value)}
+
+
+class Judge:
+    """A trained segmenter, asked what it sees.
+
+    Args:
+        network: the segmenter.
+        size: height and width of the images that it was trained on.
+        table: the class table of what it is asked about.
+    """
+
+    def __init__(self, network: Segmenter, size: tuple[int, int], table: ClassTable) -> None:
+        import torch
+
+        self.network, self.size, self.table = network, size, table
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if isinstance(network, torch.nn.Module):
+            network.to(self.device)
+
+    def predict(self, pixels: np.ndarray) -> np.ndarray:
+        """Return class ids uint8 `(B, H, W)` for images uint8 `(B, H, W, 3)`, at their own size."""
+        import torch.nn.functional as F
+
+        from rarescene.scenes import resize_image
+        from rarescene.training import to_images
+
+        seen = pixels
+        if pixels.shape[1:3] != self.size:
+            seen = np.stack([resize_image(image, *self.size) for image in pixels])
+        probabilities = self.network.predict(to_images(seen).to(self.device))
+        if seen is not pixels:
+            probabilities = F.interpolate(
+                probabilities, size=pixels.shape[1:3], mode="bilinear", align_corners=False
+            )
+        return probabilities.argmax(1).cpu().numpy().astype(np.uint8)
+
+    def iou(self, scenes: SceneCache, label: str) -> np.ndarray:
+        """Return the IoU of each class in each scene, `(N, C)`, with a progress bar."""
+        from rarescene.evaluation import pair_iou
+
+        parts = [
+            pair_iou(self.predict(pixels), ids, len(self.table), self.table.ignore_index)
+            for pixels, ids in _batches(scenes, label)
+        ]
+        return np.concatenate([np.empty((0, len(self.table))), *parts])
+
+    def overlaps(
+        self, scenes: SceneCache, groups: Sequence[str], label: str
+    ) -> Mapping[str, RecordingOverlap]:
+        """Return what it scores on scenes, by the group of each, at their own size, with a progress bar."""
+        from rarescene.evaluation import OverlapMeter
+
+        meter, place = OverlapMeter(self.table.names, self.table.ignore_index), 0
+        for pixels, ids in _batches(scenes, label):
+            meter.update(self.predict(pixels), ids, groups[place : place + len(ids)])
+            place += len(ids)
+        return meter.recordings
+
+
+def score_pairs(
+    pairs: SceneSet,
+    cache: SceneCache,
+    training: SceneCache,
+    held_out: SceneCache | None,
+    judge: Judge | None,
+    rare: Sequence[int],
+    config: CopyConfig,
+) -> PairScores:
+    """Measure pairs.
+
+    Args:
+        pairs: the set, of N pairs.
+        cache: the same, decoded.
+        training: real training frames at the same size.
+        held_out: real frames that nothing was trained on, at the same size, or None.
+        judge: a segmenter trained on real scenes, or None.
+        rare: ids of the rare classes.
+        config: how copies are looked for.
+    """
+    from rarescene.evaluation import class_agreement
+
+    columns: dict[str, np.ndarray] = {}
+    mean = real = None
+    if judge is not None:
+        iou = judge.iou(cache, "judging the pairs")
+        columns, mean = _agreements(iou, rare, cache.classes), class_agreement(iou)
+    if judge is not None and held_out is not None:
+        real = class_agreement(judge.iou(held_out, "judging real frames"))
+    columns |= _requests(pairs, cache)
+    columns["confidence"] = np.array([_mean_confidence(record) for record in pairs.records])
+    copies = find_copies(cache, training, held_out, config)
+    decides = copies[config.measure]
+    for name, found in copies.items():
+        columns[f"{name}_distance"] = found.synthetic.distance
+    known = np.nan if decides.threshold is None else 1.0
+    columns["copy"] = known * decides.copies(decides.synthetic.distance)
+    return PairScores(columns, mean, real, copies, tuple(rare))
+
+
+def _agreements(iou: np.ndarray, rare: Sequence[int], table: ClassTable) -> dict[str, np.ndarray]:
+    from rarescene.evaluation import pair_agreement
+
+    others = [index for index in range(len(table)) if index not in rare]
+    columns = {
+        "agreement": pair_agreement(iou),
+        "rare_agreement": pair_agreement(iou, rare),
+        "context_agreement": pair_agreement(iou, others),
+    }
+    return columns | {f"iou {name}": iou[:, index] for index, name in enumerate(table.names)}
+
+
+def _requests(pairs: SceneSet, cache: SceneCache) -> dict[str, np.ndarray]:
+    """Return the share of the requested classes that a mask shows, and whether all is as it was asked."""
+    present, kept = np.full(len(pairs), np.nan), np.full(len(pairs), np.nan)
+    for index, record in enumerate(pairs.records):
+        if "request" in record.details:
+            request = Request.from_dict(record.details["request"])
+            found = request.kept_by(cache.masks[cache.rows[index]], pairs.classes)
+            present[index], kept[index] = found.present, found.kept
+    return {"request_present": present, "request_kept": kept}
+
+
+def _mean_confidence(record: Any) -> float:
+    confidence = read_confidence(record)
+    return float("nan") if confidence is None else float(confidence.mean())
+
+
+def find_copies(
+    cache: SceneCache, training: SceneCache, held_out: SceneCache | None, config: CopyConfig
+) -> dict[str, CopyScores]:
+    """Return how near pairs come to training frames in both measures, the one that decides first.
+
+    Args:
+        cache: the pairs.
+        training: real training frames at the same size.
+        held_out: real frames that nothing was trained on, at the same size, or None.
+        config: how copies are looked for.
+    """
+    from dataclasses import replace
+
+    import torch
+
+    from rarescene.evaluation import copy_scores, image_vectors
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    measures = [config, replace(config, measure="pixels" if config.measure == "features" else "features")]
+    found: dict[str, CopyScores] = {}
+    for one in measures:
+        words, vectors = image_vectors(one, device)
+        synthetic, real = vectors(_images(cache, "synthetic")), vectors(_images(training, "training"))
+        unseen = None if held_out is None else vectors(_images(held_out, "validation"))
+        found[one.measure] = copy_scores(
+            synthetic,
+            real,
+            training.recordings,
+            held_out=unseen,
+            quantile=config.quantile,
+            measure=words,
+        )
+    return found
+
+
+def _images(scenes: SceneCache, whose: str) -> Iterator[Tensor]:
+    from rarescene.training import to_images
+
+    return (to_images(pixels) for pixels, _ in _batches(scenes, f"{whose} images"))
+
+
+def _batches(scenes: SceneCache, label: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    with progress(label) as advance:
+        for start in range(0, len(scenes), BATCH):
+            stop = min(start + BATCH, len(scenes))
+            yield scenes.take(range(start, stop))
+            advance(stop, len(scenes))

@@ -1,0 +1,59 @@
+"""What commands print: plain lines, and bars while they work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+CONSOLE = Console(highlight=False, emoji=False)
+
+
+@contextmanager
+def progress(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a progress bar; yields a function of (done, total)."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    bar = Progress(*columns, console=CONSOLE)
+    task = bar.add_task(label, total=None)
+
+    def advance(done: int, total: int) -> None:
+        bar.start()  # once; nothing is shown where nothing is to be done
+        bar.update(task, completed=done, total=total)
+
+    try:
+        yield advance
+    finally:
+        if bar.live.is_started:
+            bar.stop()
+
+
+def say(text: str) -> None:
+    """Print a line as it is: brackets in it are no markup, and a path is not broken over lines."""
+    CONSOLE.print(text, markup=False, soft_wrap=True)
+
+
+@cache
+def _say_once(text: str) -> None:
+    """Print a line unless this process has printed it before: one command may open its data several times."""
+    say(text)

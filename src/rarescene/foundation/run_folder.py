@@ -1,0 +1,61 @@
+"""A run's folder: whether a command may write there, and whether it goes on with the run in it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rarescene.foundation.errors import ConfigError
+from rarescene.foundation.run_record import RECORD, RunRecord, read_record
+
+
+def fresh_folder(out: Path, resume: bool, what: str) -> None:
+    """Refuse a folder that holds something already, unless the command is to go on with it.
+
+    A run record alone is what a command leaves that failed before its first step, and is no reason to refuse.
+    """
+    if not resume and out.is_dir() and any(entry.name != RECORD for entry in out.iterdir()):
+        raise ConfigError(
+            "is not empty", f"Choose another --out, or add --resume to go on with the {what} in it.", out
+        )
+    if out.exists() and not out.is_dir():
+        raise ConfigError("is a file", "Choose a folder for --out.", out)
+
+
+def same_run(out: Path, record: RunRecord) -> None:
+    """Refuse to go on with a run that was begun otherwise; only the training loop's settings may change.
+
+    Raises:
+        CheckpointError: the folder holds another kind of run, or its record is damaged.
+        ConfigError: options or data differ from those that the run was begun with.
+    """
+    if not (out / RECORD).is_file():
+        return
+    earlier, now = (_begun_with(one) for one in (read_record(out, record.kind), record))
+    changed = [name for name in now if earlier.get(name) != now[name]]
+    if changed:
+        remedy = "Repeat the options that the run was begun with, or choose another --out."
+        raise ConfigError(f"the run was begun with another {', '.join(changed)}", remedy, out / RECORD)
+
+
+def _begun_with(record: RunRecord) -> dict[str, Any]:
+    """Return what a resumed run must have in common with the one that was begun, as JSON values by name."""
+    value = json.loads(json.dumps(asdict(record)))
+    config = {name: entry for name, entry in value["config"].items() if name != "training"}
+    if isinstance(config.get("model"), dict):
+        config["model"].pop("training", None)
+    data = {
+        f"number of {name}" if name == "scenes" else name: value["data"].get(name)
+        for name in ("name", "scenes")
+    }
+    return config | data | {name: value[name] for name in ("seed", "recordings", "class_table")}
+
+
+PICTURES = "refreshes"
+
+
+def refresh_picture(folder: Path, step: int) -> Path:
+    """Return where a run keeps the pictures of the pairs that were drawn for the refresh at a step."""
+    return folder / PICTURES / f"step_{step:08d}.png"

@@ -1,0 +1,164 @@
+"""How synthetic images compare with real ones: distances and paired measures of whole sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rarescene.evaluation.config import RealismConfig
+from rarescene.foundation.console import progress
+from rarescene.foundation.errors import CheckpointError
+from rarescene.foundation.run_record import read_record
+from rarescene.scenes import SceneCache, SceneSet, open_scenes
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rarescene.evaluation import RealismScores
+    from rarescene.reports import Measure
+
+
+MOST = 1024
+"""Images that are compared at most: the first pairs of a set, whose order is a random one."""
+
+
+BATCH = 16
+
+
+def realism_config(inception: Path | None) -> RealismConfig:
+    """Return the usual settings with these Inception weights. Raises `CheckpointError` if there are none."""
+    if inception is not None and not inception.is_file():
+        remedy = "Give the TorchScript file inception-2015-12-05.pt, or none for FD-EffNetLite0."
+        raise CheckpointError("there are no Inception weights", remedy, inception)
+    return RealismConfig(inception_weights=inception)
+
+
+def distances_to_real(
+    pairs: SceneCache,
+    test: SceneCache,
+    training: SceneCache | None,
+    config: RealismConfig,
+    most: int = MOST,
+) -> tuple[Measure, ...]:
+    """Return the distances of synthetic images to test frames, beside those of training frames to them.
+
+    All three sets give equally many images, since the distances depend on the number.
+
+    Args:
+        pairs: synthetic pairs.
+        test: real frames of recordings that nothing was trained on, at the same size.
+        training: real training frames at the same size, or None.
+        config: networks and subsets.
+        most: images of each at most.
+    """
+    from rarescene.evaluation import realism_scores
+    from rarescene.reports import realism_measures
+
+    sides = {"synthetic": pairs} | ({} if training is None else {"training": training})
+    count = min(most, len(test), *map(len, sides.values()))
+    found = {}
+    for name, side in sides.items():
+        with progress(f"realism, {name}") as advance:
+            scores = realism_scores(
+                _spread(test, count), _spread(side, count), config=config, paired=False,
+                progress=_adding(advance, 2 * count),
+            )  # fmt: skip
+        found[name] = realism_measures(scores.to_dict())
+    others = found.get("training", (None,) * len(found["synthetic"]))
+    return tuple(
+        replace(
+            one, reference=None if other is None else other.value,
+            note=f"{count:,} images against {count:,} test frames",
+        )
+        for one, other in zip(found["synthetic"], others, strict=True)
+    )  # fmt: skip
+
+
+def paired_measures(folder: Path, most: int = MOST) -> tuple[Measure, ...]:
+    """Return MS-SSIM and PSNR against the frames whose masks a set was drawn for, where there are such."""
+    from rarescene.reports import realism_measures
+
+    scores = set_realism(folder, most)
+    if scores is None:
+        return ()
+    return tuple(one for one in realism_measures(scores.to_dict()) if one.better == "higher")
+
+
+def measures_to_dict(measures: tuple[Measure, ...]) -> dict[str, object]:
+    """Return JSON values."""
+    return {"measures": [asdict(one) for one in measures]}
+
+
+def set_realism(folder: Path, most: int = MOST, config: RealismConfig | None = None) -> RealismScores | None:
+    """Compare the images of a synthetic set with the frames whose maps they were drawn for.
+
+    Args:
+        folder: what `rarescene synthesize` wrote.
+        most: how many pairs at most.
+        config: networks and subsets.
+
+    Returns:
+        The scores; None where fewer than two pairs belong to a frame, as those of prompted maps do not, or
+        where there are masks alone.
+    """
+    from rarescene.evaluation import realism_scores
+    from rarescene.scenes import resize_image
+    from rarescene.training import to_images
+
+    made = read_record(folder, "scene set")
+    if not made.config.get("masks"):
+        return None
+    pairs, originals = open_scenes(f"set:{folder}"), open_scenes(made.config["masks"])
+    if not (pairs.has_images and originals.has_images):
+        return None
+    places = places_of(originals)
+    usable = [index for index, entry in enumerate(pairs.records) if entry.details["mask_of"] in places][:most]
+    if len(usable) < 2:
+        return None
+    # A flipped map has no real image of its own, so there are no pairs then.
+    varied = made.config["vary"]
+
+    def images(real: bool) -> Iterator[Tensor]:
+        for start in range(0, len(usable), BATCH):
+            batch = []
+            for scene in (pairs[index] for index in usable[start : start + BATCH]):
+                original = originals[places[scene.record.details["mask_of"]]].image if real else None
+                batch.append(scene.image if original is None else resize_image(original, *scene.mask.shape))
+            yield to_images(np.stack(batch))
+
+    groups = [pairs.records[index].group for index in usable]
+    with progress("realism") as advance:
+        return realism_scores(
+            images(True), images(False), config=config, paired=not varied, groups=groups,
+            progress=_adding(advance, 2 * len(usable)),
+        )  # fmt: skip
+
+
+def places_of(scenes: SceneSet) -> dict[str, int]:
+    """Return where each scene is, by its name."""
+    return {entry.name: index for index, entry in enumerate(scenes.records)}
+
+
+def _adding(advance: Callable[[int, int], None], total: int) -> Callable[[int], None]:
+    """Return a function of how many more are done, for a bar that wants to know how many are."""
+    done = 0
+
+    def add(more: int) -> None:
+        nonlocal done
+        done += more
+        advance(done, total)
+
+    return add
+
+
+def _spread(scenes: SceneCache, count: int) -> Iterator[Tensor]:
+    """Yield the images of `count` scenes at even distances, in batches `(B, 3, H, W)` in [-1, 1]."""
+    from rarescene.training import to_images
+
+    chosen = np.linspace(0, len(scenes) - 1, count).round().astype(int)
+    for start in range(0, count, BATCH):
+        yield to_images(scenes.take(chosen[start : start + BATCH].tolist())[0])

@@ -1,0 +1,353 @@
+"""Bars with intervals, differences around zero, curves and histograms, as inline SVG.
+
+Bars and differences place everything in per cent of the width, so that a phone squeezes the bars and not the
+words. Labels are escaped. Colours come from the page's style sheet (`--series-0`, …) with a fallback of their
+own; the first six are those of Okabe and Ito, which colour-blind readers tell apart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from html import escape
+
+from rarescene.reports.content import CurvePlot, Difference, Estimate
+from rarescene.reports.formatting import interval, percent, short, signed, signed_interval
+
+SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A6D00", "#5C5C5C")
+DASHES = ("", "6 3", "2 3", "8 3 2 3", "1 2", "10 4", "4 2", "3 6")
+
+Scale = Callable[[float], float]
+
+BAR = 12
+GAP = 5
+SMOOTH_FROM = 60
+
+
+def colour(series: int) -> str:
+    """Return the CSS colour of a series, counted from 0."""
+    index = series % len(SERIES)
+    return f"var(--series-{index}, {SERIES[index]})"
+
+
+def interval_bars(scores: Sequence[Estimate], names: Sequence[str], *, maximum: float = 1.0) -> str:
+    """Return one class's bars, one a run, from 0 to `maximum`, with whiskers for the intervals.
+
+    A bar's width is `value / maximum` of the whole. A score of None draws no bar but the word `absent`.
+    """
+    step = BAR + GAP
+    height = step * len(scores) + GAP
+    parts = [_vertical(quarter / 4, height, "grid") for quarter in range(5)]
+    for index, score in enumerate(scores):
+        top = GAP + index * step
+        middle = top + BAR / 2
+        if score.value is None:
+            parts.append(f'<text class="absent" x="0" y="{middle + 4:g}" dx="4">absent</text>')
+            continue
+        width, style = _place(score.value / maximum), f"fill:{colour(index)}"
+        parts.append(f'<rect class="bar" x="0" y="{top:g}" width="{width}" height="{BAR}" style="{style}"/>')
+        if score.low is not None and score.high is not None:
+            parts += _whisker(score.low / maximum, score.high / maximum, middle, BAR * 0.6)
+    words = "; ".join(
+        f"{name} {percent(score.value)} {interval(score)}".strip()
+        for name, score in zip(names, scores, strict=True)
+    )
+    return _flexible(height, f"Bars: {words}", parts)
+
+
+def bar_axis(maximum: float = 1.0) -> str:
+    """Return the axis that stands over a column of `interval_bars`, in per cent."""
+    anchors = ("start", "middle", "middle", "middle", "end")
+    parts = [
+        f'<text class="tick" x="{_place(quarter / 4)}" y="12" text-anchor="{anchors[quarter]}">'
+        f"{100 * maximum * quarter / 4:g}</text>"
+        for quarter in range(5)
+    ]
+    return _flexible(16, f"Axis from 0 to {100 * maximum:g} per cent", parts)
+
+
+def difference_limit(differences: Sequence[Difference]) -> float:
+    """Return a round bound, the same on both sides of 0, that holds every difference and its interval."""
+    ends = [abs(end) for one in differences for end in (one.mean, one.low, one.high) if end is not None]
+    largest = max(ends, default=0.0)
+    steps = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+    return next((step for step in steps if largest <= step), largest)
+
+
+def difference_mark(difference: Difference, limit: float) -> str:
+    """Return one difference as a dot with its interval, on an axis from -limit to +limit with a line at 0."""
+    height = BAR + 2 * GAP
+    middle = height / 2
+    parts = [_vertical(0.5, height, "zero")]
+    if difference.mean is None:
+        parts.append(f'<text class="absent" x="50%" y="{middle + 4:g}" dx="6">not compared</text>')
+        return _flexible(height, f"{difference.of}: not compared", parts)
+    if difference.low is not None and difference.high is not None:
+        low, high = (0.5 + end / (2 * limit) for end in (difference.low, difference.high))
+        parts += _whisker(low, high, middle, BAR * 0.6)
+    kind = "dot up" if (difference.low or 0) > 0 else "dot down" if (difference.high or 0) < 0 else "dot"
+    parts.append(
+        f'<circle class="{kind}" cx="{_place(0.5 + difference.mean / (2 * limit))}" cy="{middle:g}" r="5"/>'
+    )
+    words = f"{difference.of}: {signed(difference.mean)} points {signed_interval(difference)}".strip()
+    return _flexible(height, words, parts)
+
+
+def difference_axis(limit: float) -> str:
+    """Return the axis that stands over a column of `difference_mark`, in points of per cent."""
+    points = 100 * limit
+    marks = ((0.0, f"−{points:g}", "start"), (0.5, "0", "middle"), (1.0, f"+{points:g}", "end"))
+    parts = [
+        f'<text class="tick" x="{_place(x)}" y="12" text-anchor="{anchor}">{text}</text>'
+        for x, text, anchor in marks
+    ]
+    return _flexible(16, f"Axis from −{points:g} to +{points:g} points", parts)
+
+
+def line_plot(plot: CurvePlot, *, width: int = 460, height: int = 250) -> str:
+    """Return curves over steps. Long curves are drawn faint, with their moving mean on top.
+
+    On a logarithmic axis, values of 0 and below leave a gap as non-finite ones do.
+    """
+    left, right, top, bottom = 52, 12, 10, 40
+    drawn = [
+        (step, value)
+        for curve in plot.curves
+        for step, value in zip(curve.steps, curve.values, strict=True)
+        if _drawable(value, plot.logarithmic)
+    ]
+    label = (
+        f"{plot.title}: {plot.y_label} over {plot.x_label}, {', '.join(curve.name for curve in plot.curves)}"
+    )
+    opening = (
+        f'<svg class="lines" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label)}" '
+        'xmlns="http://www.w3.org/2000/svg">'
+    )
+    if not drawn:
+        return f"{opening}{_text('absent', width / 2, height / 2, 'middle', 'no values')}</svg>"
+
+    def scaled(value: float) -> float:
+        return math.log10(value) if plot.logarithmic else value
+
+    x_ticks = nice_ticks(min(step for step, _ in drawn), max(step for step, _ in drawn))
+    lowest, highest = min(value for _, value in drawn), max(value for _, value in drawn)
+    y_ticks = log_ticks(lowest, highest) if plot.logarithmic else nice_ticks(lowest, highest)
+    x_low, x_high, y_low, y_high = x_ticks[0], x_ticks[-1], y_ticks[0], y_ticks[-1]
+
+    def x_of(step: float) -> float:
+        return left + (step - x_low) / (x_high - x_low) * (width - left - right)
+
+    def y_of(value: float) -> float:
+        return height - bottom - (value - y_low) / (y_high - y_low) * (height - top - bottom)
+
+    parts = [opening]
+    for tick in y_ticks:
+        y = y_of(tick)
+        text = f"{10**tick:.3g}" if plot.logarithmic else f"{tick:g}"
+        parts.append(f'<line class="grid" x1="{left}" y1="{y:.1f}" x2="{width - right}" y2="{y:.1f}"/>')
+        parts.append(_text("tick", left - 6, y + 4, "end", text))
+    for tick in x_ticks:
+        parts.append(_text("tick", x_of(tick), height - bottom + 16, "middle", f"{tick:,g}"))
+    middle = (left + width - right) / 2
+    parts.append(_text("axis", middle, height - 6, "middle", plot.x_label))
+    upright = _text("axis", (bottom - top - height) / 2, 12, "middle", plot.y_label)
+    parts.append(f'<g transform="rotate(-90)">{upright}</g>')
+    for index, curve in enumerate(plot.curves):
+        dash = f' stroke-dasharray="{DASHES[index % len(DASHES)]}"' if DASHES[index % len(DASHES)] else ""
+        style = f"stroke:{curve.colour or colour(index)}"
+        raw = [scaled(value) if _drawable(value, plot.logarithmic) else math.nan for value in curve.values]
+        window = len(raw) // 30 if len(raw) >= SMOOTH_FROM else 1
+        if window > 1:
+            faint = _path(curve.steps, raw, x_of, y_of)
+            parts.append(f'<path class="raw" d="{faint}" style="{style}"/>')
+        line = _path(curve.steps, moving_mean(raw, window), x_of, y_of)
+        parts.append(
+            f'<path class="line" d="{line}" style="{style}"{dash}><title>{escape(curve.name)}</title></path>'
+        )
+    return "".join(parts) + "</svg>"
+
+
+def histogram(
+    kept: Sequence[float],
+    dropped: Sequence[float],
+    limits: Sequence[float] = (),
+    *,
+    label: str,
+    bins: int = 30,
+    width: int = 460,
+    height: int = 200,
+) -> str:
+    """Return how often each value occurs: kept values below, dropped ones stacked on them, dashed limits."""
+    left, right, top, bottom = 44, 12, 10, 24
+    known = [[value for value in part if math.isfinite(value)] for part in (kept, dropped)]
+    words = f"{label}: {len(known[0])} kept, {len(known[1])} dropped"
+    opening = (
+        f'<svg class="lines" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(words)}" '
+        'xmlns="http://www.w3.org/2000/svg">'
+    )
+    values = [*known[0], *known[1]]
+    if not values:
+        return f"{opening}{_text('absent', width / 2, height / 2, 'middle', 'no values')}</svg>"
+    x_ticks = nice_ticks(min([*values, *limits]), max([*values, *limits]))
+    low, high = x_ticks[0], x_ticks[-1]
+    counts = [[0] * bins, [0] * bins]
+    for part, members in enumerate(known):
+        for value in members:
+            counts[part][min(bins - 1, int((value - low) / (high - low) * bins))] += 1
+    y_ticks = nice_ticks(0, max(map(sum, zip(*counts, strict=True))), about=3)
+
+    def x_of(value: float) -> float:
+        return left + (value - low) / (high - low) * (width - left - right)
+
+    def y_of(number: float) -> float:
+        return height - bottom - number / y_ticks[-1] * (height - top - bottom)
+
+    parts = [opening]
+    for tick in y_ticks:
+        y = y_of(tick)
+        parts.append(f'<line class="grid" x1="{left}" y1="{y:.1f}" x2="{width - right}" y2="{y:.1f}"/>')
+        parts.append(_text("tick", left - 6, y + 4, "end", f"{tick:,g}"))
+    parts += [_text("tick", x_of(tick), height - bottom + 16, "middle", f"{tick:,g}") for tick in x_ticks]
+    wide = (width - left - right) / bins
+    for place, (stay, go) in enumerate(zip(*counts, strict=True)):
+        x = left + place * wide
+        for kind, start, number in (("kept", 0, stay), ("gone", stay, go)):
+            if number:
+                tall = y_of(start) - y_of(start + number)
+                parts.append(
+                    f'<rect class="{kind}" x="{x + 0.5:.1f}" y="{y_of(start + number):.1f}" '
+                    f'width="{wide - 1:.1f}" height="{tall:.1f}"/>'
+                )
+    for limit in limits:
+        x = x_of(limit)
+        parts.append(f'<line class="limit" x1="{x:.1f}" y1="{top}" x2="{x:.1f}" y2="{height - bottom}"/>')
+    return "".join(parts) + "</svg>"
+
+
+def value_bar(value: float | None, maximum: float, shade: str, *, label: str) -> str:
+    """Return one value as a bar in a CSS colour, followed by its number; `maximum` spans seven tenths."""
+    middle = GAP + BAR / 2
+    if value is None:
+        absent = f'<text class="absent" x="0" y="{middle + 4:g}" dx="4">absent</text>'
+        return _flexible(BAR + 2 * GAP, f"{label}: absent", [absent], "strip value-bar")
+    width = 0.7 * value / maximum if maximum > 0 else 0.0
+    parts = [
+        f'<rect x="0" y="{GAP}" width="{_place(width)}" height="{BAR}" style="fill:{shade}"/>',
+        f'<text x="{_place(width)}" y="{middle + 4:g}" dx="5">{short(value)}</text>',
+    ]
+    return _flexible(BAR + 2 * GAP, f"{label}: {short(value)}", parts, "strip value-bar")
+
+
+def sparkline(
+    values: Sequence[float | None],
+    maximum: float,
+    shade: str,
+    marked: Sequence[bool],
+    *,
+    label: str,
+    height: int = 34,
+) -> str:
+    """Return values, left to right, on a scale from 0 to `maximum`; some have a dot, and None is a gap."""
+    reach = max(1, len(values) - 1)
+
+    def x_of(place: float) -> float:
+        return 100 * place / reach
+
+    def y_of(value: float) -> float:
+        return 92 - 84 * value / maximum if maximum > 0 else 92.0
+
+    known = [math.nan if value is None else value for value in values]
+    line = _path(range(len(known)), known, x_of, y_of)
+    inner = (
+        f'<svg viewBox="0 0 100 100" preserveAspectRatio="none" width="100%" height="{height}">'
+        '<line class="grid" x1="0" y1="92" x2="100" y2="92" vector-effect="non-scaling-stroke"/>'
+        f'<path class="halo" d="{line}" vector-effect="non-scaling-stroke"/>'
+        f'<path class="line" d="{line}" vector-effect="non-scaling-stroke" style="stroke:{shade}"/></svg>'
+    )
+    dots = [
+        f'<circle class="dot" cx="{x_of(place):.4g}%" cy="{y_of(value) * height / 100:.4g}" r="3.2" '
+        f'style="fill:{shade}"/>'
+        for place, (value, mark) in enumerate(zip(known, marked, strict=True))
+        if (mark or len(known) == 1) and not math.isnan(value)
+    ]
+    return _flexible(height, label, [inner, *dots], "spark")
+
+
+def nice_ticks(low: float, high: float, about: int = 5) -> list[float]:
+    """Return evenly spaced round numbers, the first at or below `low` and the last at or above `high`."""
+    if not high > low:
+        low, high = low - max(abs(low), 1.0) / 2, high + max(abs(high), 1.0) / 2
+    rough = (high - low) / about
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * 0.999)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [round(index * step, 12) for index in range(first, last + 1)]
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Return logarithms (base 10) of round numbers that hold `low` to `high`: decades, or 1, 2, 5 of few."""
+    first, last = math.floor(math.log10(low) + 1e-9), math.ceil(math.log10(high) - 1e-9)
+    last = max(last, first + 1)
+    if last - first > 2:
+        return [float(decade) for decade in range(first, last + 1)]
+    fine = [decade + math.log10(factor) for decade in range(first, last) for factor in (1, 2, 5)] + [
+        float(last)
+    ]
+    start = max(index for index, tick in enumerate(fine) if tick <= math.log10(low) + 1e-9)
+    stop = min(index for index, tick in enumerate(fine) if tick >= math.log10(high) - 1e-9)
+    return fine[start : max(stop, start + 1) + 1]
+
+
+def moving_mean(values: Sequence[float], window: int) -> list[float]:
+    """Return the mean over `window` values around each one, cut at both ends; gaps (NaN) do not count."""
+    if window <= 1:
+        return list(values)
+    half, means = window // 2, []
+    for index in range(len(values)):
+        near = [value for value in values[max(0, index - half) : index + half + 1] if not math.isnan(value)]
+        gap = math.isnan(values[index]) or not near
+        means.append(math.nan if gap else sum(near) / len(near))
+    return means
+
+
+def _path(steps: Sequence[float], values: Sequence[float], x_of: Scale, y_of: Scale) -> str:
+    text, pen = [], "M"
+    for step, value in zip(steps, values, strict=True):
+        if math.isnan(value):
+            pen = "M"
+            continue
+        text.append(f"{pen}{x_of(step):.1f} {y_of(value):.1f}")
+        pen = "L"
+    return "".join(text)
+
+
+def _text(kind: str, x: float, y: float, anchor: str, words: str) -> str:
+    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
+
+
+def _drawable(value: float, logarithmic: bool) -> bool:
+    return math.isfinite(value) and (value > 0 or not logarithmic)
+
+
+def _place(fraction: float) -> str:
+    return f"{100 * fraction:.4g}%"
+
+
+def _vertical(x: float, height: float, kind: str) -> str:
+    return f'<line class="{kind}" x1="{_place(x)}" y1="0" x2="{_place(x)}" y2="{height:g}"/>'
+
+
+def _whisker(low: float, high: float, y: float, cap: float) -> list[str]:
+    ends = [
+        f'<line class="whisker" x1="{_place(x)}" y1="{y - cap / 2:g}" x2="{_place(x)}" y2="{y + cap / 2:g}"/>'
+        for x in (low, high)
+    ]
+    return [f'<line class="whisker" x1="{_place(low)}" y1="{y:g}" x2="{_place(high)}" y2="{y:g}"/>', *ends]
+
+
+def _flexible(height: float, label: str, parts: Sequence[str], kind: str = "strip") -> str:
+    inner = "".join(parts)
+    return (
+        f'<svg class="{kind}" width="100%" height="{height:g}" role="img" aria-label="{escape(label)}" '
+        f'xmlns="http://www.w3.org/2000/svg">{inner}</svg>'
+    )

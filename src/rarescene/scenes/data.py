@@ -1,0 +1,161 @@
+"""What most commands begin with: open the data, split it, decode it once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rarescene.foundation.console import _say_once, progress
+from rarescene.foundation.errors import CheckpointError, ConfigError
+from rarescene.foundation.run_record import RECORD, RunRecord, Seen
+from rarescene.scenes import (
+    ClassTable,
+    SceneCache,
+    SceneSet,
+    Split,
+    looks_at_classes,
+    open_scenes,
+    split_scenes,
+)
+
+if TYPE_CHECKING:
+    pass
+
+PARTS = ("train", "validation", "test", "all")
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set, opened and split.
+
+    Attributes:
+        spec: how it was named on the command line.
+        scenes: all of it.
+        split: indices of the training, validation and test scenes.
+        options: how they were split, in the words of the command line; run records repeat them.
+    """
+
+    spec: str
+    scenes: SceneSet
+    split: Split
+    options: Mapping[str, Any]
+
+    def part(self, name: str) -> tuple[int, ...]:
+        """Return the indices of "train", "validation", "test" or "all" scenes."""
+        if name not in PARTS:
+            raise ConfigError(f"there is no part {name!r} of a split", f"Choose one of {', '.join(PARTS)}.")
+        return tuple(range(len(self.scenes))) if name == "all" else getattr(self.split, name)
+
+    def places(self, indices: Iterable[int]) -> list[tuple[str, int]]:
+        """Return recording and frame order of scenes, by which leaks are found."""
+        records = self.scenes.records
+        return [(records[index].group, records[index].order) for index in indices]
+
+    def seen(self, part: str) -> Seen:
+        """Return what a model trained on this part has seen."""
+        used = self.part(part)
+        if self.split.warning is None:
+            return Seen.of(self.places(used))
+        return Seen.of(self.places(used), self.places(set(range(len(self.scenes))).difference(used)))
+
+    def recordings(self) -> dict[str, list[str]]:
+        """Return the recordings of each part, sorted."""
+        return {name: sorted({group for group, _ in self.places(self.part(name))}) for name in PARTS[:3]}
+
+    def describe(self, *sources: RunRecord) -> dict[str, Any]:
+        """Return what a run record says of the data; `sources` are earlier runs that the run builds upon."""
+        licences = [
+            self.scenes.licence,
+            *(part for source in sources for part in source.data["licence"].split(" + ")),
+        ]
+        return {
+            "spec": self.spec,
+            "name": self.scenes.name,
+            "licence": " + ".join(dict.fromkeys(licences)),
+            "phantom": _says_phantom(self.scenes.name) or any(map(is_phantom, sources)),
+            "scenes": len(self.scenes),
+            "split": self.split.how,
+        }
+
+
+def is_phantom(record: RunRecord) -> bool:
+    """Return whether a run, or a run that it builds upon, was made from phantom scenes."""
+    return bool(record.data.get("phantom")) or _says_phantom(record.data["name"])
+
+
+def _says_phantom(name: str) -> bool:
+    return name.partition(":")[0] == "phantom"
+
+
+def open_data(
+    spec: str,
+    split: str,
+    split_seed: int,
+    fractions: Sequence[float] | None = None,
+    group_by: str | None = None,
+) -> Data:
+    """Open and split a data set, and say aloud what a split through recordings means.
+
+    A split by recording looks at which classes each recording shows, so that as many as possible can be
+    scored; for that the data are decoded once at thumbnail size.
+    """
+    scenes = open_scenes(spec, group_by=group_by)
+    shares = None if fractions is None else (fractions[0], fractions[1], fractions[2])
+    pixels = (
+        decode(scenes, 64, 64, images=scenes.has_images).class_pixels if looks_at_classes(split) else None
+    )
+    divided = split_scenes(scenes, split, shares, split_seed, pixels)
+    if divided.warning:
+        _say_once(f"note: {divided.warning}")
+    if divided.note:
+        _say_once(f"note: {divided.note}")
+    options = {"split": split, "fractions": fractions, "split_seed": split_seed, "group_by": group_by}
+    return Data(spec, scenes, divided, options)
+
+
+def open_as_in(
+    record: RunRecord, spec: str | None = None, *, split: str | None = None, group_by: str | None = None
+) -> Data:
+    """Open data split as those of a run were, by default the very data of the run.
+
+    What is given replaces what the run used; another split takes its own usual fractions.
+
+    Raises:
+        CheckpointError: the record does not say how its data were split.
+    """
+    try:
+        rule, seed, fractions, pattern = (
+            record.config[name] for name in ("split", "split_seed", "fractions", "group_by")
+        )
+    except KeyError as error:
+        remedy = "Run the command again that wrote it."
+        raise CheckpointError(
+            f"the run record does not say {error} of its data", remedy, Path(RECORD)
+        ) from error
+    return open_data(
+        spec or record.data["spec"], split or rule, seed, None if split else fractions, group_by or pattern
+    )
+
+
+def open_unsplit(spec: str) -> Data:
+    """Open a data set all of which is the test part, as a synthetic set is."""
+    scenes = open_scenes(spec)
+    whole = Split((), (), tuple(range(len(scenes))), "none")
+    return Data(spec, scenes, whole, {"split": None, "fractions": None, "split_seed": 0, "group_by": None})
+
+
+def class_ids(table: ClassTable, names: str) -> tuple[int, ...]:
+    """Return the ids of comma-separated class names. Raises `ConfigError` for an unknown one."""
+    return table.ids_of(name.strip() for name in names.split(",") if name.strip())
+
+
+def decode(scenes: SceneSet, height: int, width: int, *, images: bool = True) -> SceneCache:
+    """Return the scenes at this size from the cache on disk, where they are decoded to once, with a bar.
+
+    Raises:
+        DataError: `images` are wanted and the data set has none; said before anything is decoded.
+    """
+    with progress("decoding") as advance:
+        return SceneCache.build(scenes, height, width, images=images, progress=advance)

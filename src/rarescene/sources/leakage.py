@@ -1,0 +1,149 @@
+"""A synthetic set that is to join real data: what has to fit, and what would be a leak."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rarescene.evaluation.pair_scores import Judge
+from rarescene.foundation.errors import CheckpointError, ConfigError, DataError
+from rarescene.foundation.run_record import RunRecord, Seen, read_record, told_apart
+from rarescene.scenes import ClassTable, SceneSet, open_scenes
+from rarescene.scenes.data import Data
+from rarescene.sources.requests import MapSamplingConfig, SamplingConfig
+
+if TYPE_CHECKING:
+    import torch
+
+    from rarescene.sources.pair_source import PairDrawer
+
+
+def open_pairs(folder: Path, made: RunRecord, source: Data) -> SceneSet:
+    """Return the synthetic scenes, or say why they may not join the training on these data.
+
+    Raises:
+        DataError: the set is not finished.
+        CheckpointError: it has other classes.
+        ConfigError: recordings were told apart in another way, so that a leak could not be seen.
+        LeakError: it was made from recordings that are held out here.
+    """
+    pairs = open_finished(folder, made)
+    if pairs.classes.fingerprint != source.scenes.classes.fingerprint:
+        remedy = "Draw the pairs with a generator that was trained on the same class table."
+        raise CheckpointError(
+            f"has the classes of {pairs.classes.name!r}, not of {source.scenes.classes.name!r}",
+            remedy,
+            folder,
+        )
+    refuse_leaks(source, made.seen, told_apart(made), "the synthetic set", folder)
+    return pairs
+
+
+def refuse_leaks(source: Data, seen: Seen, ways: Mapping[str, str | None], who: str, folder: Path) -> None:
+    """Refuse what was made from recordings that are held out here, or where that could not be seen.
+
+    Args:
+        source: the data that are trained on, and their split.
+        seen: what `who`, in `folder`, was made from.
+        ways: data set → `--group-by`: how its recordings were told apart.
+
+    Raises:
+        ConfigError: recordings were told apart in another way.
+        LeakError: held-out recordings were seen.
+    """
+    group_by = source.options["group_by"]
+    theirs = ways.get(source.scenes.name, group_by)
+    if theirs != group_by:
+        what = (
+            f"was made with --group-by {theirs!r} and not {group_by!r}, "
+            "so held-out recordings could not be recognised"
+        )
+        raise ConfigError(what, f"Repeat the option with which {who} was made.", folder)
+    seen.refuse(source.places((*source.split.validation, *source.split.test)), who, folder)
+
+
+def open_finished(folder: Path, made: RunRecord) -> SceneSet:
+    """Return the scenes of a synthetic set. Raises `DataError` unless the set is finished."""
+    if made.finished is None:
+        raise DataError(
+            "the set is not finished", "End it: repeat the command that wrote it, with --resume.", folder
+        )
+    return open_scenes(f"set:{folder}")
+
+
+def open_drawer(
+    run: Path,
+    maps: Path | None,
+    source: Data,
+    sampling: SamplingConfig,
+    map_sampling: MapSamplingConfig,
+    device: torch.device | None = None,
+) -> PairDrawer:
+    """Return the source of pairs, or say why its pairs may not join the training on these data.
+
+    Args:
+        run: of the generator.
+        maps: of the map generator, or None.
+        source: the real data.
+        sampling: how pairs are drawn.
+        map_sampling: how maps are drawn.
+        device: where to draw; None for where the training runs.
+
+    Raises:
+        CheckpointError: it is none, or has other classes.
+        ConfigError: recordings were told apart in another way, so that a leak could not be seen.
+        LeakError: it was made from recordings that are held out here.
+    """
+    from rarescene.sources.pair_source import open_pair_drawer
+
+    drawer = open_pair_drawer(run, maps, sampling=sampling, map_sampling=map_sampling, device=device)
+    if drawer.table.fingerprint != source.scenes.classes.fingerprint:
+        what = f"knows the classes of {drawer.table.name!r}, not of {source.scenes.classes.name!r}"
+        raise CheckpointError(what, "Take a generator that was trained on the same class table.", run)
+    refuse_leaks(source, drawer.seen, drawer.told_apart, "the generator", run)
+    return drawer
+
+
+def agreed_size(drawer: PairDrawer, run: Path, height: int | None, width: int | None) -> tuple[int, int]:
+    """Return the size of the drawn pairs. Raises `ConfigError` if another one was asked for."""
+    if (height or drawer.height, width or drawer.width) != (drawer.height, drawer.width):
+        what = (
+            f"draws {drawer.width}×{drawer.height}, and the segmenter is to see "
+            f"{width or drawer.width}×{height or drawer.height}"
+        )
+        raise ConfigError(what, "Leave --height and --width out, or train a generator of that size.", run)
+    return drawer.height, drawer.width
+
+
+def real_segmenter(run: Path) -> RunRecord:
+    """Return the record of a segmenter that may judge synthetic pairs.
+
+    Raises:
+        CheckpointError: it is none, or it was trained with synthetic pairs, which it would then agree with.
+    """
+    record = read_record(run, "segmenter")
+    if pairs := record.config.get("synthetic") or record.config.get("generator"):
+        what = f"was trained with synthetic pairs ({pairs}) and would agree with them"
+        raise CheckpointError(what, "Give one that was trained on real scenes alone (--strategy none).", run)
+    if record.finished is None:
+        remedy = "End it: repeat its `rarescene segment` with --resume."
+        raise CheckpointError("the segmenter is not fully trained", remedy, run)
+    return record
+
+
+def open_judge(run: Path, record: RunRecord, table: ClassTable) -> Judge:
+    """Return a trained segmenter that says what it sees in scenes of these classes.
+
+    Args:
+        run: folder of `rarescene segment`.
+        record: its run record.
+        table: the class table of what it is asked about.
+
+    Raises:
+        CheckpointError: the weights are missing, or were trained for other classes.
+    """
+    from rarescene.segmenters import load_segmenter
+
+    network, _ = load_segmenter(run / "model", table)
+    return Judge(network, (record.config["height"], record.config["width"]), table)

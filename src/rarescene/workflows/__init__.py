@@ -1,1 +1,0 @@
-"""Floor 4: one file a command, read from top to bottom."""

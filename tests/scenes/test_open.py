@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rarescene.scenes
+from rarescene.scenes import PhantomConfig, open_scenes, phantom_scenes, scan_scenes, write_phantom
+from rarescene.scenes.datasets.groups import default_group, frame_number, group_by_pattern
+
+
+@pytest.mark.parametrize("layout", ["folder", "cholecseg8k"])
+def test_written_phantoms_come_back_and_are_called_phantom(tmp_path: Path, layout: str) -> None:
+    config = PhantomConfig(videos=2, frames=3, height=48, width=64, seed=4)
+    write_phantom(config, tmp_path, layout)  # type: ignore[arg-type]
+    drawn = phantom_scenes(config)
+    for spec in (f"phantom:{tmp_path}", f"{layout}:{tmp_path}"):
+        found = scan_scenes(spec)
+        assert found.faults == ()
+        assert found.scenes is not None
+        assert found.scenes.name == "phantom"
+        assert found.scenes.licence == drawn.licence
+        assert found.scenes.recordings == drawn.recordings
+        for read, made in zip(found.scenes, drawn, strict=True):
+            np.testing.assert_array_equal(read.image, made.image)
+            np.testing.assert_array_equal(read.mask, made.mask)
+
+
+def test_phantoms_on_demand(tmp_path: Path) -> None:
+    scenes = open_scenes("phantom:videos=2,frames=3,size=32,seed=5")
+    assert len(scenes) == 6
+    assert scenes[0].image.shape == (32, 32, 3)
+    assert scenes.name == "phantom:videos=2,frames=3,height=32,width=32,seed=5"
+    (tmp_path / "data.yaml").write_text("name: phantom\nvideos: 2\nframes: 3\nheight: 32\nwidth: 48\n")
+    assert open_scenes(tmp_path / "data.yaml")[5].mask.shape == (32, 48)
+    assert len(open_scenes("phantom:")) == 12 * 80
+
+
+@pytest.mark.parametrize(
+    ("name", "group", "order"),
+    [
+        ("video01_frame_0012", "video01", 12),
+        ("case 3 - 000123", "case 3", 123),
+        ("leaf_007", "leaf", 7),
+        ("day1/cam2/IMG_0003", "day1", 3),
+        ("frame0007", "alone", 7),
+        ("op-12.img-003", "op-12", 3),
+        ("portrait", "alone", None),
+    ],
+)
+def test_recordings_are_told_apart_by_name(name: str, group: str, order: int | None) -> None:
+    assert default_group(name, "alone") == group
+    assert frame_number(name) == order
+
+
+def test_recordings_are_told_apart_by_pattern() -> None:
+    assert group_by_pattern(r"(case\d+)", "hospital/case07_left_0012") == "case07"
+    assert group_by_pattern(r"case\d+", "hospital/case07_left_0012") == "case07"
+
+
+def test_the_door_opens_to_every_name_and_brings_no_torch() -> None:
+    for name in rarescene.scenes.__all__:
+        assert getattr(rarescene.scenes, name) is getattr(rarescene.scenes, name)
+    code = (
+        "import sys; from rarescene.scenes import open_scenes, scan_scenes, SceneCache, Request, split_scenes, "
+        "class_statistics, SceneSetWriter, resize_mask, AugmentConfig; assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
