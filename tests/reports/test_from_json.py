@@ -17,6 +17,7 @@ from rarescene.reports import (
     realism_measures,
     run_scores,
     strategy_scores,
+    verdict_on,
 )
 
 CLASSES = ("liver", "cystic duct", "hepatic vein")

@@ -14,6 +14,7 @@ from rarescene.reports import (
     overlap_table,
     realism_table,
     statistics_table,
+    verdict_on,
     verdict_text,
 )
 

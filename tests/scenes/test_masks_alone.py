@@ -20,6 +20,7 @@ from rarescene.scenes import (
     open_scenes,
     open_set,
     read_confidence,
+    scan_scenes,
 )
 
 COUNT, HEIGHT, WIDTH = 6, 12, 20

@@ -66,6 +66,7 @@ def test_the_door_opens_to_every_name_and_brings_no_torch() -> None:
         assert getattr(rarescene.scenes, name) is getattr(rarescene.scenes, name)
     code = (
         "import sys; from rarescene.scenes import open_scenes, scan_scenes, SceneCache, Request, "
-        "split_scenes, class_statistics, SceneSetWriter, resize_mask, AugmentConfig; assert 'torch' not in sys.modules"
+        "split_scenes, class_statistics, SceneSetWriter, resize_mask, AugmentConfig; "
+        "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -15,6 +15,7 @@ from rarescene.scenes import (
     SceneCache,
     open_scenes,
     phantom_scenes,
+    scan_scenes,
     split_scenes,
     write_phantom,
 )
