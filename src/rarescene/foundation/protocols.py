@@ -95,6 +95,38 @@ class PairGenerator(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Predicted:
+    """What a segmenter says of some scenes, beside their labels.
+
+    Attributes:
+        probabilities: `(B, C, H, W)`, at the size that is scored.
+        masks: int64 `(B, H, W)` of class ids, the ignore index where unlabelled, at that size.
+        groups: the recording of each scene.
+        posterior: posterior samples `(M, B, C, h, w)` at the size of the segmenter's images; None without.
+        small: the masks at that size, int64 `(B, h, w)`.
+    """
+
+    probabilities: Tensor
+    masks: Tensor
+    groups: Sequence[str]
+    posterior: Tensor | None
+    small: Tensor
+
+
+@runtime_checkable
+class Meter(Protocol):
+    """Gathers what a metric needs, batch by batch."""
+
+    def update(self, predicted: Predicted) -> None:
+        """Take in some scenes."""
+        ...
+
+    def result(self) -> Any:
+        """Return the scores; their `to_dict` gives JSON values."""
+        ...
+
+
 @runtime_checkable
 class Strategy(Protocol):
     """How synthetic pairs join the training of a segmenter. It knows no trainer, so it fits any loop."""

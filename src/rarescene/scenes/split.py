@@ -254,9 +254,11 @@ def _by_fold(fold: int) -> Rule:
 
 
 Rule = Callable[[Sequence[SceneRecord], Fractions, int, "np.ndarray | None"], "tuple[Parts, str | None]"]
+SplitRule = tuple[Rule, Fractions]
+"""A rule, and its usual shares of training, validation and test."""
 
 _FOLDS = {f"fold{fold}": fold for fold in FOLDS}
-_RULES: dict[str, tuple[Rule, Fractions]] = {
+_RULES: dict[str, SplitRule] = {
     "recording": (_by_recording, (0.7, 0.1, 0.2)),
     "gauda": (_by_recording, (0.9, 0.05, 0.05)),
     "cholecseg8k": (
