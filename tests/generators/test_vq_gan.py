@@ -26,7 +26,7 @@ from rarescene.generators import (
     MaskVqGanConfig,
     MaskVqGanLearner,
 )
-from rarescene.generators.config import AdversarialConfig
+from rarescene.generators.vq_gan_config import AdversarialConfig
 from rarescene.generators.vq_losses import adversarial_weight, hinge_loss
 from rarescene.networks import VqAutoencoderConfig
 from rarescene.scenes import ClassTable, SceneCache, open_scenes, pad_masks

@@ -19,7 +19,9 @@ from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.seeds import derive_seed
 from rarescene.scenes.data import Data, class_ids
 from rarescene.scenes.pool import ScenePool
-from rarescene.segmenters.config import PHiSegConfig, SegmenterConfig, UNetEnsembleConfig
+from rarescene.segmenters.config import SegmenterConfig
+from rarescene.segmenters.phiseg_config import PHiSegConfig
+from rarescene.segmenters.unet_ensemble_config import UNetEnsembleConfig
 from rarescene.training.config import TrainingConfig
 from rarescene.training.ranks import is_main_process, spare_device
 

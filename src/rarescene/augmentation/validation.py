@@ -20,7 +20,7 @@ from rarescene.augmentation.refresh_log import RefreshLog, refresh_line
 from rarescene.foundation.console import say
 from rarescene.foundation.protocols import Batch
 from rarescene.scenes import SceneCache
-from rarescene.segmenters.config import UNetEnsembleConfig
+from rarescene.segmenters.unet_ensemble_config import UNetEnsembleConfig
 
 if TYPE_CHECKING:
     import torch

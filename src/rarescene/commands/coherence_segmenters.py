@@ -15,7 +15,8 @@ from rarescene.foundation.errors import CheckpointError, ConfigError
 from rarescene.foundation.run_record import RECORD, RunRecord, read_record
 from rarescene.scenes import AugmentConfig, SceneSet
 from rarescene.scenes.data import Data
-from rarescene.segmenters.config import SEGMENTERS, SegmenterConfig, UNetConfig, training_defaults
+from rarescene.segmenters.config import SEGMENTERS, SegmenterConfig, training_defaults
+from rarescene.segmenters.unet_config import UNetConfig
 from rarescene.training.config import TrainingConfig
 
 SegmenterName = Literal["unet", "segformer", "mask2former", "phiseg", "unet-ensemble"]

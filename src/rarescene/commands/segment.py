@@ -21,15 +21,12 @@ from rarescene.reports.refreshes_page import PAGE, write_page
 from rarescene.scenes import AugmentConfig, SceneSet
 from rarescene.scenes.data import decode, open_data
 from rarescene.scenes.pool import ScenePool
-from rarescene.segmenters.config import (
-    Mask2FormerConfig,
-    PHiSegConfig,
-    SegFormerConfig,
-    SegmenterConfig,
-    UNetConfig,
-    UNetEnsembleConfig,
-    training_defaults,
-)
+from rarescene.segmenters.config import SegmenterConfig, training_defaults
+from rarescene.segmenters.mask2former_config import Mask2FormerConfig
+from rarescene.segmenters.phiseg_config import PHiSegConfig
+from rarescene.segmenters.segformer_config import SegFormerConfig
+from rarescene.segmenters.unet_config import UNetConfig
+from rarescene.segmenters.unet_ensemble_config import UNetEnsembleConfig
 from rarescene.sources.leakage import agreed_size, open_drawer, open_pairs
 from rarescene.sources.requests import MapSamplingConfig, SamplingConfig, check_map_sampling
 from rarescene.training.config import TrainingConfig

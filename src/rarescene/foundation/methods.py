@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,7 +20,27 @@ if TYPE_CHECKING:
     from rarescene.scenes import ClassTable, SceneCache
     from rarescene.scenes.datasets import Listing
     from rarescene.scenes.split import SplitRule
-    from rarescene.training import Learner, TrainingConfig
+    from rarescene.training import TrainingConfig
+
+
+@dataclass(frozen=True)
+class Later:
+    """A function or class that is imported when it is wanted: a declaration costs nothing.
+
+    Attributes:
+        reference: `module:name`, as entry points have it; the name may have dots.
+    """
+
+    reference: str
+
+    def load(self) -> Callable[..., Any]:
+        """Import it."""
+        found: Callable[..., Any] = EntryPoint("", self.reference, "").load()
+        return found
+
+    def __call__(self, *values: Any, **options: Any) -> Any:
+        """Import and call it."""
+        return self.load()(*values, **options)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,23 +119,23 @@ class GeneratorMethod(Method):
     Attributes:
         draws: images for masks, maps for requests, pairs for requests, or latents of images or of masks.
         title: how cards and pages call it, such as "Joint latent diffusion".
-        config: the frozen dataclass of its options: `height`, `width`, `training`, `augment` and its own.
+        config: the frozen dataclass of its options: `height`, `width`, `training`, `augment` and its own; a
+            `rare_scenes` among them makes scenes of rare classes more frequent.
         learner: gives, of a configuration, the decoded training scenes and a seed, what the loop trains; its
-            `generator(network)` is the trained generator, which can `save` itself to a folder.
+            `generator(network)` is the trained generator, which can `save` itself to a folder and has a
+            `summary` of one sentence for its card. None where `train` is a function of its own.
         load: reads from a folder what the generator's `save` wrote.
         needs_images: whether it is trained on images; else masks alone will do.
-        weights: gives the sampling weights of the training scenes, or None to take all alike.
-        train: the function behind `rarescene train NAME`, as `module:function`.
+        train: the function behind `rarescene train NAME`.
     """
 
     draws: Draws
     title: str
     config: type
     load: Callable[[Path], Any]
-    learner: Callable[[Any, SceneCache, int], Learner] | None = None
+    learner: Callable[[Any, SceneCache, int], Any] | None = None
     needs_images: bool = True
-    weights: Callable[[Any, SceneCache], Sequence[float] | None] = lambda config, scenes: None
-    train: str = "rarescene.commands.train:train"
+    train: Later = Later("rarescene.commands.train:train")
 
 
 Needs = Literal["", "synthetic", "generator"]

@@ -13,16 +13,15 @@ command line.
 
 from __future__ import annotations
 
-import importlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import Any, Literal, overload
 
-from rarescene.foundation.errors import CheckpointError
+from rarescene.foundation.errors import CheckpointError, ConfigError
 from rarescene.foundation.methods import (
     DatasetMethod,
     GeneratorMethod,
@@ -89,6 +88,20 @@ def by_command(family: Family) -> Mapping[str, Any]:
     return {method.command: method for method in methods(family).values()}  # type: ignore[call-overload]
 
 
+def method_for(family: Family, config: object) -> Any:
+    """Return the method that a configuration is of.
+
+    Raises:
+        ConfigError: it is of none that is known here.
+    """
+    known: Mapping[str, Any] = methods(family)  # type: ignore[call-overload]
+    for method in known.values():
+        if type(config) is method.config:
+            return method
+    what = f"{type(config).__name__} is no configuration of the {family} that are known"
+    raise ConfigError(what, f"Known are: {', '.join(known)}.")
+
+
 def method_of(family: Family, name: object, package: object = None, path: Any = None) -> Any:
     """Return the method by which a run was made.
 
@@ -120,13 +133,6 @@ def package_of(method: Method) -> dict[str, str]:
     if method.package in ("", OURS):
         return {}
     return {"package": f"{method.package} {version(method.package)}"}
-
-
-def resolve(reference: str) -> Callable[..., Any]:
-    """Return what `module:name` refers to."""
-    module, _, name = reference.partition(":")
-    found: Callable[..., Any] = getattr(importlib.import_module(module), name)
-    return found
 
 
 def _package(point: EntryPoint) -> str:

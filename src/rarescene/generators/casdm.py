@@ -19,8 +19,9 @@ from rarescene.diffusion import (
     gradient_norms,
 )
 from rarescene.foundation.protocols import Batch
-from rarescene.generators.config import CasdmConfig
+from rarescene.generators.casdm_config import CasdmConfig
 from rarescene.generators.image_diffusion import ImageDiffusion, ImageDiffusionLearner
+from rarescene.networks import SpadeUNet
 from rarescene.scenes import ClassTable
 
 
@@ -44,6 +45,10 @@ class CasdmLearner(ImageDiffusionLearner[CasdmConfig]):
         since = step - settings.warmup_steps
         if self.phi is not None and since >= 0 and since % settings.refresh_every == 0:
             self.phi.load_state_dict(average.state_dict())
+
+    def generator(self, network: SpadeUNet) -> Casdm:
+        """Return what draws images by a trained network."""
+        return Casdm(network, self.config, self.table)
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return the losses of a batch; `loss` is what is minimised."""

@@ -9,12 +9,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rarescene.foundation.protocols import Batch
-from rarescene.generators.config import ConditionalDdpmConfig
+from rarescene.generators.conditional_ddpm_config import ConditionalDdpmConfig
 from rarescene.generators.image_diffusion import ImageDiffusion, ImageDiffusionLearner
+from rarescene.networks import SpadeUNet
 
 
 class ConditionalDdpmLearner(ImageDiffusionLearner[ConditionalDdpmConfig]):
     """Trains ε̂(x_t ⊕ s, t) with plain MSE."""
+
+    def generator(self, network: SpadeUNet) -> ConditionalDdpm:
+        """Return what draws images by a trained network."""
+        return ConditionalDdpm(network, self.config, self.table)
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return the losses of a batch; `loss` is what is minimised."""

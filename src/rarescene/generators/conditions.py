@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from rarescene.foundation.errors import CheckpointError
 from rarescene.foundation.seeds import derive_seed
-from rarescene.generators.config import JointLatentConfig
+from rarescene.generators.joint_latent_config import JointLatentConfig
 from rarescene.generators.prompted_maps import thin_out
 from rarescene.generators.prompts import PromptBook
 from rarescene.networks import LabelUNet, PromptUNet

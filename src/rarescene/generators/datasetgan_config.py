@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from rarescene.foundation.errors import ConfigError
+from rarescene.foundation.methods import GeneratorMethod, Later
 from rarescene.networks.config import StyleGan2Config
 from rarescene.scenes.config import AugmentConfig
 from rarescene.training.config import TrainingConfig
@@ -212,3 +213,15 @@ class DatasetGanConfig:
                     f"{part}training.mixed_precision is {loop.mixed_precision!r}",
                     "Set it to no: the penalties of StyleGAN2 are second derivatives, which need float32.",
                 )
+
+
+DATASETGAN = GeneratorMethod(
+    name="datasetgan",
+    draws="pairs",
+    title="DatasetGAN",
+    summary="train the baseline that draws pairs with a GAN (DatasetGAN)",
+    example="rarescene train datasetgan --data folder:scenes --out runs/datasetgan --config datasetgan-tiny",
+    train=Later("rarescene.commands.train_datasetgan:train_datasetgan"),
+    config=DatasetGanConfig,
+    load=Later("rarescene.generators.datasetgan:DatasetGan.load"),
+)

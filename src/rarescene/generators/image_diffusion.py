@@ -7,6 +7,7 @@ A method adds its loss (`ImageDiffusionLearner.forward`) and, where it differs, 
 from __future__ import annotations
 
 import copy
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +20,10 @@ from rarescene.diffusion import Denoiser, NoiseSchedule, sample
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.protocols import Batch
 from rarescene.foundation.seeds import derive_seed
-from rarescene.generators.config import ImageDiffusionConfig
+from rarescene.generators.image_diffusion_config import ImageDiffusionConfig
 from rarescene.generators.metadata import read_description, write_description
 from rarescene.networks import SpadeUNet, one_hot_layout
-from rarescene.scenes import ClassTable, cut_back, pad_images, pad_masks
+from rarescene.scenes import ClassTable, SceneCache, cut_back, pad_images, pad_masks
 from rarescene.training import Learner, load_weights, save_tensors, within_memory
 
 MODULATION_BUDGET = 4 * 2**30  # bytes of γ and β kept while a block of images is drawn
@@ -43,6 +44,15 @@ class ImageDiffusionLearner(Learner, Generic[Config]):
             torch.manual_seed(derive_seed(seed, "weights"))
             self.network = SpadeUNet.build(replace(config.network, classes=len(table)))
 
+    @classmethod
+    def of_scenes(cls, config: Config, scenes: SceneCache, seed: int) -> Self:
+        """Return a learner for the classes of the training scenes."""
+        return cls(config, scenes.classes, seed)
+
+    @abstractmethod
+    def generator(self, network: SpadeUNet) -> ImageDiffusion[Config]:
+        """Return what draws images by a trained network."""
+
     def scenes(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Return x_0, the masks, both padded to the network's stride, and the one-hot layout of the masks."""
         stride, ignore_index = self.config.network.stride, self.table.ignore_index
@@ -60,6 +70,7 @@ class ImageDiffusion(Generic[Config]):
         knows_guidance: whether it was also trained without maps.
     """
 
+    summary = "Draws an image for a mask."
     name: ClassVar[str]
     settings: ClassVar[type[ImageDiffusionConfig]]
     learned_variance: ClassVar[bool] = False

@@ -21,8 +21,8 @@ from rarescene.foundation.errors import CheckpointError, ConfigError
 from rarescene.foundation.protocols import Batch, Pairs
 from rarescene.foundation.seeds import derive_seed
 from rarescene.generators.conditions import Condition, load_condition
-from rarescene.generators.config import JointLatentConfig
 from rarescene.generators.image_diffusion import Precisions
+from rarescene.generators.joint_latent_config import JointLatentConfig
 from rarescene.generators.latents import LatentScales, PairCodec
 from rarescene.generators.metadata import DESCRIPTION, read_description, write_description
 from rarescene.generators.small_components import remove_specks
@@ -98,6 +98,12 @@ class JointLatent:
         self.table = codec.table
         self.schedule = NoiseSchedule(config.diffusion)
         self._precisions = Precisions(self.network)
+
+    @property
+    def summary(self) -> str:
+        """One sentence for a card."""
+        asked = "prompts with number and place" if self.condition.words else "the classes that it shows"
+        return f"Draws an image and its mask at once; asked for by {asked}."
 
     def to(self, device: torch.device | str) -> Self:
         """Move the weights, those of the VQ-GANs too, and return the generator."""

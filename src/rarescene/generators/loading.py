@@ -1,4 +1,4 @@
-"""Any image generator, by what its folder says it is."""
+"""Any generator, by what its folder says it is."""
 
 from __future__ import annotations
 
@@ -7,41 +7,38 @@ from typing import Any
 
 from rarescene.foundation.errors import CheckpointError
 from rarescene.foundation.files import read_json
-from rarescene.generators.casdm import Casdm
-from rarescene.generators.conditional_ddpm import ConditionalDdpm
-from rarescene.generators.image_diffusion import ImageDiffusion
+from rarescene.foundation.methods import Draws, GeneratorMethod
+from rarescene.foundation.plugins import method_of
 from rarescene.generators.metadata import DESCRIPTION
-from rarescene.generators.sdm import Sdm
-
-IMAGE_GENERATORS: dict[str, type[ImageDiffusion[Any]]] = {
-    kind.name: kind for kind in (Casdm, Sdm, ConditionalDdpm)
-}
 
 
-def load_image_generator(folder: Path) -> ImageDiffusion[Any]:
-    """Read what the `save` of any image generator wrote.
+def load_generator(folder: Path, draws: Draws) -> Any:
+    """Read what the `save` of any generator wrote that draws this.
 
     Raises:
-        CheckpointError: a file is missing or damaged, does not fit, or describes no image generator.
+        CheckpointError: a file is missing or damaged, does not fit, or describes something else; or the
+            method is not installed here.
     """
     path = folder / DESCRIPTION
-    settings = read_json(path)
-    name = settings.get("generator") if isinstance(settings, dict) else None
-    if not isinstance(name, str) or name not in IMAGE_GENERATORS:
-        known = ", ".join(IMAGE_GENERATORS)
-        raise CheckpointError(
-            f"describes no image generator, but {name!r}", f"Give the folder of one of: {known}.", path
-        )
-    return IMAGE_GENERATORS[name].load(folder)
+    values = read_json(path)
+    values = values if isinstance(values, dict) else {}
+    method: GeneratorMethod = method_of("generators", values.get("generator"), values.get("package"), path)
+    if method.draws != draws:
+        what = f"is of a {method.title}, which draws {method.draws}, and a generator of {draws} is needed"
+        raise CheckpointError(what, "Give the folder of such a run.", path)
+    return method.load(folder)
 
 
-METHODS = {"casdm": "CASDM", "sdm": "SDM", "conditional_ddpm": "Conditional DDPM"}
-"""The image generators by the kind of their run records, and how cards call them."""
+def load_image_generator(folder: Path) -> Any:
+    """Read what the `save` of any image generator wrote; raises what `load_generator` raises."""
+    return load_generator(folder, "images")
 
 
-PAIR_METHODS = {"joint_latent": "Joint latent diffusion", "datasetgan": "DatasetGAN"}
-"""The generators of pairs, likewise."""
+def kinds_that_draw(draws: Draws) -> dict[str, str]:
+    """Return the kinds of run records whose generators draw this, and how cards call them."""
+    from rarescene.foundation.plugins import methods
+
+    return {name: method.title for name, method in methods("generators").items() if method.draws == draws}
 
 
-VQGANS = {"image_vqgan": "VQ-GAN of images", "mask_vqgan": "VQ-GAN of masks"}
-"""The autoencoders, likewise."""
+METHODS, PAIR_METHODS, VQGANS = (kinds_that_draw(draws) for draws in ("images", "pairs", "latents"))

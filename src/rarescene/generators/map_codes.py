@@ -14,7 +14,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from rarescene.generators.config import Representation
+from rarescene.generators.prompted_maps_config import Representation
 
 _ROUNDS = 600
 _STARTS = 20

@@ -9,6 +9,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from rarescene.foundation.configs import config_from
 from rarescene.foundation.errors import CheckpointError, ConfigError
 from rarescene.foundation.files import read_json, write_json
+from rarescene.foundation.plugins import methods, package_of
 from rarescene.scenes import ClassTable
 
 DESCRIPTION = "generator.json"
@@ -32,7 +33,8 @@ class Description(NamedTuple, Generic[Config]):
 
 def write_description(folder: Path, name: str, config: Any, table: ClassTable, **more: Any) -> None:
     """Write name, settings (a dataclass) and classes of a generator, and what it keeps beside them."""
-    values = {"generator": name, "config": asdict(config), "classes": table.to_dict(), **more}
+    package = package_of(method) if (method := methods("generators").get(name)) else {}
+    values = {"generator": name, **package, "config": asdict(config), "classes": table.to_dict(), **more}
     write_json(folder / DESCRIPTION, values)
 
 

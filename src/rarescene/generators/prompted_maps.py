@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -20,14 +20,14 @@ from rarescene.diffusion import NoiseSchedule, class_aware_mse, class_weight_map
 from rarescene.foundation.errors import CheckpointError
 from rarescene.foundation.protocols import Batch
 from rarescene.foundation.seeds import derive_seed
-from rarescene.generators.config import PromptConfig, PromptedMapsConfig
 from rarescene.generators.image_diffusion import Precisions
-from rarescene.generators.map_codes import MapCode, fill_ignored
+from rarescene.generators.map_codes import MapCode, fill_ignored, touching_classes
 from rarescene.generators.metadata import DESCRIPTION, read_description, write_description
+from rarescene.generators.prompted_maps_config import PromptConfig, PromptedMapsConfig
 from rarescene.generators.prompts import PromptBook
 from rarescene.generators.small_components import remove_specks
-from rarescene.networks import PromptUNet
-from rarescene.scenes import ClassRequest, KeptReport, Request, cut_back, pad_masks
+from rarescene.networks import PromptUNet, TextEncoder
+from rarescene.scenes import ClassRequest, KeptReport, Request, RequestPool, SceneCache, cut_back, pad_masks
 from rarescene.training import Learner, load_weights, save_tensors
 
 
@@ -66,6 +66,24 @@ class PromptedMapsLearner(Learner):
             torch.manual_seed(derive_seed(seed, "weights"))
             self.network = PromptUNet(config.network, self.code.channels, len(self.table), book.width)
         self.boost = {self.table.id_of(name): by for name, by in config.class_aware.class_boost.items()}
+
+    @classmethod
+    def of_scenes(cls, config: PromptedMapsConfig, scenes: SceneCache, seed: int) -> Self:
+        """Return a learner whose prompts and colours are those of the training maps."""
+        masks, table = scenes.take_masks(range(len(scenes))), scenes.classes
+        most = RequestPool.of_masks(masks, table).most
+        code = MapCode.of(config.representation, touching_classes(masks, len(table)))
+        book = PromptBook.write(table, TextEncoder.open(config.text_encoder), most)
+        return cls(config, book, code, seed, (scenes.class_pixels > 0).mean(axis=0).tolist())
+
+    @property
+    def remark(self) -> str:
+        """What is worth knowing before the first step."""
+        return f"prompts encoded by {self.book.encoder}"
+
+    def generator(self, network: PromptUNet) -> PromptedMaps:
+        """Return what draws maps by a trained network."""
+        return PromptedMaps(network, self.config, self.book, self.code)
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return the loss of a batch."""
@@ -127,6 +145,11 @@ class PromptedMaps:
         self.config, self.book, self.code, self.table = config, book, code, book.table
         self.schedule = NoiseSchedule(config.diffusion)
         self._precisions = Precisions(self.network)
+
+    @property
+    def summary(self) -> str:
+        """One sentence for a card."""
+        return f"Draws a segmentation map for a request; prompts are encoded by {self.book.encoder}."
 
     def to(self, device: torch.device | str) -> PromptedMaps:
         """Move the weights, and return the generator."""

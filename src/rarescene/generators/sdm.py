@@ -14,8 +14,8 @@ from rarescene.diffusion import Denoiser, guided, variational_bound
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.protocols import Batch
 from rarescene.foundation.seeds import derive_seed
-from rarescene.generators.config import SdmConfig
 from rarescene.generators.image_diffusion import MODULATION_BUDGET, ImageDiffusion, ImageDiffusionLearner
+from rarescene.generators.sdm_config import SdmConfig
 from rarescene.networks import SpadeUNet
 
 
@@ -28,6 +28,10 @@ class SdmLearner(ImageDiffusionLearner[SdmConfig]):
     def rate(self, step: int) -> float:
         """Return the factor on the learning rate of a step."""
         return self.config.finetune_rate if step >= self.config.finetune_from else 1.0
+
+    def generator(self, network: SpadeUNet) -> Sdm:
+        """Return what draws images by a trained network."""
+        return Sdm(network, self.config, self.table)
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return the losses of a batch; `loss` is what is minimised, `vlb` is in bits a dimension."""

@@ -20,11 +20,11 @@ from rarescene.foundation.errors import DataError
 from rarescene.foundation.protocols import Batch
 from rarescene.foundation.seeds import derive_seed
 from rarescene.generators.codebook import CodebookCare
-from rarescene.generators.config import ImageVqGanConfig, MaskVqGanConfig, VqGanConfig
 from rarescene.generators.metadata import read_description, write_description
+from rarescene.generators.vq_gan_config import ImageVqGanConfig, MaskVqGanConfig, VqGanConfig
 from rarescene.generators.vq_losses import PerceptualDistance, adversarial_weight, frozen, hinge_loss
 from rarescene.networks import PatchDiscriminator, VqAutoencoder, one_hot_layout
-from rarescene.scenes import ClassTable, pad_images, pad_masks
+from rarescene.scenes import ClassTable, SceneCache, pad_images, pad_masks
 from rarescene.training import Learner, load_weights, save_tensors
 
 Config = TypeVar("Config", bound=VqGanConfig)
@@ -72,6 +72,21 @@ class VqGanLearner(Learner, ABC, Generic[Config]):
             )
         self.care = CodebookCare(sizes.codes, sizes.channels, config.revive_every, seed)
 
+    @classmethod
+    def of_scenes(cls, config: Config, scenes: SceneCache, seed: int) -> Self:
+        """Return a learner for the classes of the training scenes."""
+        return cls(config, scenes.classes, seed)  # type: ignore[call-arg]  # the variants know their channels
+
+    @property
+    def remark(self) -> str:
+        """What is worth knowing before the first step."""
+        factor, channels = self.config.network.factor, self.config.network.channels
+        return f"latents of {-(-self.config.width // factor)}×{-(-self.config.height // factor)}×{channels}"
+
+    @abstractmethod
+    def generator(self, network: VqAutoencoder) -> VqGan[Config]:
+        """Return what encodes and decodes by a trained network."""
+
     @abstractmethod
     def encoded(self, batch: Batch) -> Tensor:
         """Return what the network is given of a batch, padded to its factor."""
@@ -116,6 +131,10 @@ class ImageVqGanLearner(VqGanLearner[ImageVqGanConfig]):
         super().__init__(config, table, seed, (3, 3))
         self.perceptual = PerceptualDistance(config.perceptual_size)
 
+    def generator(self, network: VqAutoencoder) -> ImageVqGan:
+        """Return what encodes and decodes images by a trained network."""
+        return ImageVqGan(network, self.config, self.table)
+
     def encoded(self, batch: Batch) -> Tensor:
         """Return the images, padded."""
         return pad_images(batch.images, self.config.network.factor)
@@ -137,6 +156,10 @@ class MaskVqGanLearner(VqGanLearner[MaskVqGanConfig]):
     def __init__(self, config: MaskVqGanConfig, table: ClassTable, seed: int) -> None:
         super().__init__(config, table, seed, (len(table) + 1, len(table)))
         self.boost = {table.id_of(name): by for name, by in config.class_aware.class_boost.items()}
+
+    def generator(self, network: VqAutoencoder) -> MaskVqGan:
+        """Return what encodes and decodes masks by a trained network."""
+        return MaskVqGan(network, self.config, self.table)
 
     def encoded(self, batch: Batch) -> Tensor:
         """Return the one-hot layout of the masks, with a channel for ignored pixels."""
@@ -166,6 +189,7 @@ class VqGan(ABC, Generic[Config]):
     """
 
     name: ClassVar[str]
+    summary: ClassVar[str]
     settings: ClassVar[type[VqGanConfig]]
 
     def __init__(self, network: VqAutoencoder, config: Config, table: ClassTable) -> None:
@@ -232,6 +256,7 @@ class ImageVqGan(VqGan[ImageVqGanConfig]):
     """A trained autoencoder of images."""
 
     name = "image_vqgan"
+    summary = "Encodes images as small latents on a codebook, and decodes them."
     settings = ImageVqGanConfig
 
     @classmethod
@@ -262,6 +287,7 @@ class MaskVqGan(VqGan[MaskVqGanConfig]):
     """A trained autoencoder of masks."""
 
     name = "mask_vqgan"
+    summary = "Encodes masks as small latents on a codebook, and decodes them to class probabilities."
     settings = MaskVqGanConfig
 
     @classmethod

@@ -5,12 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-from rarescene.segmenters.config import SegmenterConfig
 
 
 class SegmentationNetwork(nn.Module, ABC):
@@ -28,9 +27,7 @@ class SegmentationNetwork(nn.Module, ABC):
 
     stride: int
 
-    def __init__(
-        self, config: SegmenterConfig, classes: int, ignore_index: int = 255, dice: float = 0.0
-    ) -> None:
+    def __init__(self, config: Any, classes: int, ignore_index: int = 255, dice: float = 0.0) -> None:
         super().__init__()
         self.config = config
         self.classes = classes

@@ -10,7 +10,7 @@ import transformers
 from torch import Tensor, nn
 
 from rarescene.segmenters.base import SegmentationNetwork
-from rarescene.segmenters.config import MASK2FORMER_SIZES, Mask2FormerConfig
+from rarescene.segmenters.mask2former_config import MASK2FORMER_SIZES, Mask2FormerConfig
 from rarescene.segmenters.mask_loss import Answer, MaskLoss
 
 

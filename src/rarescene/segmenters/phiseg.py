@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from rarescene.foundation.seeds import derive_seed
 from rarescene.networks import one_hot_layout
 from rarescene.segmenters.base import SegmentationNetwork, evaluating
-from rarescene.segmenters.config import PHiSegConfig
+from rarescene.segmenters.phiseg_config import PHiSegConfig
 from rarescene.segmenters.unet import convolutions
 
 

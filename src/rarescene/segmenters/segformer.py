@@ -10,7 +10,7 @@ import transformers
 from torch import Tensor, nn
 
 from rarescene.segmenters.base import SegmentationNetwork
-from rarescene.segmenters.config import SEGFORMER_SIZES, SegFormerConfig
+from rarescene.segmenters.segformer_config import SEGFORMER_SIZES, SegFormerConfig
 
 
 class SegFormer(SegmentationNetwork):

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rarescene.segmenters.base import SegmentationNetwork
-from rarescene.segmenters.config import UNetConfig
+from rarescene.segmenters.unet_config import UNetConfig
 
 
 class UNet(SegmentationNetwork):

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from rarescene.foundation.errors import DataError
 from rarescene.segmenters.base import SegmentationNetwork, evaluating
-from rarescene.segmenters.config import UNetEnsembleConfig
 from rarescene.segmenters.unet import UNet
+from rarescene.segmenters.unet_ensemble_config import UNetEnsembleConfig
 
 
 class UNetEnsemble(SegmentationNetwork):

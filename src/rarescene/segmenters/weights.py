@@ -12,23 +12,28 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from rarescene.foundation.configs import config_from
 from rarescene.foundation.errors import CheckpointError, ConfigError
 from rarescene.foundation.files import atomic, read_json, write_json
+from rarescene.foundation.plugins import method_for, method_of, package_of
 from rarescene.scenes import ClassTable
 from rarescene.segmenters.base import SegmentationNetwork
-from rarescene.segmenters.config import (
-    SEGMENTERS,
-    Mask2FormerConfig,
-    PHiSegConfig,
-    SegFormerConfig,
-    SegmenterConfig,
-    UNetConfig,
-    UNetEnsembleConfig,
-)
 
 WEIGHTS = "weights.safetensors"
 CONFIG = "config.json"
 RESTORE = "Restore the folder from where it was written, or train the segmenter again."
+
+
+def build_segmenter(config: Any, classes: int, ignore_index: int = 255) -> SegmentationNetwork:
+    """Return the segmenter that `config` describes; its weights come from torch's global random generator.
+
+    Args:
+        config: the configuration of any segmenter that is known here.
+        classes: number of classes C.
+        ignore_index: id of the pixels that are not labelled.
+    """
+    network: SegmentationNetwork = method_for("segmenters", config).build(config, classes, ignore_index)
+    return network
 
 
 def save_segmenter(segmenter: SegmentationNetwork, folder: Path, classes: ClassTable) -> None:
@@ -41,8 +46,10 @@ def save_segmenter(segmenter: SegmentationNetwork, folder: Path, classes: ClassT
     weights = save({segmenter.name_in_file(name): value.cpu().contiguous() for name, value in state.items()})
     with atomic(folder / WEIGHTS) as temporary:
         temporary.write_bytes(weights)
+    method = method_for("segmenters", segmenter.config)
     description = {
-        "segmenter": next(name for name, kind in SEGMENTERS.items() if isinstance(segmenter.config, kind)),
+        "segmenter": method.name,
+        **package_of(method),
         "config": asdict(segmenter.config),
         "classes": classes.to_dict(),
         "weights": _digest(weights),
@@ -90,12 +97,10 @@ def load_segmenter(folder: Path, classes: ClassTable | None = None) -> tuple[Seg
     return segmenter.eval(), table
 
 
-def _parse(value: Mapping[str, Any], path: Path) -> tuple[SegmenterConfig, ClassTable, str]:
+def _parse(value: Mapping[str, Any], path: Path) -> tuple[Any, ClassTable, str]:
     try:
-        options: dict[str, Any] = {
-            name: tuple(item) if isinstance(item, list) else item for name, item in value["config"].items()
-        }
-        config = SEGMENTERS[value["segmenter"]](**options)
+        method = method_of("segmenters", value["segmenter"], value.get("package"), path)
+        config = config_from(method.config, value["config"])
         return config, ClassTable.from_dict(value["classes"]), str(value["weights"])
     except (KeyError, TypeError, AttributeError, ConfigError) as error:
         raise CheckpointError(f"is not the description of a segmenter ({error!r})", RESTORE, path) from error
@@ -103,35 +108,3 @@ def _parse(value: Mapping[str, Any], path: Path) -> tuple[SegmenterConfig, Class
 
 def _digest(weights: bytes) -> str:
     return hashlib.sha256(weights).hexdigest()
-
-
-def build_segmenter(config: SegmenterConfig, classes: int, ignore_index: int = 255) -> SegmentationNetwork:
-    """Return the segmenter that `config` describes; its weights come from torch's global random generator.
-
-    Args:
-        config: which network, and its options.
-        classes: number of classes C.
-        ignore_index: id of the pixels that are not labelled.
-    """
-    # Each network is imported where it is wanted: transformers alone takes seconds.
-    match config:
-        case SegFormerConfig():
-            from rarescene.segmenters.segformer import SegFormer
-
-            return SegFormer(config, classes, ignore_index)
-        case Mask2FormerConfig():
-            from rarescene.segmenters.mask2former import Mask2Former
-
-            return Mask2Former(config, classes, ignore_index)
-        case UNetConfig():
-            from rarescene.segmenters.unet import UNet
-
-            return UNet(config, classes, ignore_index)
-        case UNetEnsembleConfig():
-            from rarescene.segmenters.unet_ensemble import UNetEnsemble
-
-            return UNetEnsemble(config, classes, ignore_index)
-        case PHiSegConfig():
-            from rarescene.segmenters.phiseg import PHiSeg
-
-            return PHiSeg(config, classes, ignore_index)

@@ -14,15 +14,15 @@ from typing import Any, Literal
 
 from rarescene.commands.synthesize import SamplingConfig
 from rarescene.foundation.errors import ConfigError
-from rarescene.generators.config import CasdmConfig, ConditionalDdpmConfig, PromptedMapsConfig, SdmConfig
+from rarescene.generators.casdm_config import CasdmConfig
+from rarescene.generators.conditional_ddpm_config import ConditionalDdpmConfig
+from rarescene.generators.prompted_maps_config import PromptedMapsConfig
+from rarescene.generators.sdm_config import SdmConfig
 from rarescene.recipes.scale import DataScale, read_scale_file
-from rarescene.segmenters.config import (
-    Mask2FormerConfig,
-    SegFormerConfig,
-    SegmenterConfig,
-    UNetConfig,
-    training_defaults,
-)
+from rarescene.segmenters.config import SegmenterConfig, training_defaults
+from rarescene.segmenters.mask2former_config import Mask2FormerConfig
+from rarescene.segmenters.segformer_config import SegFormerConfig
+from rarescene.segmenters.unet_config import UNetConfig
 from rarescene.sources.requests import MapSamplingConfig
 from rarescene.training.config import TrainingConfig
 

@@ -15,7 +15,7 @@ from rarescene.commands.synthesize import synthesize
 from rarescene.commands.train_images import train_casdm, train_conditional_ddpm, train_sdm
 from rarescene.commands.train_maps import train_maps
 from rarescene.foundation.console import say
-from rarescene.generators.config import CasdmConfig
+from rarescene.generators.casdm_config import CasdmConfig
 from rarescene.recipes.casdm.scale import CasdmScale, SegmenterName
 from rarescene.recipes.run_store import RunStore
 from rarescene.recipes.scale import DataScale

@@ -14,10 +14,12 @@ from typing import Literal
 
 from rarescene.augmentation.config import AdaptiveSamplingConfig, ClassicConfig, GaudaConfig
 from rarescene.foundation.errors import ConfigError
-from rarescene.generators.config import ImageVqGanConfig, JointLatentConfig, MaskVqGanConfig
 from rarescene.generators.datasetgan_config import DatasetGanConfig
+from rarescene.generators.joint_latent_config import JointLatentConfig
+from rarescene.generators.vq_gan_config import ImageVqGanConfig, MaskVqGanConfig
 from rarescene.recipes.scale import DataScale, read_scale_file
-from rarescene.segmenters.config import PHiSegConfig, UNetEnsembleConfig
+from rarescene.segmenters.phiseg_config import PHiSegConfig
+from rarescene.segmenters.unet_ensemble_config import UNetEnsembleConfig
 from rarescene.sources.requests import SamplingConfig
 from rarescene.training.config import TrainingConfig
 

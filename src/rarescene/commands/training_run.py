@@ -1,0 +1,170 @@
+"""What the commands that train share: the data, the record, the loop, and the card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rarescene.foundation.console import say
+from rarescene.foundation.run_folder import fresh_folder, same_run
+from rarescene.foundation.run_record import RunRecord
+from rarescene.scenes.data import decode, open_data
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from rarescene.reports import Measure
+    from rarescene.scenes import AugmentConfig, SceneCache
+    from rarescene.training import Fitted, Learner, SceneBatches, TrainingConfig
+
+
+class TrainingRun:
+    """A training on the training recordings of a data set, in a folder of its own.
+
+    Args:
+        data: NAME:PATH or a YAML file.
+        out: folder of the run.
+        split: "recording", "time", "casdm", "gauda", a rule that a data set brings ("cholecseg8k", "cadis",
+            "fold1" to "fold3" of SISVSE), or a file that lists the recordings of each part.
+        fractions: shares of training, validation and test; by default those that suit the split.
+        split_seed: seed of the split; keep it the same for all runs that are compared.
+        group_by: regular expression whose first group tells the recordings of a folder apart.
+        seed: seed of weights, order, augmentation, noise, and whatever else is drawn at random.
+        resume: go on from the newest checkpoint in OUT.
+
+    Raises:
+        ConfigError: the folder holds something already, and `resume` is false.
+    """
+
+    record: RunRecord
+
+    def __init__(
+        self,
+        *,
+        data: str,
+        out: Path,
+        split: str = "recording",
+        fractions: tuple[float, float, float] | None = None,
+        split_seed: int = 0,
+        group_by: str | None = None,
+        seed: int = 0,
+        resume: bool = False,
+    ) -> None:
+        from rarescene.training.ranks import is_main_process
+
+        self.out, self.seed, self.resume, self.main = out, seed, resume, is_main_process()
+        if self.main:
+            fresh_folder(out, resume, "training")
+        self.source = open_data(data, split, split_seed, fractions, group_by)
+        self.table = self.source.scenes.classes
+        self.train = self.source.scenes.subset(self.source.split.train)
+
+    def begin(self, kind: str, config: Mapping[str, Any], *behind: RunRecord) -> None:
+        """Begin the run's record, or see that it is the one that was begun.
+
+        Args:
+            kind: of the run.
+            config: its settings, as JSON values.
+            behind: records of the runs that it builds upon; what they have seen, it has seen.
+
+        Raises:
+            ConfigError: the run that is resumed was begun otherwise.
+        """
+        from rarescene.training.ranks import accelerator, processes
+
+        seen = self.source.seen("train")
+        for earlier in behind:
+            seen = seen.union(earlier.seen)
+        self.record = RunRecord.begin(
+            kind=kind, config={**config, **self.source.options}, seed=self.seed,
+            data=self.source.describe(*behind), recordings=self.source.recordings(), seen=seen,
+            class_table=self.table.to_dict(), accelerator=accelerator(), processes=processes(),
+        )  # fmt: skip
+        if self.resume:
+            same_run(self.out, self.record)
+
+    def decode(self, height: int, width: int, *, images: bool = True) -> SceneCache:
+        """Return the training scenes at this size."""
+        return decode(self.train, height, width, images=images)
+
+    def start(self, said: str) -> None:
+        """Write the record, now that nothing is left that could refuse, and say what is trained."""
+        if self.main:
+            self.record.write(self.out)
+            say(said)
+
+    def batches(
+        self,
+        scenes: SceneCache,
+        training: TrainingConfig,
+        augment: AugmentConfig,
+        weights: Sequence[float] | None = None,
+        *,
+        images: bool = True,
+        seed: int | None = None,
+    ) -> SceneBatches:
+        """Return batches of the training scenes, flipped and rotated; blank images where there are none.
+
+        Args:
+            scenes: decoded by `decode`.
+            training: its batch size counts.
+            augment: flips and rotations.
+            weights: sampling weights of the scenes, or None to take all alike.
+            images: whether the scenes have images.
+            seed: of the order; by default the run's.
+        """
+        from rarescene.scenes import augment as augmented
+        from rarescene.training import SceneBatches
+
+        def masks_alone(indices: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+            masks = scenes.take_masks(indices)
+            return np.zeros((*masks.shape, 3), np.uint8), masks  # the loop carries images, which nobody sees
+
+        return SceneBatches(
+            scenes.take if images else masks_alone,
+            range(len(scenes)), training.batch_size, self.seed if seed is None else seed,
+            augment=lambda images, masks, seeds: augmented(
+                images, masks, seeds, augment, ignore_index=self.table.ignore_index
+            ),
+            weights=weights,
+        )  # fmt: skip
+
+    def fit(self, learner: Learner, batches: Any, training: TrainingConfig, **options: Any) -> Fitted:
+        """Train, and return the outcome; `options` are those of `training.fit`."""
+        from rarescene.training import fit
+
+        return fit(
+            learner, batches, training, self.out,
+            seed=self.seed, resume=self.resume, **{"label": self.record.kind, **options},
+        )  # fmt: skip
+
+    def end(
+        self,
+        summary: str,
+        parameters: int,
+        seconds: float,
+        metrics: Mapping[str, float],
+        measures: Sequence[Measure] = (),
+    ) -> None:
+        """End the record of a generator that is trained and saved, and write its card.
+
+        Args:
+            summary: what it does, in one sentence.
+            parameters: number of its weights.
+            seconds: of its training.
+            metrics: what the training ended with.
+            measures: what else was measured of it.
+        """
+        from rarescene.reports.cards import write_generator_card
+
+        ended = self.record.end(self.out, seconds, metrics)
+        write_generator_card(self.out, ended, parameters, summary=summary, measures=measures)
+        say(f"trained in {seconds / 60:.1f} min; weights in {self.out / 'model'}")
+
+
+def parameters_of(*networks: nn.Module) -> int:
+    """Return the number of weights of networks."""
+    return sum(weight.numel() for network in networks for weight in network.parameters())

@@ -1,0 +1,48 @@
+"""CASDM: what it is told, and what it says of itself. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rarescene.diffusion.config import ClassAwareConfig, SelfPerceptualConfig
+from rarescene.foundation.errors import ConfigError
+from rarescene.foundation.methods import GeneratorMethod, Later
+from rarescene.generators.image_diffusion_config import ImageDiffusionConfig
+
+
+@dataclass(frozen=True)
+class CasdmConfig(ImageDiffusionConfig):
+    """Everything that makes a CASDM image generator, beside its data and its seed.
+
+    Attributes:
+        class_aware: weights of the classes in both losses, Eq. 6 and 7.
+        pixel_loss: `class_aware`, Eq. 6; or `plain`, the MSE of Eq. 5, for the rows of Table 5 without it.
+        self_perceptual: the loss in the network's own features, Eq. 8.
+    """
+
+    class_aware: ClassAwareConfig = field(default_factory=ClassAwareConfig)
+    pixel_loss: Literal["class_aware", "plain"] = "class_aware"
+    self_perceptual: SelfPerceptualConfig = field(default_factory=SelfPerceptualConfig)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.pixel_loss not in ("class_aware", "plain"):
+            raise ConfigError(f"pixel_loss is {self.pixel_loss!r}", "Choose class_aware or plain.")
+        if self.self_perceptual.weight and self.network.map_at == "stem":
+            raise ConfigError(
+                "the self-perceptual loss needs an encoder that sees the image alone",
+                "Set network.map_at to decoder, or self_perceptual.weight to 0.",
+            )
+
+
+CASDM = GeneratorMethod(
+    name="casdm",
+    draws="images",
+    title="CASDM",
+    summary="train an image generator that follows masks (CASDM)",
+    example="rarescene train casdm --data folder:scenes --out runs/casdm --config tiny",
+    config=CasdmConfig,
+    load=Later("rarescene.generators.casdm:Casdm.load"),
+    learner=Later("rarescene.generators.casdm:CasdmLearner.of_scenes"),
+)

@@ -1,0 +1,38 @@
+"""What every diffusion model p(image | mask) is told. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from rarescene.diffusion.config import DiffusionConfig
+from rarescene.foundation.errors import ConfigError
+from rarescene.networks.config import SpadeUNetConfig
+from rarescene.scenes.config import AugmentConfig
+from rarescene.training.config import TrainingConfig
+
+
+@dataclass(frozen=True)
+class ImageDiffusionConfig:
+    """What every diffusion model p(image | mask) is told, beside its data and its seed.
+
+    Attributes:
+        height: of the images drawn, in pixels.
+        width: likewise. What the network's strides do not divide is padded and cut back.
+        network: sizes of the SPADE U-Net; its `classes` are taken from the data.
+        diffusion: noise schedule and prediction.
+        augment: flips and rotations of the training scenes.
+        training: the training loop.
+    """
+
+    height: int = 256
+    width: int = 256
+    network: SpadeUNetConfig = field(default_factory=SpadeUNetConfig)
+    diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        if min(self.height, self.width) < 16:
+            raise ConfigError(
+                f"images of {self.width}×{self.height} are too small", "Set height and width to 16 or more."
+            )

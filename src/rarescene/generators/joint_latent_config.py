@@ -1,0 +1,110 @@
+"""Joint latent diffusion: what it is told, and what it says of itself. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal, get_args
+
+from rarescene.diffusion.config import DiffusionConfig
+from rarescene.foundation.errors import ConfigError
+from rarescene.foundation.methods import GeneratorMethod, Later
+from rarescene.generators.prompted_maps_config import PromptConfig
+from rarescene.networks.config import PromptUNetConfig
+from rarescene.training.config import TrainingConfig
+
+ConditionKind = Literal["labels", "text"]
+
+
+@dataclass(frozen=True)
+class JointLatentConfig:
+    """Everything that makes a joint latent generator, beside its data, its VQ-GANs and its seed.
+
+    The defaults are GAUDA's sizes (section 4.2.2). Its text has lost the image size, the guidance scale and
+    the learning rate; those here are ours.
+
+    Attributes:
+        height: of the pairs drawn, in pixels; that of the VQ-GANs' training.
+        width: likewise. What the strides of VQ-GANs and network do not divide is padded and cut back.
+        condition: `labels`, the multi-hot vector of the classes shown, as in the paper; or `text`, a prompt a
+            class with number and place, as CASDM's map generator takes it.
+        condition_dropout: chance that a training scene's condition is dropped, for classifier-free guidance.
+        guidance: s in ε_∅ + s (ε_c − ε_∅), used unless a call says otherwise; 1 is no guidance.
+        text_encoder: of the prompts: all-MiniLM-L6-v2, which needs no network, or the folder or hub name of a
+            CLIP text encoder.
+        prompts: what prompts leave unsaid in training; `nothing` is set to `condition_dropout`.
+        rare_scenes: e in the sampling weight 1/f^e of a training scene, where f is the share of scenes that
+            show its rarest class; 0 draws all scenes alike, as the paper does.
+        horizontal_flip: chance that a training scene is mirrored; 0 spares the encoding of mirror images.
+        image_weight: factor on the loss of z_image in Eq. 5.
+        mask_weight: factor on the loss of z_mask.
+        network: sizes of the U-Net, in latent pixels; `prompt_channels` counts for `text` alone.
+        diffusion: noise schedule and prediction.
+        specks: pieces below this share of a drawn mask are given to the class around them, except the largest
+            of a class that was asked for; 0 keeps masks as they are decoded.
+        training: the training loop.
+    """
+
+    height: int = 128
+    width: int = 128
+    condition: ConditionKind = "labels"
+    condition_dropout: float = 0.1
+    guidance: float = 2.0
+    text_encoder: str = "all-MiniLM-L6-v2"
+    prompts: PromptConfig = field(default_factory=PromptConfig)
+    rare_scenes: float = 0.0
+    horizontal_flip: float = 0.5
+    image_weight: float = 1.0
+    mask_weight: float = 1.0
+    network: PromptUNetConfig = field(
+        default_factory=lambda: PromptUNetConfig(
+            channels=(224, 448, 896, 1344), attention_strides=(2, 4, 8), blocks_per_level=2
+        )
+    )
+    diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
+    specks: float = 0.0
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        if min(self.height, self.width) < 16:
+            raise ConfigError(
+                f"pairs of {self.width}×{self.height} are too small", "Set height and width to 16 or more."
+            )
+        if self.condition not in get_args(ConditionKind):
+            raise ConfigError(f"condition is {self.condition!r}", "Choose labels or text.")
+        for name in ("condition_dropout", "horizontal_flip"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}", f"Set {name} to a share from 0 to 1.")
+        if self.condition == "text":
+            object.__setattr__(self, "prompts", replace(self.prompts, nothing=self.condition_dropout))
+        if self.guidance < 0:
+            raise ConfigError(f"guidance is {self.guidance}", "Take 0 or more; 1 is no guidance.")
+        if self.guidance != 1 and not self.condition_dropout:
+            raise ConfigError(
+                f"guidance is {self.guidance}, but no condition is ever dropped in training",
+                "Set guidance to 1, or condition_dropout above 0.",
+            )
+        if self.rare_scenes < 0:
+            raise ConfigError(
+                f"rare_scenes is {self.rare_scenes}", "Take 0 (all alike) or more; 0.5 is mild."
+            )
+        if min(self.image_weight, self.mask_weight) < 0 or not self.image_weight + self.mask_weight:
+            raise ConfigError(
+                f"image_weight is {self.image_weight} and mask_weight {self.mask_weight}",
+                "Take factors of 0 or more, one of them above 0.",
+            )
+        if not 0 <= self.specks < 0.1:
+            raise ConfigError(f"specks is {self.specks}", "Take a share of the frame from 0 to below 0.1.")
+
+
+JOINT_LATENT = GeneratorMethod(
+    name="joint_latent",
+    command="joint",
+    draws="pairs",
+    title="Joint latent diffusion",
+    summary="train a generator that draws images and their masks at once (GAUDA)",
+    example="rarescene train joint --images runs/image-vqgan --masks runs/mask-vqgan --data folder:scenes "
+    "--out runs/joint --config joint-tiny",
+    train=Later("rarescene.commands.train_joint:train_joint"),
+    config=JointLatentConfig,
+    load=Later("rarescene.generators.joint_latent:JointLatent.load"),
+)

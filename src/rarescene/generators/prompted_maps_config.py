@@ -1,0 +1,106 @@
+"""The generator of maps from prompts: what it is told, and what it says of itself. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from rarescene.diffusion.config import ClassAwareConfig, DiffusionConfig
+from rarescene.foundation.errors import ConfigError
+from rarescene.foundation.methods import GeneratorMethod, Later
+from rarescene.networks.config import PromptUNetConfig
+from rarescene.scenes.config import AugmentConfig
+from rarescene.training.config import TrainingConfig
+
+Representation = Literal["colours", "bits", "one_hot"]
+
+
+@dataclass(frozen=True)
+class PromptConfig:
+    """What a training scene's prompts leave unsaid, so that requests may leave it unsaid too.
+
+    Attributes:
+        nothing: chance that nothing is asked, for classifier-free guidance.
+        single: chance that one class alone is asked for; a rare one more often than a common one.
+        some: chance that each class is asked for with probability one half.
+        without_place: chance that a class's place is not said.
+        without_count: chance that a class's number of pieces is not said.
+    """
+
+    nothing: float = 0.1
+    single: float = 0.3
+    some: float = 0.2
+    without_place: float = 0.15
+    without_count: float = 0.15
+
+    def __post_init__(self) -> None:
+        shares = (self.nothing, self.single, self.some, self.without_place, self.without_count)
+        if not all(0 <= share <= 1 for share in shares) or sum(shares[:3]) > 1:
+            remedy = "Choose each from 0 to 1, and nothing, single and some of at most 1 together."
+            raise ConfigError(f"the chances of prompts are {shares}", remedy)
+
+
+@dataclass(frozen=True)
+class PromptedMapsConfig:
+    """Everything that makes a map generator, beside its data and its seed.
+
+    Attributes:
+        height: of the maps drawn, in pixels.
+        width: likewise. What the network's strides do not divide is padded and cut back.
+        representation: `colours`, a well-separated colour a class, as in the paper; `bits`, the binary digits
+            of the id (analog bits), ours; or `one_hot`, a channel a class, ours: where two classes meet, it
+            cannot show a third between them.
+        text_encoder: all-MiniLM-L6-v2, which needs no network, or the folder or hub name of a CLIP text
+            encoder; the paper has CLIP and does not say which.
+        prompts: what training leaves unsaid.
+        rare_scenes: e in the sampling weight 1/f^e of a training scene, where f is the share of scenes that
+            show its rarest class; 0 draws all scenes alike, as the paper does.
+        network: sizes of the U-Net.
+        diffusion: noise schedule and prediction.
+        class_aware: weights of the classes in the loss; `plain`, the paper's pixel-wise MSE, by default.
+        specks: pieces below this share of a drawn map are given to the class around them, except the largest
+            of a class that was asked for.
+        augment: flips and rotations of the training maps.
+        training: the training loop.
+    """
+
+    height: int = 256
+    width: int = 256
+    representation: Representation = "colours"
+    text_encoder: str = "all-MiniLM-L6-v2"
+    prompts: PromptConfig = field(default_factory=PromptConfig)
+    rare_scenes: float = 0.0
+    network: PromptUNetConfig = field(default_factory=PromptUNetConfig)
+    diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
+    class_aware: ClassAwareConfig = field(default_factory=lambda: ClassAwareConfig(mode="plain"))
+    specks: float = 0.001
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        if min(self.height, self.width) < 16:
+            raise ConfigError(
+                f"maps of {self.width}×{self.height} are too small", "Set height and width to 16 or more."
+            )
+        if self.representation not in get_args(Representation):
+            known = ", ".join(get_args(Representation))
+            raise ConfigError(f"representation is {self.representation!r}", f"Choose one of: {known}.")
+        if self.rare_scenes < 0:
+            raise ConfigError(
+                f"rare_scenes is {self.rare_scenes}", "Take 0 (all alike) or more; 0.5 is mild."
+            )
+        if not 0 <= self.specks < 0.1:
+            raise ConfigError(f"specks is {self.specks}", "Take a share of the frame from 0 to below 0.1.")
+
+
+MAPS = GeneratorMethod(
+    name="maps",
+    draws="maps",
+    title="Map generator",
+    summary="train a generator of segmentation maps that follows prompts",
+    example="rarescene train maps --data folder:scenes --out runs/maps --config maps-tiny",
+    needs_images=False,
+    config=PromptedMapsConfig,
+    load=Later("rarescene.generators.prompted_maps:PromptedMaps.load"),
+    learner=Later("rarescene.generators.prompted_maps:PromptedMapsLearner.of_scenes"),
+)
