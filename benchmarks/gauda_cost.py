@@ -39,7 +39,7 @@ from harness import RESULTS, shipped, write_results
 from torch.utils.flop_counter import FlopCounterMode
 
 from rarescene.augmentation import Gauda
-from rarescene.augmentation.config import DrawingConfig, GaudaConfig
+from rarescene.augmentation.gauda_config import DrawingConfig, GaudaConfig
 from rarescene.augmentation.refresh_log import REFRESHES
 from rarescene.augmentation.validation import Refreshing, spread
 from rarescene.cli import parse
@@ -120,13 +120,14 @@ def operations(
 
 def train(setting: dict[str, Any], strategy: dict[str, Any], out: Path) -> dict[str, Any]:
     """Train once, and return the seconds of the whole and of its parts."""
-    from rarescene.commands.segment import segment_phiseg, segment_unet_ensemble
+    from rarescene.commands.segment import segment
+    from rarescene.foundation.plugins import by_command
 
-    clock, segment = Clock(), {"phiseg": segment_phiseg, "unet-ensemble": segment_unet_ensemble}
+    clock = Clock()
     given = {name: value for name, value in setting.items() if name != "segmenter"}
     began = time.process_time()
     with clock.watching(Refreshing, "validate", "standing"), clock.watching(Gauda, "mix", "mixing"):
-        segment[setting["segmenter"]](out=out, **given, **strategy)
+        segment(by_command("segmenters")[setting["segmenter"]], out=out, **given, **strategy)
     processor = time.process_time() - began
     assert finished(out)
     drawn = [line.get("seconds", 0.0) for line in read_json_lines(out / REFRESHES)]

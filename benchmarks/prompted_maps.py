@@ -21,9 +21,10 @@ from typing import Any
 from harness import RESULTS, shipped, write_results
 
 from rarescene.commands.maps import SCORES, SHEET, maps
-from rarescene.commands.train_maps import train_maps
+from rarescene.commands.train import train
 from rarescene.foundation.errors import RareSceneError
 from rarescene.foundation.files import read_json
+from rarescene.foundation.plugins import method_for
 from rarescene.foundation.run_record import read_record
 from rarescene.recipes.run_store import finished
 from rarescene.sources.requests import MapSamplingConfig
@@ -44,7 +45,14 @@ def trained(out: Path, name: str, options: dict[str, Any], **changes: Any) -> Pa
         changes["training"] = replace(config.training, steps=steps)
     run = out / name
     if not finished(run):
-        train_maps(out=run, model=replace(config, **changes), seed=0, resume=True, **options)
+        train(
+            method_for("generators", config),
+            out=run,
+            model=replace(config, **changes),
+            seed=0,
+            resume=True,
+            **options,
+        )
     return run
 
 

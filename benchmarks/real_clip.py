@@ -31,12 +31,13 @@ from harness import RESULTS, shipped, write_results
 from rarescene.commands.check import check
 from rarescene.commands.evaluate import evaluate
 from rarescene.commands.report import report
-from rarescene.commands.segment import segment_segformer
+from rarescene.commands.segment import segment
 from rarescene.commands.stats import stats
 from rarescene.commands.synthesize import SamplingConfig, synthesize
-from rarescene.commands.train_images import train_casdm
+from rarescene.commands.train import train
 from rarescene.foundation.errors import ConfigError, DataError, RareSceneError
 from rarescene.foundation.files import read_json, write_json
+from rarescene.foundation.plugins import method_for
 from rarescene.foundation.run_folder import fresh_folder
 from rarescene.foundation.run_record import read_record
 from rarescene.recipes.run_store import finished
@@ -44,7 +45,7 @@ from rarescene.reports import contact_sheet
 from rarescene.reports.from_json import METRICS
 from rarescene.scenes import open_scenes, write_image
 from rarescene.scenes.data import decode, open_data
-from rarescene.segmenters import SegFormerConfig, load_segmenter, training_defaults
+from rarescene.segmenters import SegFormerConfig, load_segmenter
 from rarescene.training import to_images
 
 SPLIT = "time"
@@ -61,7 +62,7 @@ def train_generator(data: str, run: Path, steps: int | None) -> None:
         if steps is not None
         else []
     )
-    train_casdm(**{**shipped("clip", "--data", data, "--out", str(run), *fewer), "resume": True})
+    train(**{**shipped("clip", "--data", data, "--out", str(run), *fewer), "resume": True})
 
 
 def draw_pairs(data: str, generator: Path, out: Path, steps: int) -> None:
@@ -73,10 +74,11 @@ def draw_pairs(data: str, generator: Path, out: Path, steps: int) -> None:
 def train_segformer(data: str, run: Path, size: tuple[int, int], steps: int, seed: int) -> None:
     """Train SegFormer on the real frames of the training part, at the generator's size."""
     model = SegFormerConfig(enlarge=2)
-    training = replace(training_defaults(model), steps=steps, batch_size=8, validate_every=0)
+    method = method_for("segmenters", model)
+    training = replace(method.training(model), steps=steps, batch_size=8, validate_every=0)
     height, width = size
-    segment_segformer(
-        model=model, training=training, data=data, out=run, split=SPLIT, height=height, width=width,
+    segment(
+        method, model=model, training=training, data=data, out=run, split=SPLIT, height=height, width=width,
         seed=seed, resume=True,
     )  # fmt: skip
 

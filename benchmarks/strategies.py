@@ -18,12 +18,14 @@ from typing import Any
 
 from harness import RESULTS, write_results
 
+from rarescene.augmentation import DuplicateConfig
 from rarescene.commands.compare import read_scored
 from rarescene.commands.evaluate import evaluate
-from rarescene.commands.segment import segment_unet
+from rarescene.commands.segment import segment
 from rarescene.commands.synthesize import SamplingConfig, synthesize
 from rarescene.foundation.console import CONSOLE
 from rarescene.foundation.errors import RareSceneError
+from rarescene.foundation.plugins import method_for
 from rarescene.foundation.run_record import read_record
 from rarescene.recipes.demo import TRAINING, WEIGHTS
 from rarescene.recipes.run_store import finished
@@ -31,6 +33,7 @@ from rarescene.reports import comparison_table, comparisons
 from rarescene.reports.from_json import METRICS
 from rarescene.scenes import class_statistics
 from rarescene.scenes.data import decode, open_as_in
+from rarescene.segmenters import UNetConfig
 
 STRATEGIES = ("none", "duplicate", "offline")
 
@@ -52,12 +55,16 @@ def measure(out: Path, seeds: list[int], pairs: int) -> dict[str, Any]:
             run = out / f"{strategy}-{seed}"
             runs.append(run)
             if not finished(run):
-                segment_unet(
+                segment(
+                    method_for("segmenters", UNetConfig()),
+                    model=UNetConfig(),
                     data=data,
                     out=run,
                     strategy=strategy,
                     synthetic=made if strategy == "offline" else None,
-                    classes=",".join(rare) if strategy == "duplicate" else "",
+                    strategies={"duplicate": DuplicateConfig(classes=",".join(rare))}
+                    if strategy == "duplicate"
+                    else {},
                     training=TRAINING,
                     seed=seed,
                     resume=True,

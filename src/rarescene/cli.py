@@ -1,4 +1,4 @@
-"""The command line: parse, call, show. Each command is one function of a workflow or a recipe.
+"""The command line: parse, call, show. Each command is one function of `commands/` or of a recipe.
 
 The arguments of a command are those of its function: what stands before the `*` is positional, the rest are
 options, and dataclasses become nested options and sections of a YAML file. Only the module of the chosen
@@ -15,26 +15,41 @@ import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_type_hints
 
 from rich.console import Console
 from rich.markup import escape
 
 from rarescene.foundation.errors import ConfigError, RareSceneError
+from rarescene.foundation.methods import GeneratorMethod, SegmenterMethod
+from rarescene.foundation.plugins import by_command
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
 
 
 class Command(NamedTuple):
-    """One command: what it does, where its function is, and an example that works."""
+    """One command: what it does, where its function is, and an example that works.
+
+    Attributes:
+        summary: one line for the overview.
+        module: of the function, below `rarescene`.
+        function: what runs.
+        example: for the help.
+        method: the declared method that the function is given, for `train NAME` and `segment NAME`.
+    """
 
     summary: str
     module: str
     function: str
     example: str
+    method: GeneratorMethod | SegmenterMethod | None = None
 
+
+FAMILIES: Mapping[str, Literal["generators", "segmenters"]] = {"train": "generators", "segment": "segmenters"}
+"""Commands of two words; the second one is any method that is declared (`foundation.plugins`)."""
 
 COMMANDS: dict[str, Command] = {
     "demo": Command(
@@ -53,48 +68,6 @@ COMMANDS: dict[str, Command] = {
         "per class: share of frames, area, recordings; which are rare, and why",
         "commands.stats", "stats", "rarescene stats phantom:videos=12,frames=80,size=64",
     ),
-    "train casdm": Command(
-        "train an image generator that follows masks (CASDM)",
-        "commands.train_images", "train_casdm",
-        "rarescene train casdm --data folder:scenes --out runs/casdm --config tiny",
-    ),
-    "train sdm": Command(
-        "train CASDM's baseline SDM: plain loss, learned variance, guidance",
-        "commands.train_images", "train_sdm",
-        "rarescene train sdm --data folder:scenes --out runs/sdm --config sdm-tiny",
-    ),
-    "train conditional-ddpm": Command(
-        "train the baseline that sees the map beside the noisy image",
-        "commands.train_images", "train_conditional_ddpm",
-        "rarescene train conditional-ddpm --data folder:scenes --out runs/ddpm "
-        "--config conditional-ddpm-tiny",
-    ),
-    "train maps": Command(
-        "train a generator of segmentation maps that follows prompts",
-        "commands.train_maps", "train_maps",
-        "rarescene train maps --data folder:scenes --out runs/maps --config maps-tiny",
-    ),
-    "train image-vqgan": Command(
-        "train the autoencoder of images in front of the joint generator",
-        "commands.train_vqgan", "train_image_vqgan",
-        "rarescene train image-vqgan --data folder:scenes --out runs/image-vqgan --config image-vqgan-tiny",
-    ),
-    "train mask-vqgan": Command(
-        "train the autoencoder of masks in front of the joint generator",
-        "commands.train_vqgan", "train_mask_vqgan",
-        "rarescene train mask-vqgan --data folder:scenes --out runs/mask-vqgan --config mask-vqgan-tiny",
-    ),
-    "train joint": Command(
-        "train a generator that draws images and their masks at once (GAUDA)",
-        "commands.train_joint", "train_joint",
-        "rarescene train joint --images runs/image-vqgan --masks runs/mask-vqgan --data folder:scenes "
-        "--out runs/joint --config joint-tiny",
-    ),
-    "train datasetgan": Command(
-        "train the baseline that draws pairs with a GAN (DatasetGAN)",
-        "commands.train_datasetgan", "train_datasetgan",
-        "rarescene train datasetgan --data folder:scenes --out runs/datasetgan --config datasetgan-tiny",
-    ),
     "maps": Command(
         "draw segmentation maps for requests, and check them",
         "commands.maps", "maps",
@@ -111,32 +84,6 @@ COMMANDS: dict[str, Command] = {
         "keep the best synthetic pairs, and show what was dropped and why",
         "commands.curate", "curate",
         "rarescene curate pairs --segmenter runs/without --keep 0.8 --out kept",
-    ),
-    "segment unet": Command(
-        "train the compact U-Net, with or without synthetic pairs",
-        "commands.segment", "segment_unet",
-        "rarescene segment unet --data folder:scenes --strategy offline --synthetic pairs --out runs/with",
-    ),
-    "segment segformer": Command(
-        "train SegFormer from scratch, with or without synthetic pairs",
-        "commands.segment", "segment_segformer",
-        "rarescene segment segformer --data folder:scenes --strategy none --out runs/without",
-    ),
-    "segment mask2former": Command(
-        "train Mask2Former from scratch, with or without synthetic pairs",
-        "commands.segment", "segment_mask2former",
-        "rarescene segment mask2former --data folder:scenes --strategy none --out runs/without",
-    ),
-    "segment phiseg": Command(
-        "train PHiSeg, whose posterior samples show what it is unsure of",
-        "commands.segment", "segment_phiseg",
-        "rarescene segment phiseg --data folder:scenes --out runs/phiseg --config phiseg-tiny",
-    ),
-    "segment unet-ensemble": Command(
-        "train an ensemble of U-Nets, whose disagreement is its uncertainty",
-        "commands.segment", "segment_unet_ensemble",
-        "rarescene segment unet-ensemble --data folder:scenes --out runs/ensemble "
-        "--config unet-ensemble-tiny",
     ),
     "predict": Command(
         "masks and overlays for a user's own frames",
@@ -183,6 +130,31 @@ COMMANDS: dict[str, Command] = {
     ),
 }  # fmt: skip
 
+
+@cache
+def commands() -> Mapping[str, Command]:
+    """Return all commands by name: those of the house, and one for each method that can be trained."""
+    found: dict[str, Command] = {}
+    for name, command in COMMANDS.items():
+        if name == "maps":  # what is trained stands before what needs it
+            found |= _of_methods("train")
+        if name == "predict":
+            found |= _of_methods("segment")
+        found[name] = command
+    return found
+
+
+def _of_methods(family: str) -> dict[str, Command]:
+    made = {}
+    for word, method in by_command(FAMILIES[family]).items():
+        reference = method.train.reference if isinstance(method, GeneratorMethod) else SEGMENT
+        module, _, function = reference.partition(":")
+        example = method.example or f"rarescene {family} {word} --data folder:scenes --out runs/{word}"
+        made[f"{family} {word}"] = Command(method.summary, module, function, example, method)
+    return made
+
+
+SEGMENT = "rarescene.commands.segment:segment"
 SWITCHES = (
     "--resume", "--alone", "--drop_copies", "--ro_alone", "--vary", "--write_classes", "--quick", "--quiet",
 )  # fmt: skip
@@ -225,10 +197,9 @@ def parse(name: str, words: Sequence[str]) -> tuple[Callable[..., int | None], d
     Raises:
         ConfigError: the words do not fit, or a configuration file is unusable.
     """
-    command = COMMANDS[name]
-    function: Callable[..., int | None] = getattr(
-        importlib.import_module(f"rarescene.{command.module}"), command.function
-    )
+    command = commands()[name]
+    module = command.module if command.method else f"rarescene.{command.module}"
+    function: Callable[..., int | None] = getattr(importlib.import_module(module), command.function)
     parser = build_parser(name, function)
     tidy, configs = _shipped_configs([_tidy(word) for word in words])
     read = [(path, _read_config(path)) for path in configs]
@@ -239,7 +210,16 @@ def parse(name: str, words: Sequence[str]) -> tuple[Callable[..., int | None], d
         remedy = f"`rarescene {name} --help` lists the options; for example: {command.example}"
         raise ConfigError(what, remedy, _blamed(what, read)) from error
     values.pop("config")
+    if "method" in inspect.signature(function).parameters:
+        values["method"] = command.method
+    if isinstance(command.method, SegmenterMethod):
+        values["strategies"] = {word: values.pop(word) for word in _options_of_strategies()}
     return function, values
+
+
+def _options_of_strategies() -> dict[str, type]:
+    """Return the configuration of each strategy that has options, by its word."""
+    return {word: one.config for word, one in by_command("strategies").items() if one.config is not None}
 
 
 def build_parser(name: str, function: Callable[..., int | None]) -> ArgumentParser:
@@ -258,11 +238,16 @@ def build_parser(name: str, function: Callable[..., int | None]) -> ArgumentPars
         def _expand_help(self, action: argparse.Action) -> str:
             return str(super()._expand_help(action)).replace("<class 'Path'>", "path")
 
-    text = inspect.getdoc(function) or ""
+    command, method = commands()[name], commands()[name].method
+    text = (inspect.getdoc(function) or "").split("\n\nArgs:")[0]
+    bound = {"method"} & set(inspect.signature(function).parameters)
+    if bound and method is not None:
+        note = getattr(method, "note", "")
+        text = f"{method.summary[0].upper()}{method.summary[1:]}. {note}\n\n{text}"
     parser = ArgumentParser(
         prog=f"rarescene {name}",
-        description=text.split("\n\nArgs:")[0],
-        epilog=f"example: {COMMANDS[name].example}",
+        description=text,
+        epilog=f"example: {command.example}",
         allow_abbrev=False,
         exit_on_error=False,
         formatter_class=Help,
@@ -276,7 +261,23 @@ def build_parser(name: str, function: Callable[..., int | None]) -> ArgumentPars
     several = [name for name, hint in hints.items() if hint == list[Path]]
     for name in several:  # `RUN RUN …` rather than a list in brackets
         parser.add_argument(name, nargs="+", type=Path, help="folders of runs, one or more")
-    parser.add_function_arguments(function, as_group=False, as_positional=True, skip=set(several))
+    skip: set[str | int] = {*several, *bound}
+    if bound and method is not None:
+        skip |= {"model", "training", "strategies"}
+        model = method.config()
+        parser.add_argument("--model", type=method.config, default=model, help="sizes and losses")
+        if isinstance(method, SegmenterMethod):
+            training = method.training(model)
+            help_of = "the training loop; the same for all runs that are compared"
+            parser.add_argument("--training", type=type(training), default=training, help=help_of)
+            for word, config in _options_of_strategies().items():
+                parser.add_argument(
+                    f"--{word}",
+                    type=config,
+                    default=config(),
+                    help=f"{word}: {by_command('strategies')[word].summary}",
+                )
+    parser.add_function_arguments(function, as_group=False, as_positional=True, skip=skip)
     return parser
 
 
@@ -284,16 +285,16 @@ def _choose(words: list[str]) -> tuple[str, list[str]]:
     """Split the words into the command's name, of one word or two, and its arguments."""
     for length in (2, 1):
         name = " ".join(words[:length])
-        if name in COMMANDS:
+        if name in commands():
             return name, words[length:]
-    families = [name for name in COMMANDS if name.split()[0] == words[0]]
+    families = [name for name in commands() if name.split()[0] == words[0]]
     if families:
         if len(words) < 2 or words[1] in ("-h", "--help"):
             _overview(families)
             raise SystemExit(0)
         known = ", ".join(name.split()[1] for name in families)
         raise ConfigError(f"`rarescene {words[0]}` knows no {words[1]!r}", f"It knows: {known}.")
-    close = difflib.get_close_matches(words[0], COMMANDS, n=1)
+    close = difflib.get_close_matches(words[0], commands(), n=1)
     hint = f"Did you mean `rarescene {close[0]}`?" if close else "`rarescene --help` lists the commands."
     raise ConfigError(f"there is no command {words[0]!r}", hint)
 
@@ -358,11 +359,11 @@ def _keys(content: Mapping[str, Any]) -> Iterator[str]:
             yield from _keys(value)
 
 
-def _overview(names: Sequence[str] = tuple(COMMANDS)) -> None:
+def _overview(names: Sequence[str] = ()) -> None:
     print("rarescene: make the surgical scenes that a data set lacks, and prove that they help.\n")
     print("usage: rarescene COMMAND …    (rarescene COMMAND --help shows its options and an example)\n")
-    for name in names:
-        print(f"  {name:<22} {COMMANDS[name].summary}")
+    for name in names or commands():
+        print(f"  {name:<22} {commands()[name].summary}")
     print(
         "\nDATA is NAME:PATH (cholecseg8k:…, cadis:…, sisvse:…, folder:…, set:…, phantom:…) or a YAML file."
     )

@@ -75,7 +75,10 @@ def a_set_for_none(runs: dict[str, str]) -> Case:
 
 
 def rare_class_that_is_none(runs: dict[str, str]) -> Case:
-    return segment("--strategy", "duplicate", "--classes", "livver"), ["'livver'", "Did you mean 'liver'"]
+    return segment("--strategy", "duplicate", "--duplicate.classes", "livver"), [
+        "'livver'",
+        "Did you mean 'liver'",
+    ]
 
 
 def batch_that_cannot_be_dealt(runs: dict[str, str]) -> Case:

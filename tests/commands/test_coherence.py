@@ -19,10 +19,10 @@ from rarescene.commands.coherence import coherence as coherence_command
 from rarescene.commands.coherence_segmenters import train_real
 from rarescene.evaluation import OverlapMeter
 from rarescene.evaluation.pair_scores import BATCH
+from rarescene.foundation.plugins import by_command
 from rarescene.foundation.run_record import RunRecord, Seen, read_record
 from rarescene.scenes import Request, SceneSetWriter, open_scenes
 from rarescene.scenes.data import decode, open_as_in
-from rarescene.segmenters import SEGMENTERS
 from rarescene.sources.leakage import open_judge
 from rarescene.training import TrainingConfig
 
@@ -204,17 +204,16 @@ def test_one_command_trains_both_and_goes_on_where_it_was(
         assert "holds a unet of 4 steps and seed 0" in " ".join(capfd.readouterr().err.split())
 
 
-@pytest.mark.parametrize("name", SEGMENTERS)
+@pytest.mark.parametrize("word", by_command("segmenters"))
 def test_a_judge_is_trained_no_longer_than_the_help_says(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[TrainingConfig] = []
-    monkeypatch.setattr(segment, f"segment_{name}", lambda **options: begun.append(options["training"]))
+    monkeypatch.setattr(segment, "segment", lambda method, **options: begun.append(options["training"]))
     source: Any = SimpleNamespace(spec=PHANTOM, options={})
     pairs: Any = SimpleNamespace(mask=lambda index: np.zeros((8, 8)))
-    words: Any = name.replace("_", "-")
     for steps in (None, 5, 4000):
-        train_real(tmp_path, source, pairs, words, steps, seed=0)
+        train_real(tmp_path, source, pairs, word, steps, seed=0)
     usual, short, long = begun
     assert usual.steps == 1500
     assert (short.steps, short.warmup_steps, long.steps) == (5, 0, 4000)

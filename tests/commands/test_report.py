@@ -25,7 +25,7 @@ def scored(segmenter_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
     for strategy, seed in (("duplicate", 0), ("none", 1), ("duplicate", 1)):
         out = root / f"{strategy}{seed}"
         words = ["segment", "unet", "--data", PHANTOM, "--out", str(out), *BRIEF, "--seed", str(seed)]
-        rare = ["--classes", "grasper"] if strategy == "duplicate" else []
+        rare = ["--duplicate.classes", "grasper"] if strategy == "duplicate" else []
         assert main([*words, "--strategy", strategy, *rare]) == 0
         assert main(["evaluate", str(out), "--data", PHANTOM, "--quiet"]) == 0
         found[strategy, seed] = out

@@ -51,7 +51,7 @@ def test_the_road_on_a_folder(
     for name, extra in (
         ("without", ["none"]),
         ("with", ["offline", "--synthetic", "pairs"]),
-        ("copies", ["duplicate", "--classes", "grasper"]),
+        ("copies", ["duplicate", "--duplicate.classes", "grasper"]),
     ):
         assert main(["segment", "unet", "--data", data, "--strategy", *extra, "--out", name, *TRAINING]) == 0
         assert main(["evaluate", name, "--data", data]) == 0

@@ -197,7 +197,7 @@ def test_mask2former_is_scored_shown_and_reported_like_any_other(
 
 
 def test_as_many_copies_join_as_are_asked_for(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    words = ["--strategy", "duplicate", "--copies", "5", "--classes", "liver"]
+    words = ["--strategy", "duplicate", "--duplicate.count", "5", "--duplicate.classes", "liver"]
     assert segment(tmp_path / "run", *words) == 0
     assert "5 added by 'duplicate'" in capfd.readouterr().out
 

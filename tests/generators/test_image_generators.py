@@ -14,7 +14,6 @@ from rarescene.diffusion import SAMPLERS, DiffusionConfig, SelfPerceptualConfig
 from rarescene.foundation.errors import CheckpointError, ConfigError, DeviceError
 from rarescene.foundation.protocols import Batch, ImageGenerator, Pairs
 from rarescene.generators import (
-    IMAGE_GENERATORS,
     Casdm,
     CasdmConfig,
     CasdmLearner,
@@ -27,6 +26,7 @@ from rarescene.generators import (
     Sdm,
     SdmConfig,
     SdmLearner,
+    kinds_that_draw,
     load_image_generator,
 )
 from rarescene.training import TrainingConfig, fit
@@ -50,7 +50,8 @@ LEARNERS: dict[str, tuple[type[ImageDiffusionLearner[Any]], ImageDiffusionConfig
     "sdm": (SdmLearner, SdmConfig(**SHARED, finetune_share=0.5)),
     "conditional_ddpm": (ConditionalDdpmLearner, ConditionalDdpmConfig(**SHARED)),
 }
-every = pytest.mark.parametrize("name", IMAGE_GENERATORS)
+KINDS = (Casdm, Sdm, ConditionalDdpm)
+every = pytest.mark.parametrize("name", kinds_that_draw("images"))
 
 
 def learner(name: str, **changes: Any) -> ImageDiffusionLearner[Any]:
@@ -60,7 +61,7 @@ def learner(name: str, **changes: Any) -> ImageDiffusionLearner[Any]:
 
 def trained(name: str, **changes: Any) -> ImageDiffusion[Any]:
     made = learner(name, **changes)
-    return IMAGE_GENERATORS[name](moved_off_zero(made.network), made.config, TABLE)  # type: ignore[arg-type]
+    return made.generator(moved_off_zero(made.network))
 
 
 def checkpoint_steps(run: Path) -> list[int]:
@@ -68,8 +69,8 @@ def checkpoint_steps(run: Path) -> list[int]:
 
 
 def test_all_generators_are_tested() -> None:
-    assert set(LEARNERS) == set(IMAGE_GENERATORS)
-    assert [kind.name for kind in (Casdm, Sdm, ConditionalDdpm)] == list(IMAGE_GENERATORS)
+    assert set(LEARNERS) == set(kinds_that_draw("images"))
+    assert {kind.name for kind in KINDS} == set(kinds_that_draw("images"))
 
 
 @every
@@ -145,7 +146,7 @@ def test_the_weights_that_ship_load_by_their_name() -> None:
 @every
 def test_a_generator_of_another_kind_is_refused(name: str, tmp_path: Path) -> None:
     trained(name).save(tmp_path)
-    others = [kind for other, kind in IMAGE_GENERATORS.items() if other != name]
+    others = [kind for kind in KINDS if kind.name != name]
     for other in others:
         with pytest.raises(CheckpointError, match=f"holds a '{name}' generator"):
             other.load(tmp_path)

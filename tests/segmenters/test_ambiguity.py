@@ -5,6 +5,8 @@ Phantom scenes of 32² whose liver is annotated wide with probability 0.7, and t
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -16,7 +18,6 @@ from rarescene.scenes import open_scenes
 from rarescene.segmenters import (
     PHiSegConfig,
     SegmentationNetwork,
-    SegmenterConfig,
     UNetConfig,
     build_segmenter,
 )
@@ -38,7 +39,7 @@ def two_contours() -> tuple[Tensor, Tensor, Tensor]:
     return to_images(np.stack([scene.image for scene in chosen])), wide, tight
 
 
-def trained(config: SegmenterConfig, images: Tensor, wide: Tensor, tight: Tensor) -> SegmentationNetwork:
+def trained(config: Any, images: Tensor, wide: Tensor, tight: Tensor) -> SegmentationNetwork:
     torch.manual_seed(0)
     network = build_segmenter(config, classes=2)
     optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3, weight_decay=0.01)

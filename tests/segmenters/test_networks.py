@@ -8,11 +8,18 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from rarescene.foundation.errors import ConfigError
-from rarescene.segmenters import Mask2FormerConfig, SegFormerConfig, UNetConfig, build_segmenter, output_cell
+from rarescene.foundation.plugins import method_for
+from rarescene.segmenters import Mask2FormerConfig, SegFormerConfig, UNetConfig, build_segmenter
 from rarescene.segmenters.mask2former import Mask2Former
 from rarescene.segmenters.mask_loss import Answer
 from rarescene.segmenters.segformer import SegFormer
 from rarescene.segmenters.unet import UNet
+
+
+def cell(config: object) -> float:
+    """Return the side of an output cell."""
+    side: float = method_for("segmenters", config).cell(config)
+    return side
 
 
 @pytest.mark.parametrize(("size", "millions"), [("b0", 3.7), ("b1", 13.7), ("b2", 27.5)])
@@ -146,8 +153,8 @@ def test_mask2former_forgets_the_size_of_the_image_before() -> None:
 def test_enlarging_gives_finer_cells() -> None:
     """One odd pixel moves the answer within its own cells; with enlargement fewer pixels share a cell."""
     for kind in (SegFormerConfig, Mask2FormerConfig):
-        assert [output_cell(kind("tiny", enlarge=factor)) for factor in (1, 2, 4)] == [4, 2, 1]
-    assert output_cell(UNetConfig()) == 1
+        assert [cell(kind("tiny", enlarge=factor)) for factor in (1, 2, 4)] == [4, 2, 1]
+    assert cell(UNetConfig()) == 1
     images = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     for factor in (1, 2):
         torch.manual_seed(0)
@@ -155,9 +162,9 @@ def test_enlarging_gives_finer_cells() -> None:
         cells: list[int] = []
         segmenter.network.register_forward_hook(lambda _, __, answer: cells.append(answer.logits.shape[-1]))  # noqa: B023
         segmenter.predict(images)
-        assert 64 / cells[0] == output_cell(segmenter.config)
+        assert 64 / cells[0] == cell(segmenter.config)
         transformer = Mask2Former(Mask2FormerConfig("tiny", enlarge=factor), 5)
-        assert 64 / transformer.answers(images)[-1].masks.shape[-1] == output_cell(transformer.config)
+        assert 64 / transformer.answers(images)[-1].masks.shape[-1] == cell(transformer.config)
 
 
 def test_unet_answers_for_single_pixels() -> None:

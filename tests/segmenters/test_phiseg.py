@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
 from rarescene.foundation.errors import ConfigError
-from rarescene.segmenters import PHiSegConfig, build_segmenter, training_defaults
+from rarescene.foundation.plugins import method_for
+from rarescene.segmenters import PHiSegConfig, build_segmenter
 from rarescene.segmenters.phiseg import Gaussian, PHiSeg
 
 CLASSES = 4
@@ -183,7 +184,7 @@ def test_a_prediction_is_the_mean_of_the_samples() -> None:
 def test_the_paper_s_levels_go_from_a_quarter_to_a_64th_and_fit_64_pixels() -> None:
     config = PHiSegConfig(samples=1)
     assert (config.widths, config.latent_levels) == ((32, 64, 128, 192, 192, 192, 192), 5)
-    training = training_defaults(config)
+    training = method_for("segmenters", config).training(config)
     assert (training.steps, training.batch_size, training.validate_every) == (50_000, 100, 200)
     assert (training.decay, training.warmup_steps, training.weight_decay) == ("none", 0, 0.0)
     network = build(config)

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from rarescene.foundation.errors import ConfigError, DataError
-from rarescene.segmenters import UNetEnsembleConfig, build_segmenter, training_defaults
+from rarescene.foundation.plugins import method_for
+from rarescene.segmenters import UNetEnsembleConfig, build_segmenter
 from rarescene.segmenters.unet_ensemble import UNetEnsemble
 
 CLASSES = 4
@@ -87,7 +88,7 @@ def test_certain_members_that_differ_give_a_mean_without_a_logarithm_of_zero() -
 def test_the_defaults_are_the_paper_s() -> None:
     config = UNetEnsembleConfig()
     assert (config.members, config.widths) == (10, (32, 64, 128, 192, 192, 192, 192))
-    training = training_defaults(config)
+    training = method_for("segmenters", config).training(config)
     assert (training.steps, training.batch_size, training.validate_every) == (15_000, 100, 200)
     assert (training.decay, training.warmup_steps, training.weight_decay) == ("none", 0, 0.0)
 

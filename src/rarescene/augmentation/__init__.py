@@ -7,24 +7,16 @@ from typing import TYPE_CHECKING
 from rarescene.foundation.lazy import show_lazily
 
 if TYPE_CHECKING:
-    from rarescene.augmentation.adaptive_sampling import AdaptiveSampling
-    from rarescene.augmentation.base import Classic, NoAugmentation
+    from rarescene.augmentation.adaptive_sampling import AdaptiveSampling, AdaptiveSamplingConfig
+    from rarescene.augmentation.base import NoAugmentation
     from rarescene.augmentation.batch_synthesis import Ask, Draw
     from rarescene.augmentation.class_selection import Choice, Turns
+    from rarescene.augmentation.classic import Classic, ClassicConfig
     from rarescene.augmentation.compose import Together
-    from rarescene.augmentation.config import (
-        AdaptiveSamplingConfig,
-        ClassicConfig,
-        CurationConfig,
-        DrawingConfig,
-        DuplicateConfig,
-        GaudaConfig,
-        OfflineConfig,
-        SievingConfig,
-    )
-    from rarescene.augmentation.curation import Decision, choose_pairs
-    from rarescene.augmentation.duplicate import Duplicate
+    from rarescene.augmentation.curation import CurationConfig, Decision, choose_pairs
+    from rarescene.augmentation.duplicate import Duplicate, DuplicateConfig
     from rarescene.augmentation.gauda import Gauda
-    from rarescene.augmentation.offline import Offline
+    from rarescene.augmentation.gauda_config import DrawingConfig, GaudaConfig, SievingConfig
+    from rarescene.augmentation.offline import Offline, OfflineConfig
 
 __all__, __getattr__, __dir__ = show_lazily(__name__, __file__)

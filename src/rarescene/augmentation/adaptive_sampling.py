@@ -9,20 +9,42 @@ would not do: as long as one frequent class is not learned, nearly all scenes wo
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import numpy as np
-import torch
 
 from rarescene.augmentation.base import check_settings
-from rarescene.augmentation.config import AdaptiveSamplingConfig
-from rarescene.augmentation.validation_uncertainty import class_uncertainties
-from rarescene.evaluation import BootstrapConfig, OverlapMeter
+from rarescene.foundation.configs import check_numbers
 from rarescene.foundation.errors import ConfigError
+from rarescene.foundation.methods import StrategyMethod
 from rarescene.foundation.protocols import Batch, Segmenter
 from rarescene.foundation.seeds import derive_seed
 from rarescene.scenes import ClassTable
+
+Measure = Literal["variance", "mutual_information"]
+
+
+@dataclass(frozen=True)
+class AdaptiveSamplingConfig:
+    """Real scenes weighted anew at each validation (GAUDA, section 2.1).
+
+    Attributes:
+        by: what a class is drawn for: "score", 1 − IoU, or "uncertainty", as GAUDA measures it.
+        floor: the weight of a scene whose classes are all mastered, as a share of the largest weight; above
+            0, so that no scene starves, at most 1, which draws all alike.
+        samples: posterior samples of each validation scene, for "uncertainty"; two at least.
+        measure: what their disagreement is measured by, for "uncertainty".
+    """
+
+    by: Literal["score", "uncertainty"] = "score"
+    floor: float = 0.1
+    samples: int = 10
+    measure: Measure = "variance"
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "floor", above=0, most=1)
+        check_numbers(self, "samples", least=2 if self.by == "uncertainty" else 1)
 
 
 class AdaptiveSampling:
@@ -87,6 +109,8 @@ class AdaptiveSampling:
                 posterior.
         """
         if self.config.by == "uncertainty":
+            from rarescene.augmentation.validation_uncertainty import class_uncertainties
+
             seed = derive_seed(self.refreshes, "adaptive")
             lead: Sequence[float | None] = class_uncertainties(
                 segmenter, validation, self.classes, self.config.samples, self.config.measure, seed
@@ -108,6 +132,10 @@ class AdaptiveSampling:
 
     def _errors(self, segmenter: Segmenter, validation: Sequence[Batch]) -> list[float | None]:
         """Return 1 − IoU of each class over all validation scenes; None for a class they do not show."""
+        import torch
+
+        from rarescene.evaluation import BootstrapConfig, OverlapMeter
+
         meter = OverlapMeter(self.classes.names, self.classes.ignore_index)
         with torch.inference_mode():
             for batch in validation:
@@ -155,3 +183,16 @@ class AdaptiveSampling:
 
     def close(self) -> None:
         """Do nothing: nothing goes on in the background."""
+
+
+ADAPTIVE = StrategyMethod(
+    name="adaptive",
+    summary="real scenes of the classes that need it, more often",
+    config=AdaptiveSamplingConfig,
+    build=lambda config, around: AdaptiveSampling(
+        config, around.scenes.presence, around.table, agree=around.agree
+    ),
+    online=True,
+    weighs=lambda config: True,
+    uncertain=lambda config: config.by == "uncertainty",
+)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
-from rarescene.augmentation.config import ClassicConfig
-from rarescene.foundation.errors import CheckpointError
+from rarescene.foundation.errors import CheckpointError, ConfigError
+from rarescene.foundation.methods import StrategyMethod, Surroundings
 from rarescene.foundation.protocols import Batch, Segmenter
-from rarescene.foundation.seeds import derive_seed
-from rarescene.scenes import augment
 
 
 class FixedStrategy:
@@ -52,6 +49,18 @@ class FixedStrategy:
         """Do nothing: nothing goes on in the background."""
 
 
+def run_seed(config: Any, around: Surroundings) -> int:
+    """Return the seed of the run, to which that of a configuration gives way.
+
+    Raises:
+        ConfigError: the configuration has one of its own.
+    """
+    if config.seed:
+        remedy = "Leave it out, and give --seed, which all that is drawn at random follows."
+        raise ConfigError("the seed of a strategy gives way to the seed of the run", remedy)
+    return around.seed
+
+
 def check_settings(found: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
     """Raise `CheckpointError` if a state was saved by a strategy with other settings."""
     if dict(found) != settings:
@@ -66,24 +75,4 @@ class NoAugmentation(FixedStrategy):
         super().__init__(strategy="none")
 
 
-class Classic(FixedStrategy):
-    """Changes image and mask of a scene together, drawn from that scene's seed alone.
-
-    Masks are sampled by nearest neighbour; what comes from outside the frame is black in the image and
-    ignored in the mask.
-
-    Args:
-        config: what may happen, and how often.
-        ignore_index: the id of what is not labelled.
-    """
-
-    def __init__(self, config: ClassicConfig, ignore_index: int = 255) -> None:
-        super().__init__(strategy="classic", **asdict(config))
-        self.config, self.ignore_index = config, ignore_index
-
-    def mix(self, batch: Batch) -> Batch:
-        """Return the batch with some of its scenes cropped, mirrored or rotated."""
-        # Seeds of its own, or a loop that augments as well would have the same scenes changed twice.
-        seeds = [derive_seed(seed, "classic") for seed in batch.seeds]
-        images, masks = augment(batch.images, batch.masks, seeds, self.config, self.ignore_index)
-        return Batch(images, masks, batch.seeds)
+NONE = StrategyMethod(name="none", summary="real scenes alone", build=lambda config, around: NoAugmentation())

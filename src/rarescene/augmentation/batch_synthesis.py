@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 
 from rarescene.augmentation.background_sampling import Drawing, Gate
-from rarescene.augmentation.config import GaudaConfig
+from rarescene.augmentation.gauda_config import GaudaConfig
 from rarescene.augmentation.online_curation import Fate, Predict, sieve
 from rarescene.augmentation.synthetic_batch import Stock
 from rarescene.foundation.protocols import Pairs

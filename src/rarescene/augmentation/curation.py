@@ -15,7 +15,6 @@ from typing import Literal
 
 import numpy as np
 
-from rarescene.augmentation.config import CurationConfig
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.seeds import derive_seed
 
@@ -141,3 +140,45 @@ def _known(scores: Mapping[str, np.ndarray], name: str, count: int) -> np.ndarra
             f"{missing} of {count} pairs have no {name.replace('_', ' ')}", _NEEDS[name.partition("_")[0]]
         )
     return values
+
+
+RankedBy = Literal["agreement", "rare_agreement", "context_agreement", "confidence", "random"]
+
+
+@dataclass(frozen=True)
+class CurationConfig:
+    """Which synthetic pairs stay.
+
+    A real-trained segmenter knows rare classes least, so low agreement there may mean a good, hard scene as
+    well as a bad one. Pairs of a rare class are therefore ranked among themselves, and of each rare class the
+    same share is kept, whatever its agreement.
+
+    Attributes:
+        keep: the share of the pairs that is kept, of each rare class and of the others; above 0, at most 1.
+            It is taken of those that no other option drops.
+        by: what pairs are ranked by: "agreement" over all classes of the mask, "rare_agreement" over its
+            rare classes, "context_agreement" over its other classes, "confidence" of the map generator, or
+            "random", which is what a curation has to beat.
+        min_agreement: pairs whose agreement is lower are dropped, however many there are.
+        min_confidence: likewise their mean confidence.
+        drop_copies: drop copies of training frames.
+        require_request: drop pairs whose mask lacks a class that was asked for ("present"), or has it in
+            another number or place ("kept").
+        seed: decides the order of "random".
+    """
+
+    keep: float = 0.8
+    by: RankedBy = "agreement"
+    min_agreement: float | None = None
+    min_confidence: float | None = None
+    drop_copies: bool = False
+    require_request: Literal["no", "present", "kept"] = "no"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.keep <= 1:
+            raise ConfigError(f"keep is {self.keep}", "Give a share above 0 and at most 1, such as 0.8.")
+        for name in ("min_agreement", "min_confidence"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise ConfigError(f"{name} is {value}", "Give a number from 0 to 1, or leave it out.")

@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from rarescene.augmentation.base import FixedStrategy
-from rarescene.augmentation.config import DuplicateConfig
+from rarescene.augmentation.base import FixedStrategy, run_seed
+from rarescene.foundation.configs import check_numbers
 from rarescene.foundation.errors import ConfigError
+from rarescene.foundation.methods import StrategyMethod, Surroundings
 from rarescene.foundation.seeds import derive_seed
+
+
+@dataclass(frozen=True)
+class DuplicateConfig:
+    """The naive baseline of CASDM: identical copies of the frames that show a rare class.
+
+    Attributes:
+        count: how many copies join the real scenes; None for as many as there are real scenes, which doubles
+            the set as the paper does (6868 and 6868).
+        classes: comma-separated rare classes; by default those that the statistics of the training recordings
+            call rare.
+        seed: decides which frames are copied once more where `count` is no multiple of theirs.
+    """
+
+    count: int | None = None
+    classes: str = ""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "count", least=0)
 
 
 class Duplicate(FixedStrategy):
@@ -46,3 +67,23 @@ class Duplicate(FixedStrategy):
         order = np.random.default_rng(derive_seed(self.config.seed, "duplicate")).permutation(len(candidates))
         copies = [candidates[place] for place in np.resize(order, count)]
         return [*scenes, *copies]
+
+
+def _build(config: DuplicateConfig, around: Surroundings) -> Duplicate:
+    """Copy what is named, or else what is rare in the training recordings alone."""
+    from rarescene.scenes import class_statistics
+    from rarescene.scenes.data import class_ids
+
+    real = around.scenes.caches[0]
+    rare = (entry.name for entry in class_statistics(real.subset(around.train)).rare)
+    targets = class_ids(around.table, config.classes) or around.table.ids_of(rare)
+    return Duplicate(replace(config, seed=run_seed(config, around)), real.class_pixels > 0, targets)
+
+
+DUPLICATE = StrategyMethod(
+    name="duplicate",
+    summary="copies of the training scenes that show a rare class",
+    config=DuplicateConfig,
+    build=_build,
+    extends=True,
+)

@@ -11,8 +11,8 @@ import json
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -20,14 +20,20 @@ from rarescene.augmentation.background_sampling import ticks_within
 from rarescene.augmentation.base import check_settings
 from rarescene.augmentation.batch_synthesis import Agree, Ask, Draw, Filling
 from rarescene.augmentation.class_selection import Turns
-from rarescene.augmentation.config import GaudaConfig
+from rarescene.augmentation.gauda_config import GaudaConfig
 from rarescene.augmentation.online_curation import Predict
 from rarescene.augmentation.synthetic_batch import Stock
 from rarescene.augmentation.validation_uncertainty import class_uncertainties
+from rarescene.foundation.console import say
 from rarescene.foundation.errors import ConfigError
+from rarescene.foundation.methods import Surroundings
 from rarescene.foundation.protocols import Batch, Pairs, Segmenter
 from rarescene.foundation.seeds import derive_seed
 from rarescene.scenes import ClassTable
+from rarescene.training.ranks import is_main_process
+
+if TYPE_CHECKING:
+    from rarescene.scenes import Request
 
 
 class Gauda:
@@ -279,3 +285,33 @@ def _anywhere(settings: Mapping[str, Any]) -> dict[str, Any]:
     if drawing.get("when") != "at_refresh":
         drawing["when"] = "in the background"
     return {**settings, "drawing": drawing}
+
+
+def gauda_of(config: GaudaConfig, around: Surroundings) -> Gauda:
+    """Return GAUDA; to ask for a class, a real training label set that shows it is taken (section 3.3).
+
+    What is generated "beside" the training needs a device of its own; without one it is generated between
+    the steps instead.
+    """
+    assert around.pairs is not None
+    pairs, table = around.pairs, around.table
+    if config.drawing.when == "beside" and around.spare is None:
+        if is_main_process():
+            say("note: no GPU is left beside the training; pairs are generated between its steps")
+        config = replace(config, drawing=replace(config.drawing, when="between_steps"))
+    shown = {class_id for request in pairs.pool.requests for class_id in request.ids}
+    unseen = [class_id for class_id in range(len(table)) if class_id not in shown]
+    if unseen and is_main_process():
+        names = ", ".join(table.names[class_id] for class_id in unseen)
+        say(f"note: the generator was never shown {names}; that is not asked for")
+    pools = {class_id: pairs.pool.showing([class_id]) for class_id in sorted(shown)}
+
+    def ask(class_id: int, seed: int) -> Request:
+        return pairs.heard(pools[class_id].draw(seed, 0))  # by what is listened to, pairs are judged
+
+    settled = replace(
+        config,
+        exclude=tuple(sorted({*config.exclude, *unseen})),
+        seed=derive_seed(around.seed, "gauda", config.seed),
+    )
+    return Gauda(settled, table, ask, pairs.draw, predict=around.predict, agree=around.agree)

@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from rarescene.augmentation.base import FixedStrategy
-from rarescene.augmentation.config import OfflineConfig
+from rarescene.augmentation.base import FixedStrategy, run_seed
+from rarescene.foundation.configs import check_numbers
 from rarescene.foundation.errors import ConfigError
+from rarescene.foundation.methods import StrategyMethod, Surroundings
 from rarescene.foundation.seeds import derive_seed
+
+
+@dataclass(frozen=True)
+class OfflineConfig:
+    """Synthetic scenes made before the training, as CASDM adds them.
+
+    Attributes:
+        count: how many of them join the real scenes; None for all. A larger count contains a smaller one's.
+        probability: chance that a drawn scene is synthetic; None for the plain union of the paper, where
+            every scene, real or synthetic, is drawn alike.
+        seed: decides which are taken.
+    """
+
+    count: int | None = None
+    probability: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "count", least=0)
+        check_numbers(self, "probability", least=0, most=1)
 
 
 class Offline(FixedStrategy):
@@ -61,3 +82,19 @@ class Offline(FixedStrategy):
             return None
         real, synthetic = (1 - self.probability) / self.real, self.probability / len(self.chosen)
         return [real] * self.real + [synthetic] * len(self.chosen)
+
+
+def _build(config: OfflineConfig, around: Surroundings) -> Offline:
+    real, synthetic = len(around.scenes.caches[0]), len(around.scenes)
+    return Offline(replace(config, seed=run_seed(config, around)), range(real, synthetic))
+
+
+OFFLINE = StrategyMethod(
+    name="offline",
+    summary="synthetic sets that were made before",
+    config=OfflineConfig,
+    build=_build,
+    needs="synthetic",
+    extends=True,
+    weighs=lambda config: config.probability is not None,
+)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rarescene.augmentation.config import SievingConfig
+from rarescene.augmentation.gauda_config import SievingConfig
 from rarescene.augmentation.synthetic_batch import Stock
 from rarescene.evaluation import pair_agreement, pair_iou
 from rarescene.scenes import ClassTable, Request

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from rarescene.augmentation.config import Measure
+from rarescene.augmentation.adaptive_sampling import Measure
 from rarescene.evaluation import UncertaintyMeter
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.protocols import Batch, BayesianSegmenter, Segmenter

@@ -7,15 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from rarescene.augmentation.config import ClassicConfig, OfflineConfig
+from rarescene.augmentation.classic import ClassicConfig
+from rarescene.augmentation.offline import OfflineConfig
 from rarescene.commands import segment
 from rarescene.foundation.configs import config_from
 from rarescene.foundation.console import say
 from rarescene.foundation.errors import CheckpointError, ConfigError
+from rarescene.foundation.plugins import by_command, method_for, method_of
 from rarescene.foundation.run_record import RECORD, RunRecord, read_record
 from rarescene.scenes import AugmentConfig, SceneSet
 from rarescene.scenes.data import Data
-from rarescene.segmenters.config import SEGMENTERS, SegmenterConfig, training_defaults
 from rarescene.segmenters.unet_config import UNetConfig
 from rarescene.training.config import TrainingConfig
 
@@ -67,13 +68,13 @@ def _classic(record: RunRecord) -> Mapping[str, Any] | None:
     return _strategies(record).get("classic")
 
 
-def judge_training(model: SegmenterConfig, steps: int | None) -> TrainingConfig:
+def judge_training(model: Any, steps: int | None) -> TrainingConfig:
     """Return how a judge is trained where nobody trained one.
 
     As suits it, but in batches no larger than the U-Net's, and no longer unless steps are given: 50,000 steps
     of 100 scenes, as the GAUDA paper trains PHiSeg, are more than a measurement of a set should cost.
     """
-    own, unet = training_defaults(model), training_defaults(UNetConfig())
+    own, unet = (method_for("segmenters", one).training(one) for one in (model, UNetConfig()))
     if steps is None:
         steps = min(own.steps, unet.steps)
     return replace(
@@ -87,7 +88,8 @@ def train_real(
 ) -> Path:
     """Train a segmenter on real scenes alone, at the size of the pairs, or go on with its training."""
     name = segmenter.replace("-", "_")
-    model = SEGMENTERS[name]()
+    method = by_command("segmenters")[segmenter]
+    model = method.config()
     training = judge_training(model, steps)
     if _finished(out):
         record = read_record(out, "segmenter")
@@ -98,9 +100,9 @@ def train_real(
         return out
     height, width = pairs.mask(0).shape
     say(f"training {segmenter} on real scenes: {training.steps} steps of {training.batch_size}")
-    getattr(segment, f"segment_{name}")(
-        model=model, training=training, data=source.spec, out=out, height=height, width=width, seed=seed,
-        resume=True, **source.options,
+    segment.segment(
+        method, model=model, training=training, data=source.spec, out=out, height=height, width=width,
+        seed=seed, resume=True, **source.options,
     )  # fmt: skip
     return out
 
@@ -111,12 +113,14 @@ def train_alone(out: Path, source: Data, real: RunRecord, pairs: Path) -> Path:
         return out
     config, classic = real.config, _classic(real)
     training = config_from(TrainingConfig, config["training"])
-    strategy = {"strategy": "offline", "synthetic": pairs, "offline": ALONE}
+    options: dict[str, Any] = {"offline": ALONE}
     if classic is not None:
-        strategy |= {"strategy": "offline,classic", "classic": config_from(ClassicConfig, classic)}
+        options["classic"] = config_from(ClassicConfig, classic)
+    strategy = {"strategy": ",".join(options), "synthetic": pairs, "strategies": options}
     say(f"training {config['segmenter']} on {pairs.name} alone: {training.steps} steps")
-    getattr(segment, f"segment_{config['segmenter']}")(
-        model=config_from(SEGMENTERS[config["segmenter"]], config["model"]), training=training,
+    method = method_of("segmenters", config["segmenter"])
+    segment.segment(
+        method, model=config_from(method.config, config["model"]), training=training,
         data=source.spec, out=out, **strategy, augment=config_from(AugmentConfig, config["augment"]),
         height=config["height"], width=config["width"], seed=real.seed, resume=True, **source.options,
     )  # fmt: skip

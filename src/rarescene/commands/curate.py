@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from rarescene.augmentation.config import CurationConfig, RankedBy
+from rarescene.augmentation.curation import CurationConfig, RankedBy
 from rarescene.evaluation.config import CopyConfig
 from rarescene.foundation.console import CONSOLE, say
 from rarescene.foundation.errors import ConfigError, DataError

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from rarescene.foundation.protocols import Meter, Segmenter, Strategy
     from rarescene.scenes import ClassTable, SceneCache
     from rarescene.scenes.datasets import Listing
+    from rarescene.scenes.pool import ScenePool
     from rarescene.scenes.split import SplitRule
+    from rarescene.sources.pair_source import PairDrawer as PairSource
     from rarescene.training import TrainingConfig
 
 
@@ -141,28 +143,37 @@ class GeneratorMethod(Method):
 Needs = Literal["", "synthetic", "generator"]
 
 
+def never(config: Any) -> bool:
+    """Say no, whatever the options are."""
+    return False
+
+
 @dataclass(frozen=True, kw_only=True)
 class StrategyMethod(Method):
-    """How synthetic or real scenes join the training of a segmenter; `--strategy NAME`, with `--NAME.*`.
+    """How real or synthetic scenes join the training of a segmenter; `--strategy NAME`, with `--NAME.*`.
 
     Attributes:
-        config: the frozen dataclass of its options; all have defaults.
+        config: the frozen dataclass of its options, which have defaults; None for a strategy without any.
         build: gives, of a configuration and of what is at hand, the strategy.
         needs: what the command line must bring: synthetic sets (`--synthetic`), a generator (`--generator`),
             or nothing.
         online: whether it decides at validations.
-        uncertain: gives whether it is led by a segmenter's uncertainty.
-        weighs: gives whether it weighs the scenes that are drawn from; one strategy of a run may.
         extends: whether it adds scenes to those that are drawn from.
+        weighs: whether, with these options, it weighs the scenes that are drawn from; one of a run may.
+        uncertain: whether, with these options, a segmenter's uncertainty leads it.
+        beside: whether, with these options, it generates on a device of its own while the training runs.
+        block: how many pairs it generates at once at most, with these options, or None.
     """
 
-    config: type
+    config: type | None = None
     build: Callable[[Any, Surroundings], Strategy]
     needs: Needs = ""
     online: bool = False
-    uncertain: Callable[[Any], bool] = lambda config: False
-    weighs: Callable[[Any], bool] = lambda config: False
     extends: bool = False
+    weighs: Callable[[Any], bool] = never
+    uncertain: Callable[[Any], bool] = never
+    beside: Callable[[Any], bool] = never
+    block: Callable[[Any], int | None] = lambda config: None
 
 
 @dataclass(frozen=True)
@@ -170,24 +181,27 @@ class Surroundings:
     """What a strategy may be made from.
 
     Attributes:
-        table: the classes.
         scenes: all scenes that may be drawn from, the real ones first.
-        real: how many are real.
         train: indices of the real training scenes.
         seed: of the run; what a strategy draws at random follows it.
         pairs: the source of fresh pairs, where a generator was given.
+        spare: a device that nothing trains on, where a strategy asked for one and there is one.
         predict: class probabilities `(B, C, H, W)` of images by the segmenter under training.
         agree: gives on every rank the value that rank 0 passes.
     """
 
-    table: ClassTable
-    scenes: Any
-    real: int
+    scenes: ScenePool
     train: Sequence[int]
     seed: int
-    pairs: Any = None
+    pairs: PairSource | None = None
+    spare: Any = None
     predict: Callable[[Tensor], Tensor] | None = None
     agree: Callable[[Any], Any] = lambda value: value
+
+    @property
+    def table(self) -> ClassTable:
+        """The classes."""
+        return self.scenes.caches[0].classes
 
 
 @dataclass(frozen=True)

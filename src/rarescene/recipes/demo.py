@@ -41,11 +41,13 @@ def demo(*, out: Path = Path("demo"), pairs: int = 400, seed: int = 0, quick: bo
     """
     from rarescene.commands.evaluate import evaluate
     from rarescene.commands.report import build_report
-    from rarescene.commands.segment import segment_unet
+    from rarescene.commands.segment import segment
     from rarescene.commands.stats import stats
     from rarescene.commands.synthesize import SamplingConfig, synthesize
+    from rarescene.foundation.plugins import by_command
     from rarescene.reports import comparison_table, overlap_table, verdict_on, verdict_text, write_report
     from rarescene.scenes import class_statistics
+    from rarescene.segmenters.unet_config import UNetConfig
 
     began = time.perf_counter()
     if not (WEIGHTS / "run.json").is_file():
@@ -73,7 +75,9 @@ def demo(*, out: Path = Path("demo"), pairs: int = 400, seed: int = 0, quick: bo
     strategies: dict[str, Path | None] = {"none": None, "offline": made}
     for number, (strategy, synthetic) in enumerate(strategies.items(), start=3):
         CONSOLE.rule(f"{number}. A U-Net {'without' if synthetic is None else 'with'} the synthetic pairs")
-        segment_unet(
+        segment(
+            by_command("segmenters")["unet"],
+            model=UNetConfig(),
             data=data,
             out=out / strategy,
             strategy=strategy,

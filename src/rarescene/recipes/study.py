@@ -13,6 +13,8 @@ from rarescene.commands.evaluate import evaluate
 from rarescene.evaluation import RecordingOverlap
 from rarescene.foundation.console import say
 from rarescene.foundation.files import read_json
+from rarescene.foundation.methods import GeneratorMethod
+from rarescene.foundation.plugins import method_for
 from rarescene.recipes.run_store import Planned, RunStore
 from rarescene.recipes.scale import DataScale
 from rarescene.reports import PHANTOM_WARNING
@@ -56,15 +58,12 @@ class DataStudy:
             **{name: value for name, value in self.options.items() if name != "data"},
         }  # fmt: skip
 
-    def trained(
-        self, kind: str, model: Any, train: Callable[..., None], **earlier: Callable[[], Planned]
-    ) -> Planned:
+    def trained(self, kind: str, model: Any, **earlier: Callable[[], Planned]) -> Planned:
         """Return the run of a generator of this configuration.
 
         Args:
             kind: what it is, the first part of the folder's name.
             model: its configuration.
-            train: the command that trains it.
             **earlier: runs that it builds upon, by the command's option; made before it.
         """
         upon = {option: run() for option, run in earlier.items()}
@@ -74,7 +73,9 @@ class DataStudy:
         def make(out: Path) -> None:
             given = {option: run.made() for option, run in upon.items()}
             say(f"training {kind}: {model.training.steps} steps of {model.training.batch_size}")
-            train(model=model, out=out, seed=0, resume=True, **given, **self.options)
+            method: GeneratorMethod = method_for("generators", model)
+            bound = () if method.learner is None else (method,)
+            method.train(*bound, model=model, out=out, seed=0, resume=True, **given, **self.options)
 
         return self.store.planned(kind, content, make)
 

@@ -9,6 +9,7 @@ from typing import Any
 from rarescene.foundation.configs import config_from
 from rarescene.foundation.errors import CheckpointError
 from rarescene.foundation.files import read_json
+from rarescene.foundation.plugins import method_of
 from rarescene.foundation.run_record import RunRecord
 from rarescene.reports.content import (
     ClassScore,
@@ -311,6 +312,6 @@ def scores_of_run(name: str, record: RunRecord, metrics: Mapping[str, Any]) -> R
 
 def cell_of_run(record: RunRecord) -> float:
     """Return the side of a segmenter's output cell, in pixels of the images that it sees."""
-    from rarescene.segmenters import SEGMENTERS, output_cell
-
-    return output_cell(config_from(SEGMENTERS[record.config["segmenter"]], record.config["model"]))
+    method = method_of("segmenters", record.config["segmenter"], record.config.get("package"))
+    cell: float = method.cell(config_from(method.config, record.config["model"]))
+    return cell

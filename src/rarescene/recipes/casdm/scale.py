@@ -14,12 +14,12 @@ from typing import Any, Literal
 
 from rarescene.commands.synthesize import SamplingConfig
 from rarescene.foundation.errors import ConfigError
+from rarescene.foundation.plugins import method_for
 from rarescene.generators.casdm_config import CasdmConfig
 from rarescene.generators.conditional_ddpm_config import ConditionalDdpmConfig
 from rarescene.generators.prompted_maps_config import PromptedMapsConfig
 from rarescene.generators.sdm_config import SdmConfig
 from rarescene.recipes.scale import DataScale, read_scale_file
-from rarescene.segmenters.config import SegmenterConfig, training_defaults
 from rarescene.segmenters.mask2former_config import Mask2FormerConfig
 from rarescene.segmenters.segformer_config import SegFormerConfig
 from rarescene.segmenters.unet_config import UNetConfig
@@ -67,14 +67,14 @@ class SegmenterScale:
         left_out: dict[str, Any] = {f"{name}_steps": 0 for name in self.names if name not in wanted}
         return replace(self, **left_out)
 
-    def model(self, name: SegmenterName) -> SegmenterConfig:
+    def model(self, name: SegmenterName) -> Any:
         """Return a network's configuration."""
-        chosen: SegmenterConfig = getattr(self, name)
-        return chosen
+        return getattr(self, name)
 
     def training(self, name: SegmenterName) -> TrainingConfig:
         """Return its training."""
-        usual, steps = training_defaults(self.model(name)), int(getattr(self, f"{name}_steps"))
+        model, steps = self.model(name), int(getattr(self, f"{name}_steps"))
+        usual: TrainingConfig = method_for("segmenters", model).training(model)
         return replace(
             usual, steps=steps, warmup_steps=min(usual.warmup_steps, steps // 10), validate_every=0,
             save_every=min(steps, 1000),

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from rarescene.augmentation.duplicate import DuplicateConfig
 from rarescene.commands.evaluate import evaluate
-from rarescene.commands.segment import segment_mask2former, segment_segformer, segment_unet
+from rarescene.commands.segment import segment
 from rarescene.commands.synthesize import synthesize
-from rarescene.commands.train_images import train_casdm, train_conditional_ddpm, train_sdm
-from rarescene.commands.train_maps import train_maps
 from rarescene.foundation.console import say
+from rarescene.foundation.plugins import method_for
 from rarescene.generators.casdm_config import CasdmConfig
 from rarescene.recipes.casdm.scale import CasdmScale, SegmenterName
 from rarescene.recipes.run_store import RunStore
@@ -22,19 +22,12 @@ from rarescene.recipes.scale import DataScale
 from rarescene.recipes.study import DataStudy
 from rarescene.reports.from_json import METRICS
 from rarescene.scenes.data import decode
-from rarescene.segmenters import output_cell
 
 Generator = Literal[
     "casdm", "sdm", "conditional_ddpm", "plain", "class_aware_mse", "class_aware_self_perceptual"
 ]
 Maps = Literal["train", "test", "prompts"]
 StrategyName = Literal["none", "duplicate", "offline"]
-
-SEGMENT: Mapping[SegmenterName, Callable[..., None]] = {
-    "segformer": segment_segformer,
-    "mask2former": segment_mask2former,
-    "unet": segment_unet,
-}
 
 
 class Study(DataStudy):
@@ -56,15 +49,15 @@ class Study(DataStudy):
         scale = self.scale
         match name:
             case "sdm":
-                return self.trained("sdm", scale.sdm, train_sdm).made()
+                return self.trained("sdm", scale.sdm).made()
             case "conditional_ddpm":
-                return self.trained("conditional_ddpm", scale.conditional_ddpm, train_conditional_ddpm).made()
+                return self.trained("conditional_ddpm", scale.conditional_ddpm).made()
             case _:
-                return self.trained("casdm", ablated(scale.casdm, name), train_casdm).made()
+                return self.trained("casdm", ablated(scale.casdm, name)).made()
 
     def maps(self) -> Path:
         """Return the run of the map generator."""
-        return self.trained("maps", self.scale.maps, train_maps).made()
+        return self.trained("maps", self.scale.maps).made()
 
     def pairs(self, name: Generator, classes: Sequence[str], maps: Maps = "train") -> Path:
         """Return a set of synthetic pairs.
@@ -127,9 +120,10 @@ class Study(DataStudy):
 
         def make(out: Path) -> None:
             say(f"{name}, {strategy}, {len(synthetic)} sets of pairs, seed {seed}")
-            SEGMENT[name](
-                model=model, training=training, out=out, strategy=strategy, synthetic=list(synthetic),
-                classes=",".join(classes), copies=copies, seed=seed, height=size[0], width=size[1],
+            copied = {"duplicate": DuplicateConfig(copies, ",".join(classes))} if copies is not None else {}
+            segment(
+                method_for("segmenters", model), model=model, training=training, out=out, strategy=strategy,
+                strategies=copied, synthetic=list(synthetic), seed=seed, height=size[0], width=size[1],
                 resume=True, **self.options,
             )  # fmt: skip
 
@@ -154,7 +148,8 @@ class Study(DataStudy):
         """Return how many output cells of a segmenter a target class fills, in the median frame."""
         height, width = self.scale.casdm.height, self.scale.casdm.width
         cache = decode(self.data.scenes, height, width, images=False)
-        cell = output_cell(self.scale.segmenters.model(name)) ** 2
+        model = self.scale.segmenters.model(name)
+        cell = method_for("segmenters", model).cell(model) ** 2
         sizes = []
         for target, class_id in zip(targets, self.data.scenes.classes.ids_of(targets), strict=True):
             pixels = cache.class_pixels[list(self.data.split.test), class_id]

@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from rarescene.augmentation.config import AdaptiveSamplingConfig, ClassicConfig, GaudaConfig
+from rarescene.augmentation.adaptive_sampling import AdaptiveSamplingConfig
+from rarescene.augmentation.classic import ClassicConfig
+from rarescene.augmentation.gauda_config import GaudaConfig
 from rarescene.foundation.errors import ConfigError
 from rarescene.generators.datasetgan_config import DatasetGanConfig
 from rarescene.generators.joint_latent_config import JointLatentConfig

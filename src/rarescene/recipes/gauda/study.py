@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from rarescene.augmentation.config import OfflineConfig
+from rarescene.augmentation.duplicate import DuplicateConfig
+from rarescene.augmentation.offline import OfflineConfig
 from rarescene.commands.evaluate import evaluate
-from rarescene.commands.segment import segment_phiseg, segment_unet_ensemble
+from rarescene.commands.segment import segment
 from rarescene.commands.synthesize import synthesize
-from rarescene.commands.train_datasetgan import train_datasetgan
-from rarescene.commands.train_joint import train_joint
-from rarescene.commands.train_vqgan import train_image_vqgan, train_mask_vqgan
 from rarescene.foundation.console import say
 from rarescene.foundation.files import write_json
+from rarescene.foundation.plugins import by_command, method_for
 from rarescene.foundation.run_record import read_record
 from rarescene.recipes.gauda.scale import (
     COLUMNS,
@@ -41,11 +40,6 @@ from rarescene.sources.requests import SamplingConfig
 Generator = Literal["joint", "datasetgan"]
 Cells = Mapping[int, Path]
 """Seed → run of one column of a table."""
-
-SEGMENT: Mapping[SegmenterName, Callable[..., None]] = {
-    "phiseg": segment_phiseg,
-    "unet_ensemble": segment_unet_ensemble,
-}
 
 
 @dataclass(frozen=True)
@@ -106,21 +100,19 @@ class GaudaStudy(DataStudy):
 
     def image_vqgan(self) -> Planned:
         """Return the autoencoder of images."""
-        return self.trained("image_vqgan", self.scale.image_vqgan, train_image_vqgan)
+        return self.trained("image_vqgan", self.scale.image_vqgan)
 
     def mask_vqgan(self) -> Planned:
         """Return the autoencoder of masks."""
-        return self.trained("mask_vqgan", self.scale.mask_vqgan, train_mask_vqgan)
+        return self.trained("mask_vqgan", self.scale.mask_vqgan)
 
     def joint(self) -> Planned:
         """Return the latent diffusion model of both, made after its autoencoders."""
-        return self.trained(
-            "joint_latent", self.scale.joint, train_joint, images=self.image_vqgan, masks=self.mask_vqgan
-        )
+        return self.trained("joint_latent", self.scale.joint, images=self.image_vqgan, masks=self.mask_vqgan)
 
     def datasetgan(self) -> Planned:
         """Return the baseline of Table 5."""
-        return self.trained("datasetgan", self.scale.datasetgan, train_datasetgan)
+        return self.trained("datasetgan", self.scale.datasetgan)
 
     def generator(self, name: Generator) -> Planned:
         """Return a generator of pairs."""
@@ -268,10 +260,15 @@ class GaudaStudy(DataStudy):
             given = {key: run.made() for key, run in upon.items()}
             if not finished(out):
                 say(f"{name}, {words}, seed {seed}")
-                SEGMENT[name](
-                    model=model, training=training, out=out, strategy=strategy, augment=NO_AUGMENTATION,
+                own = {word: value for word, value in options.items() if word in by_command("strategies")}
+                if "copies" in options:
+                    own["duplicate"] = DuplicateConfig(options["copies"], options["classes"])
+                segment(
+                    method_for("segmenters", model), model=model, training=training, out=out,
+                    strategy=strategy, strategies=own, augment=NO_AUGMENTATION,
+                    sampling=options.get("sampling", self.scale.sampling),
                     validation_scenes=self.scale.validation_scenes, seed=seed, height=height, width=width,
-                    resume=True, **options, **given, **self.options,
+                    resume=True, **given, **self.options,
                 )  # fmt: skip
             evaluate(out, data=self.options["data"], quiet=True)
 

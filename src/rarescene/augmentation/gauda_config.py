@@ -1,0 +1,113 @@
+"""GAUDA: what it is told, and what it says of itself. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from rarescene.augmentation.adaptive_sampling import Measure
+from rarescene.foundation.configs import check_numbers
+from rarescene.foundation.methods import Later, StrategyMethod
+
+
+@dataclass(frozen=True)
+class DrawingConfig:
+    """When a synthetic batch is drawn.
+
+    Attributes:
+        when: "at_refresh" draws all of it before training goes on. "between_steps" draws a part between two
+            training steps, in a thread that rests while a step runs: for one device that does both. "beside"
+            draws while the training runs, on another device.
+        budget: seconds that a training step may be held up by denoising, for "between_steps". From it
+            follows, once in a run, how many denoising steps are made between two training steps.
+        ticks: their number itself, which makes a run independent of how fast its machine is.
+        join_after: training steps after which a batch drawn "beside" is waited for and taken up.
+        block: pairs that are drawn together. A pair depends on it as on any batch size: within 2/255. Smaller
+            blocks make shorter denoising steps, which is the least that a training step can be held up; and
+            held to an agreement, a block a training step is judged.
+    """
+
+    when: Literal["at_refresh", "between_steps", "beside"] = "at_refresh"
+    budget: float = 0.1
+    ticks: int | None = None
+    join_after: int = 50
+    block: int = 16
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "block", "join_after", "ticks", least=1)
+        check_numbers(self, "budget", above=0)
+
+
+@dataclass(frozen=True)
+class SievingConfig:
+    """Which of the pairs drawn in the course of a training enter it. By default, as in the paper, all.
+
+    Attributes:
+        request: what the mask of a pair must show: nothing in particular ("no"), the class that the pair
+            was drawn for ("target"), each class of its request ("present"), or each in the number and at the
+            place asked for ("kept").
+        min_agreement: the least agreement of the segmenter under training with the pair, as mean IoU over all
+            classes but the one that it was drawn for, which is what the segmenter is to learn; None for any.
+            Of what is drawn at a refresh the segmenter of the validation judges, whose weights are averaged
+            in `segment`; of what is drawn in the background the one whose weights are being trained.
+        candidates: how many pairs are drawn at most, in multiples of the batch, to replace those that are
+            dropped.
+    """
+
+    request: Literal["no", "target", "present", "kept"] = "no"
+    min_agreement: float | None = None
+    candidates: float = 2.0
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "candidates", least=1)
+        check_numbers(self, "min_agreement", least=0, most=1)
+
+
+@dataclass(frozen=True)
+class GaudaConfig:
+    """Online augmentation led by uncertainty (GAUDA, section 3.3).
+
+    Attributes:
+        probability: chance that a scene of a training batch is replaced by a synthetic one.
+        classes: k, how many of the most uncertain classes are asked for; never more than pairs are drawn.
+        size: pairs in a synthetic batch; the paper's training batches hold 100 scenes.
+        samples: posterior samples of each validation scene; two at least, or none could disagree.
+        measure: what their disagreement is measured by; the paper takes the variance.
+        patience: P; a class gains 1/P of the largest uncertainty with each refresh that it waits. Every class
+            has its turn within P + ⌈number of classes / k⌉ refreshes, again and again. With few refreshes in
+            a run, take fewer.
+        exclude: ids of classes that are never chosen, such as those that no training scene shows. A request
+            for another class may name them beside it.
+        drawing: when a batch is drawn.
+        sieving: which pairs of it are kept.
+        seed: of requests and pairs.
+    """
+
+    probability: float = 0.25
+    classes: int = 5
+    size: int = 100
+    samples: int = 10
+    measure: Measure = "variance"
+    patience: int = 10
+    exclude: tuple[int, ...] = ()
+    drawing: DrawingConfig = DrawingConfig()
+    sieving: SievingConfig = SievingConfig()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "classes", "size", "patience", least=1)
+        check_numbers(self, "samples", least=2)
+        check_numbers(self, "probability", least=0, most=1)
+
+
+GAUDA = StrategyMethod(
+    name="gauda",
+    summary="pairs of the classes that the segmenter is most uncertain of, generated while it trains",
+    config=GaudaConfig,
+    build=Later("rarescene.augmentation.gauda:gauda_of"),
+    needs="generator",
+    online=True,
+    uncertain=lambda config: True,
+    beside=lambda config: config.drawing.when == "beside",
+    block=lambda config: min(config.drawing.block, config.size),
+)
