@@ -14,14 +14,17 @@ import inspect
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import chdir
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_type_hints
 
 from rich.console import Console
 from rich.markup import escape
 
+from rarescene.foundation.config_files import ConfigFile, find_config, read_config_file
 from rarescene.foundation.errors import ConfigError, RareSceneError
 from rarescene.foundation.methods import GeneratorMethod, SegmenterMethod
 from rarescene.foundation.plugins import by_command
@@ -159,6 +162,8 @@ SWITCHES = (
     "--resume", "--alone", "--drop_copies", "--ro_alone", "--vary", "--write_classes", "--quick", "--quiet",
 )  # fmt: skip
 
+CONFIGS = Path(__file__).parent / "recipes" / "configs"
+
 _ERRORS = Console(stderr=True, highlight=False)
 
 
@@ -201,14 +206,14 @@ def parse(name: str, words: Sequence[str]) -> tuple[Callable[..., int | None], d
     module = command.module if command.method else f"rarescene.{command.module}"
     function: Callable[..., int | None] = getattr(importlib.import_module(module), command.function)
     parser = build_parser(name, function)
-    tidy, configs = _shipped_configs([_tidy(word) for word in words])
-    read = [(path, _read_config(path)) for path in configs]
+    tidy, files = _shipped_configs([_tidy(word) for word in words])
+    configs = [read_config_file(path, CONFIGS) for path in files]
     try:
         values = dict(vars(parser.instantiate(parser.parse_args(tidy))))
     except argparse.ArgumentError as error:
         what = " ".join(str(error).split())
         remedy = f"`rarescene {name} --help` lists the options; for example: {command.example}"
-        raise ConfigError(what, remedy, _blamed(what, read)) from error
+        raise ConfigError(what, remedy, _blamed(what, configs)) from error
     values.pop("config")
     if "method" in inspect.signature(function).parameters:
         values["method"] = command.method
@@ -224,6 +229,7 @@ def _options_of_strategies() -> dict[str, type]:
 
 def build_parser(name: str, function: Callable[..., int | None]) -> ArgumentParser:
     """Return the parser of a command, made from its function's signature and docstring."""
+    import yaml
     from jsonargparse import ActionConfigFile, ArgumentParser, DefaultHelpFormatter
 
     class Help(DefaultHelpFormatter):
@@ -237,6 +243,14 @@ def build_parser(name: str, function: Callable[..., int | None]) -> ArgumentPars
 
         def _expand_help(self, action: argparse.Action) -> str:
             return str(super()._expand_help(action)).replace("<class 'Path'>", "path")
+
+    class Config(ActionConfigFile):  # type: ignore[misc]
+        """Takes a file together with its bases, as text in which every value keeps its type."""
+
+        def __call__(self, parser: Any, namespace: Any, values: Any, option: str | None = None) -> None:
+            text = yaml.safe_dump(read_config_file(Path(values), CONFIGS).options, default_style='"')
+            with chdir(Path(values).parent):  # a section may name a file beside this one
+                super().__call__(parser, namespace, text, option)
 
     command, method = commands()[name], commands()[name].method
     text = (inspect.getdoc(function) or "").split("\n\nArgs:")[0]
@@ -254,8 +268,8 @@ def build_parser(name: str, function: Callable[..., int | None]) -> ArgumentPars
     )
     parser.add_argument(
         "--config",
-        action=ActionConfigFile,
-        help="YAML file with any of these options, or the name of a shipped one.",
+        action=Config,
+        help="YAML file with any of these options, perhaps over a `base:`, or the name of a shipped one.",
     )
     hints = get_type_hints(function)
     several = [name for name, hint in hints.items() if hint == list[Path]]
@@ -310,8 +324,6 @@ def _tidy(word: str) -> str:
 
 def _shipped_configs(words: Sequence[str]) -> tuple[list[str], list[Path]]:
     """Let `--config tiny` name a shipped configuration; return the words, and the files that are read."""
-    folder = Path(__file__).parent / "recipes" / "configs"
-    shipped = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
     found, files = [], []
     for place, word in enumerate(words):
         option, equals, value = word.partition("=")
@@ -320,43 +332,22 @@ def _shipped_configs(words: Sequence[str]) -> tuple[list[str], list[Path]]:
         if given is None:
             found.append(word)
             continue
-        path = Path(given) if Path(given).is_file() else shipped.get(given)
-        if path is None:
-            remedy = f"Give a YAML file, or a shipped one: {', '.join(shipped)}."
-            raise ConfigError("there is no such configuration file", remedy, given)
+        path = find_config(given, Path(), CONFIGS)
         files.append(path)
         found.append(str(path) if follows else f"--config={path}")
     return found, files
 
 
-def _read_config(path: Path) -> Mapping[str, Any]:
-    """Return a configuration file, or say what is wrong with it as a whole."""
-    import yaml
-
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        what = f"is not valid YAML ({' '.join(str(error).split())})"
-        raise ConfigError(what, "Correct the file; --print_config shows how one looks.", path) from error
-    if not isinstance(content, dict):
-        raise ConfigError("holds no options", "Write `option: value` lines; --print_config shows how.", path)
-    return content
-
-
-def _blamed(what: str, configs: Sequence[tuple[Path, Mapping[str, Any]]]) -> Path | None:
-    """Return the configuration file that sets the option which a message names, if there is one."""
-    named = {part for quoted in re.findall(r"['\"]([\w.]+)['\"]", what) for part in quoted.split(".")[-1:]}
-    for path, content in configs:
-        if named & set(_keys(content)):
-            return path
-    return None
-
-
-def _keys(content: Mapping[str, Any]) -> Iterator[str]:
-    for key, value in content.items():
-        yield str(key).split(".")[-1]
-        if isinstance(value, dict):
-            yield from _keys(value)
+def _blamed(what: str, configs: Sequence[ConfigFile]) -> Path | None:
+    """Return the configuration file that says the option which a message names, if there is one."""
+    quoted = re.findall(r"['\"]([\w.]+)['\"]", what)
+    whole = {*quoted, *map(".".join, pairwise(quoted))}  # "Group 'model' does not accept option 'stepz'"
+    ends = {name.rpartition(".")[2] for name in quoted}
+    origins = {option: path for config in configs for option, path in config.origins.items()}
+    named = [option for option in origins if option in whole or option.rpartition(".")[2] in ends]
+    if not named:
+        return None
+    return origins[max(named, key=lambda option: (option in whole, option.count(".")))]
 
 
 def _overview(names: Sequence[str] = ()) -> None:

@@ -121,6 +121,34 @@ def wrong_value_of_a_config(runs: dict[str, str]) -> Case:
     return segment("--config", "mine.yaml"), ["mine.yaml", "model.dice", "much"]
 
 
+def unknown_field_of_a_base(runs: dict[str, str]) -> Case:
+    write("theirs.yaml", "training:\n  stepz: 3\n")
+    write("mine.yaml", "base: theirs.yaml\ntraining:\n  steps: 3\n")
+    return segment("--config", "mine.yaml"), ["error theirs.yaml", "stepz", "--help"]
+
+
+def no_such_base(runs: dict[str, str]) -> Case:
+    write("mine.yaml", "base: tinny\nseed: 1\n")
+    return segment("--config", "mine.yaml"), ["error mine.yaml", "'tinny'", "or a shipped one", "tiny"]
+
+
+def base_that_is_a_list(runs: dict[str, str]) -> Case:
+    write("list.yaml", "- seed\n")
+    write("mine.yaml", "base: list.yaml\n")
+    return segment("--config", "mine.yaml"), ["error list.yaml", "option: value"]
+
+
+def bases_in_a_circle(runs: dict[str, str]) -> Case:
+    write("theirs.yaml", "base: mine.yaml\n")
+    write("mine.yaml", "base: theirs.yaml\n")
+    return segment("--config=mine.yaml"), ["error theirs.yaml", "circle", "mine.yaml", "Take one `base:` out"]
+
+
+def without_what_the_base_does_not_say(runs: dict[str, str]) -> Case:
+    write("mine.yaml", "base: phiseg-tiny\nwithout: [model.levels]\n")
+    return segment("--config", "mine.yaml"), ["error mine.yaml", "'model.levels'", "out of the list"]
+
+
 def out_that_is_not_empty(runs: dict[str, str]) -> Case:
     Path("run").mkdir()
     write("run/notes.txt", "keep me")
@@ -305,6 +333,8 @@ CASES: list[Callable[[dict[str, str]], Case]] = [
     split_of_other_recordings, no_such_split, no_such_data, no_such_strategy, offline_without_a_set,
     a_set_for_none, rare_class_that_is_none, no_steps, steps_that_are_no_number, unknown_option,
     no_such_config, broken_config, config_that_is_a_list, unknown_field_of_a_config, wrong_value_of_a_config,
+    unknown_field_of_a_base, no_such_base, base_that_is_a_list, bases_in_a_circle,
+    without_what_the_base_does_not_say,
     out_that_is_not_empty, out_that_is_a_file, resume_in_a_run_of_another_kind, resume_with_another_seed,
     resume_a_set_in_a_segmenter, resume_a_set_made_otherwise, generator_of_other_classes,
     segmenter_of_other_classes, set_of_other_classes, damaged_generator, damaged_segmenter,

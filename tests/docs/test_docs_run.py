@@ -56,6 +56,18 @@ def test_json_and_yaml_blocks_are_valid(page: Path) -> None:
         yaml.safe_load(text)
 
 
+@pytest.mark.parametrize("text", [text for page in PAGES for text in blocks(page, "yaml") if "base:" in text])
+def test_configurations_with_a_base_are_taken(text: str, tmp_path: Path) -> None:
+    from rarescene.cli import parse
+
+    (tmp_path / "hospital.yaml").write_text(text, encoding="utf-8")
+    words = ["--config", str(tmp_path / "hospital.yaml"), "--data", "folder:hospital", "--out", "runs/casdm"]
+    model = parse("train casdm", words)[1]["model"]
+    written = yaml.safe_load(text)["model"]["training"]
+    assert {name: vars(model.training)[name] for name in written} == written  # type: ignore[attr-defined]
+    assert (model.height, model.network.base_channels) == (64, 48)  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
-import yaml
-
+from rarescene.foundation.config_files import read_config_file
 from rarescene.foundation.configs import config_from
 from rarescene.foundation.errors import ConfigError
 
@@ -47,7 +46,7 @@ def read_scale_file(kind: type[T], name: str, folder: Path, models: Iterable[str
     Args:
         kind: its dataclass.
         name: of the file, without `.yaml`.
-        folder: where the scales of the paper lie.
+        folder: where the scales of the paper lie, one of which may be the base of another.
         models: sections, as `section` or `section.part`, that may name a shipped configuration instead of
             being written out; of a segmenter's, model and training are taken.
 
@@ -57,14 +56,13 @@ def read_scale_file(kind: type[T], name: str, folder: Path, models: Iterable[str
     shipped = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
     if name not in shipped:
         raise ConfigError(f"there is no scale {name!r}", f"Choose from {', '.join(shipped)}.")
-    values: dict[str, Any] = yaml.safe_load(shipped[name].read_text(encoding="utf-8"))
+    values = read_config_file(shipped[name], folder).options
     values.pop("shared", None)  # what several sections refer to
     for place in models:
         *path, last = place.split(".")
         holder = values[path[0]] if path else values
         if isinstance(holder[last], str):
-            text = (CONFIGS / f"{holder[last]}.yaml").read_text(encoding="utf-8")
-            shipped_as: dict[str, Any] = yaml.safe_load(text)
+            shipped_as = read_config_file(CONFIGS / f"{holder[last]}.yaml", CONFIGS).options
             parts = {name: shipped_as[name] for name in ("model", "training") if name in shipped_as}
             holder[last] = parts if "training" in parts else parts["model"]
     return config_from(kind, values)
