@@ -1,4 +1,4 @@
-"""What every segmenter must keep, whatever its network. A new one joins by its config in `CONFIGS`.
+"""What every segmenter of ours must keep: the contract of `rarescene.testing`, and what their losses share.
 
 A loss is taken either of `scores`, logits at each pixel, or, by a mask transformer, of `answers`, masks on
 coarser cells.
@@ -6,8 +6,7 @@ coarser cells.
 
 from __future__ import annotations
 
-import copy
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,8 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rarescene.foundation.protocols import BayesianSegmenter, Segmenter
-from rarescene.scenes import ClassTable, SceneClass
+from rarescene.foundation.plugins import method_for, methods
 from rarescene.segmenters import (
     Mask2FormerConfig,
     PHiSegConfig,
@@ -24,13 +22,11 @@ from rarescene.segmenters import (
     SegmentationNetwork,
     UNetConfig,
     UNetEnsembleConfig,
-    build_segmenter,
-    load_segmenter,
-    save_segmenter,
 )
+from rarescene.testing import checks
+from rarescene.testing.segmenters import CLASSES, Subject
+from rarescene.testing.toys import IGNORE, toy_batch
 
-CLASSES = 5
-IGNORE = 255
 CONFIGS = {
     "segformer": SegFormerConfig("tiny"),
     "segformer-enlarged": SegFormerConfig("tiny", enlarge=2, dice=1.0),
@@ -40,91 +36,33 @@ CONFIGS = {
     "unet-ensemble": UNetEnsembleConfig(members=2, widths=(16, 24, 32)),
     "phiseg": PHiSegConfig(widths=(16, 24, 32), latent_levels=2, convolutions=2, samples=3),
 }
-BAYESIAN = (UNetEnsembleConfig, PHiSegConfig)
-
-pytestmark = pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
-
-
-def build(config: Any, seed: int = 0) -> SegmentationNetwork:
-    torch.manual_seed(seed)
-    return build_segmenter(config, CLASSES, IGNORE)
+SPATIAL = {name: config for name, config in CONFIGS.items() if not method_for("segmenters", config).bayesian}
+"""Of the others a test of their own looks at each level or member."""
+PIXELWISE = {name: config for name, config in SPATIAL.items() if not isinstance(config, Mask2FormerConfig)}
+"""A mask transformer has a test of its own for the value of its loss."""
 
 
-def deal(segmenter: SegmentationNetwork, *scenes: Tensor) -> list[Tensor]:
-    """A batch as `loss` takes it: an ensemble deals it to its members, of which each gets all of it here."""
-    return [part.repeat(getattr(segmenter, "members", 1), *[1] * (part.ndim - 1)) for part in scenes]
+def build(config: Any) -> SegmentationNetwork:
+    return Subject(method_for("segmenters", config), config).build()
 
 
-def loss_of(segmenter: SegmentationNetwork, images: Tensor, masks: Tensor) -> Tensor:
-    return segmenter.loss(*deal(segmenter, images, masks))
+@pytest.mark.parametrize(
+    "check",
+    [one for config in CONFIGS.values() for one in checks(method_for("segmenters", config), config=config)],
+)
+def test_contract(check: Callable[[], None]) -> None:
+    check()
 
 
-def scenes(count: int, height: int = 64, width: int = 64, seed: int = 1) -> tuple[Tensor, Tensor]:
-    """Images whose colour tells the class of four quarters, and a disc of a fifth class."""
-    draw = torch.Generator().manual_seed(seed)
-    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    masks = torch.stack(
-        [2 * (rows > row) + (columns > column) for row, column in _points(draw, count, height, width)]
+def test_all_segmenters_are_tested() -> None:
+    assert {method_for("segmenters", config).name for config in CONFIGS.values()} == set(
+        methods("segmenters")
     )
-    for mask, (row, column) in zip(masks, _points(draw, count, height, width), strict=True):
-        mask[(rows - row) ** 2 + (columns - column) ** 2 < (min(height, width) // 5) ** 2] = 4
-    colours = torch.tensor(
-        [[-0.8, 0, 0.5], [0.7, -0.5, 0], [0.1, 0.9, -0.3], [-0.4, -0.9, -0.9], [0.9, 0.8, 0.9]]
-    )
-    images = colours[masks].permute(0, 3, 1, 2) + 0.1 * torch.randn(count, 3, height, width, generator=draw)
-    return images.clamp(-1, 1), masks
 
 
-def _points(draw: torch.Generator, count: int, height: int, width: int) -> list[tuple[int, int]]:
-    places = 0.3 + 0.4 * torch.rand(count, 2, generator=draw)
-    return [(int(row * height), int(column * width)) for row, column in places]
-
-
-def test_fulfils_the_protocol(config: Any) -> None:
-    assert isinstance(build(config), Segmenter)
-    assert isinstance(build(config), BayesianSegmenter) == isinstance(config, BAYESIAN)
-
-
-@pytest.mark.parametrize(("height", "width"), [(64, 64), (33, 50), (96, 40), (7, 5)])
-def test_probabilities_sum_to_one_at_any_size(config: Any, height: int, width: int) -> None:
-    images, masks = scenes(3, height, width)
-    segmenter = build(config)
-    probabilities = segmenter.predict(images)
-    assert probabilities.shape == (3, CLASSES, height, width)
-    assert (probabilities >= 0).all()
-    torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(3, height, width))
-    assert loss_of(segmenter, images, masks).isfinite()
-
-
-def test_scenes_of_a_batch_do_not_influence_one_another(config: Any) -> None:
-    images, _ = scenes(3)
-    segmenter = build(config)
-    together = segmenter.predict(images)
-    for index in range(3):
-        torch.testing.assert_close(
-            segmenter.predict(images[index : index + 1])[0], together[index], atol=1e-5, rtol=0
-        )
-
-
-def test_the_answer_depends_on_the_image(config: Any) -> None:
-    images, _ = scenes(2)
-    first, second = build(config).predict(images)
-    assert (first - second).abs().max() > 1e-3
-
-
-def test_prediction_is_repeatable_and_leaves_the_mode_and_the_weights_alone(config: Any) -> None:
-    images, _ = scenes(2)
-    segmenter = build(config).train()
-    before = copy.deepcopy(segmenter.state_dict())
-    assert torch.equal(segmenter.predict(images), segmenter.predict(images))
-    assert all(module.training for module in segmenter.modules())
-    assert all(torch.equal(value, before[name]) for name, value in segmenter.state_dict().items())
-
-
+@pytest.mark.parametrize("config", PIXELWISE.values(), ids=PIXELWISE)
 def test_loss_has_the_value_of_its_definition(config: Any) -> None:
-    if isinstance(config, Mask2FormerConfig | PHiSegConfig | UNetEnsembleConfig):
-        pytest.skip("a test of its own has its definition")
-    images, masks = scenes(3)
+    images, masks = toy_batch(3)
     masks[:, :9] = IGNORE
     segmenter = build(config).eval()
     with torch.no_grad():
@@ -143,8 +81,6 @@ def test_loss_has_the_value_of_its_definition(config: Any) -> None:
 
 def spatial(segmenter: SegmentationNetwork, images: Tensor) -> tuple[str, Any, list[Tensor]]:
     """What the loss is taken of: the method's name, what it returns, and its parts that have places."""
-    if isinstance(segmenter.config, BAYESIAN):
-        pytest.skip("a test of its own looks at each level or member")
     if isinstance(segmenter.config, Mask2FormerConfig):
         answers = segmenter.answers(segmenter.prepare(images))  # type: ignore[operator]
         return "answers", answers, [answer.masks for answer in answers]
@@ -152,10 +88,11 @@ def spatial(segmenter: SegmentationNetwork, images: Tensor) -> tuple[str, Any, l
     return "scores", scores, [scores]
 
 
+@pytest.mark.parametrize("config", SPATIAL.values(), ids=SPATIAL)
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (50, 75)])
 def test_ignored_pixels_send_no_gradient(config: Any, height: int, width: int) -> None:
     """Neither to the answer at that pixel, nor to a cell from which labelled pixels take nothing."""
-    images, masks = scenes(3, height, width)
+    images, masks = toy_batch(3, height, width)
     masks[0, 10:30, 5:40] = IGNORE
     masks[1, :40, :50] = IGNORE
     masks[2] = IGNORE
@@ -181,8 +118,9 @@ def test_ignored_pixels_send_no_gradient(config: Any, height: int, width: int) -
         assert (sent[taken > 0] > 0).float().mean() > (0.99 if name == "scores" else 0.8)
 
 
+@pytest.mark.parametrize("config", SPATIAL.values(), ids=SPATIAL)
 def test_a_half_ignored_scene_costs_what_its_labelled_half_costs(config: Any) -> None:
-    images, masks = scenes(2)
+    images, masks = toy_batch(2)
     segmenter = build(config).eval()
     half = masks.clone()
     half[:, 32:] = IGNORE
@@ -195,79 +133,3 @@ def test_a_half_ignored_scene_costs_what_its_labelled_half_costs(config: Any) ->
         torch.manual_seed(0)
         losses.append(segmenter.loss(image, mask))
     torch.testing.assert_close(*losses)
-
-
-def test_a_batch_without_labels_costs_nothing_and_has_a_gradient(config: Any) -> None:
-    images, masks = scenes(3)
-    segmenter = build(config)
-    loss = loss_of(segmenter, images, torch.full_like(masks, IGNORE))
-    loss.backward()
-    assert loss.item() == 0
-    assert all(weight.grad is not None and (weight.grad == 0).all() for weight in segmenter.parameters())
-
-
-def test_every_weight_learns(config: Any) -> None:
-    """Within two steps: deformable attention starts with weights of 0, which hide what it attends to."""
-    images, masks = scenes(3)
-    segmenter = build(config).eval()
-    still = dict(segmenter.named_parameters())
-    for _ in range(2):
-        segmenter.zero_grad()
-        loss_of(segmenter, images, masks).backward()
-        still = {
-            name: weight for name, weight in still.items() if weight.grad is None or not weight.grad.any()
-        }
-        torch.optim.SGD(segmenter.parameters(), lr=1e-4).step()
-    assert list(still) == []
-
-
-def test_the_seed_decides_the_weights(config: Any) -> None:
-    first, same, other = build(config, 3), build(config, 3), build(config, 4)
-    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), same.parameters(), strict=True))
-    assert not all(torch.equal(a, b) for a, b in zip(first.parameters(), other.parameters(), strict=True))
-
-
-def test_bf16_stays_close_and_learns(config: Any) -> None:
-    images, masks = scenes(3)
-    segmenter = build(config)
-    exact = segmenter.predict(images)
-    with torch.autocast("cpu", torch.bfloat16):
-        rounded = segmenter.predict(images)
-        loss = loss_of(segmenter, images, masks)
-    loss.backward()
-    assert loss.dtype == rounded.dtype == torch.float32
-    torch.testing.assert_close(rounded, exact, atol=0.05, rtol=0)
-    assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in segmenter.parameters())
-
-
-def test_overfits_two_scenes(config: Any) -> None:
-    images, masks = scenes(2)
-    masks[0, :4] = IGNORE
-    segmenter = build(config).train()
-    optimizer = torch.optim.AdamW(segmenter.parameters(), lr=2e-3)
-    overlaps = [0.0]
-    for step in range(1, 241):
-        optimizer.zero_grad()
-        segmenter(*deal(segmenter, images, masks))["loss"].backward()
-        optimizer.step()
-        if step % 40 == 0:
-            answer, labelled = segmenter.predict(images).argmax(dim=1), masks != IGNORE
-            pairs = [((masks == entry)[labelled], (answer == entry)[labelled]) for entry in range(CLASSES)]
-            overlaps = [((truth & found).sum() / (truth | found).sum()).item() for truth, found in pairs]
-            if min(overlaps) > 0.9:
-                break
-    assert min(overlaps) > 0.9
-
-
-def test_comes_back_from_disk_with_equal_answers(config: Any, tmp_path: Path) -> None:
-    images, masks = scenes(3)
-    segmenter = build(config)
-    loss_of(segmenter, images, masks)  # moves running statistics, where there are any
-    classes = ClassTable(
-        "colours", tuple(SceneClass(i, f"class {i}", (i, i, i)) for i in range(CLASSES)), IGNORE
-    )
-    save_segmenter(segmenter, tmp_path / "a run, 50 %", classes)
-    loaded, table = load_segmenter(tmp_path / "a run, 50 %", classes)
-    assert table == classes
-    assert (loaded.config, loaded.ignore_index, loaded.training) == (config, IGNORE, False)
-    assert torch.equal(loaded.predict(images), segmenter.predict(images))
