@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from rarescene.augmentation.adaptive_sampling import AdaptiveSampling
     from rarescene.augmentation.base import Classic, NoAugmentation
     from rarescene.augmentation.batch_synthesis import Ask, Draw
-    from rarescene.augmentation.class_selection import Choice, Turns
-    from rarescene.augmentation.compose import Together
+    from rarescene.augmentation.class_selection import Choice, ClassSelection
+    from rarescene.augmentation.compose import Composed
     from rarescene.augmentation.config import (
         AdaptiveSamplingConfig,
         ClassicConfig,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from rarescene.augmentation import Together
+    from rarescene.augmentation import Composed
     from rarescene.foundation.protocols import Strategy
     from rarescene.scenes import Request
     from rarescene.sources.pair_source import PairDrawer
@@ -204,7 +204,7 @@ def build_strategy(
     drawer: PairDrawer | None,
     predict: Callable[[Tensor], Tensor],
     seed: int,
-) -> Together:
+) -> Composed:
     """Return the strategies as one, in their order.
 
     Args:
@@ -215,9 +215,9 @@ def build_strategy(
         predict: class probabilities by the segmenter under training, to which drawn pairs may be held.
         seed: of the run; what the strategies draw at random follows it.
     """
-    from rarescene.augmentation import Together
+    from rarescene.augmentation import Composed
 
-    return Together(
+    return Composed(
         {name: _strategy(name, options, pool, source, drawer, predict, seed) for name in options.names}
     )
 

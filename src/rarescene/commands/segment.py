@@ -195,7 +195,7 @@ def _segment(
         seed: seed of weights, order, augmentation and strategy.
         resume: go on from the newest checkpoint in OUT.
     """
-    from rarescene.augmentation.validation import Refreshing
+    from rarescene.augmentation.validation import Validation
     from rarescene.scenes import augment as augmented
     from rarescene.scenes import class_statistics
     from rarescene.segmenters import SEGMENTERS, save_segmenter
@@ -263,9 +263,8 @@ def _segment(
     batches: SceneBatches | MemberBatches = in_order(seed)
     if isinstance(model, UNetEnsembleConfig):
         batches = MemberBatches([in_order(derive_seed(seed, "member", m)) for m in range(model.members)])
-    refreshing = Refreshing(
-        plan, batches, cache, spread(source.split.validation, validation_scenes), out, training.steps, main
-    )
+    looked_at = spread(source.split.validation, validation_scenes)
+    validation = Validation(plan, batches.reweigh, cache, looked_at, out, training.steps, main)
     if main:
         record.write(out)
         say(
@@ -276,7 +275,7 @@ def _segment(
     try:
         fitted = fit(
             learner, batches, replace(training, batch_size=batches.batch_size), out, seed=seed, resume=resume,
-            label=strategy, mix=plan.mix, validate=refreshing.validate, keeper=refreshing,
+            label=strategy, mix=plan.mix, validate=validation.validate, keeper=validation,
         )  # fmt: skip
     finally:
         plan.close()
@@ -286,7 +285,7 @@ def _segment(
         write_segmenter_card(out, ended, sum(weight.numel() for weight in fitted.average.parameters()))
         if options.online:
             rare = class_statistics(cache.subset(source.split.train)).rare
-            write_page(out, ended, refreshing.end(), [entry.name for entry in rare])
+            write_page(out, ended, validation.end(), [entry.name for entry in rare])
             say(f"what each refresh decided: {out / PAGE}")
         say(f"trained in {fitted.seconds / 60:.1f} min; weights in {out / 'model'}")
 
