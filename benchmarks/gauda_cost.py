@@ -41,7 +41,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from rarescene.augmentation import Gauda
 from rarescene.augmentation.gauda_config import DrawingConfig, GaudaConfig
 from rarescene.augmentation.refresh_log import REFRESHES
-from rarescene.augmentation.validation import Refreshing, spread
+from rarescene.augmentation.validation import Validation, spread
 from rarescene.cli import parse
 from rarescene.foundation.errors import RareSceneError
 from rarescene.foundation.files import read_json_lines
@@ -126,7 +126,7 @@ def train(setting: dict[str, Any], strategy: dict[str, Any], out: Path) -> dict[
     clock = Clock()
     given = {name: value for name, value in setting.items() if name != "segmenter"}
     began = time.process_time()
-    with clock.watching(Refreshing, "validate", "standing"), clock.watching(Gauda, "mix", "mixing"):
+    with clock.watching(Validation, "validate", "standing"), clock.watching(Gauda, "mix", "mixing"):
         segment(by_command("segmenters")[setting["segmenter"]], out=out, **given, **strategy)
     processor = time.process_time() - began
     assert finished(out)

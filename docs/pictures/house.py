@@ -89,9 +89,10 @@ def picture() -> str:
     for (room, other), count in sorted(arrows.items()):
         (x, y), (u, v) = centres[room], centres[other]
         thick = 0.5 + min(count, 40) / 12
+        bend = f"C{x:.0f},{y + FLOOR * 0.8:.0f} {u:.0f},{v - FLOOR * 0.8:.0f}"
         drawn.append(
-            f'<path d="M{x:.0f},{y + ROOM / 2:.0f} C{x:.0f},{y + FLOOR * 0.8:.0f} {u:.0f},{v - FLOOR * 0.8:.0f} '
-            f'{u:.0f},{v - ROOM / 2:.0f}" fill="none" stroke="{ARROW}" stroke-width="{thick:.1f}" '
+            f'<path d="M{x:.0f},{y + ROOM / 2:.0f} {bend} {u:.0f},{v - ROOM / 2:.0f}" fill="none" stroke="{ARROW}" '
+            f'stroke-width="{thick:.1f}" '
             f'stroke-opacity="0.28"><title>{room} imports {other} in {count} files</title></path>'
         )
     return (

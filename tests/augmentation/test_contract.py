@@ -16,6 +16,7 @@ from rarescene.augmentation import (
     AdaptiveSamplingConfig,
     Classic,
     ClassicConfig,
+    Composed,
     DrawingConfig,
     Duplicate,
     DuplicateConfig,
@@ -24,7 +25,6 @@ from rarescene.augmentation import (
     NoAugmentation,
     Offline,
     OfflineConfig,
-    Together,
 )
 from rarescene.foundation.protocols import Batch, Pairs, Strategy
 from rarescene.scenes import Request
@@ -62,7 +62,7 @@ BUILDERS: dict[str, Callable[[int], Strategy]] = {
     "gauda": lambda seed: gauda(seed, DrawingConfig()),
     "gauda-between": lambda seed: gauda(seed, DrawingConfig("between_steps", ticks=3, block=4)),
     "gauda-beside": lambda seed: gauda(seed, DrawingConfig("beside", join_after=2)),
-    "together": lambda seed: Together(
+    "composed": lambda seed: Composed(
         {
             "duplicate": Duplicate(DuplicateConfig(count=7, seed=seed), PRESENCE, [1, 3]),
             "adaptive": AdaptiveSampling(AdaptiveSamplingConfig(), PRESENCE, toys.TABLE),

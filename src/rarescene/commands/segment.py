@@ -25,7 +25,7 @@ from rarescene.training.config import TrainingConfig
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from rarescene.augmentation.validation import Refreshing
+    from rarescene.augmentation.validation import Validation
     from rarescene.foundation.protocols import Batch
     from rarescene.training import Batches, Fitted, Learner
 
@@ -41,7 +41,7 @@ def segment(method: SegmenterMethod, *, model: Any, training: TrainingConfig, **
         training: the training loop; the same for all runs that are compared.
         **options: those of every segmenter.
     """
-    from rarescene.augmentation.validation import Refreshing, spread
+    from rarescene.augmentation.validation import Validation, spread
     from rarescene.segmenters import save_segmenter
 
     run = SegmentationRun(method, model, training, **options)
@@ -55,7 +55,8 @@ def segment(method: SegmenterMethod, *, model: Any, training: TrainingConfig, **
     scenes = plan.extend(run.source.split.train)
     batches = run.ordered(scenes, plan.weights())
     looked_at = spread(run.source.split.validation, run.validation_scenes)
-    refreshing = Refreshing(plan, batches, run.pool.caches[0], looked_at, run.out, training.steps, run.main)
+    cache = run.pool.caches[0]
+    validation = Validation(plan, batches.reweigh, cache, looked_at, run.out, training.steps, run.main)
     run.start(
         f"{len(run.train)} real scenes, {len(scenes) - len(run.train)} added by {run.strategies.text!r}; "
         f"{training.steps} steps of {training.batch_size} at {run.width}×{run.height}"
@@ -63,13 +64,13 @@ def segment(method: SegmenterMethod, *, model: Any, training: TrainingConfig, **
     try:
         fitted = run.fit(
             learner, batches, replace(training, batch_size=batches.batch_size),
-            label=run.strategies.text, mix=plan.mix, validate=refreshing.validate, keeper=refreshing,
+            label=run.strategies.text, mix=plan.mix, validate=validation.validate, keeper=validation,
         )  # fmt: skip
     finally:
         plan.close()
     if run.main:
         save_segmenter(fitted.average, run.out / "model", run.table)  # type: ignore[arg-type]
-        run.finish(fitted, refreshing)
+        run.finish(fitted, validation)
 
 
 class SegmentationRun(TrainingRun):
@@ -200,7 +201,7 @@ class SegmentationRun(TrainingRun):
             return in_order(self.seed)
         return MemberBatches([in_order(derive_seed(self.seed, "member", m)) for m in range(members)])
 
-    def finish(self, fitted: Fitted, refreshing: Refreshing) -> None:
+    def finish(self, fitted: Fitted, validation: Validation) -> None:
         """End the record, and write the card and the page about what each refresh decided."""
         from rarescene.reports.cards import write_segmenter_card
         from rarescene.reports.refreshes_page import PAGE, write_page
@@ -210,7 +211,7 @@ class SegmentationRun(TrainingRun):
         write_segmenter_card(self.out, ended, parameters_of(fitted.average))
         if self.strategies.online:
             rare = class_statistics(self.pool.caches[0].subset(self.source.split.train)).rare
-            write_page(self.out, ended, refreshing.end(), [entry.name for entry in rare])
+            write_page(self.out, ended, validation.end(), [entry.name for entry in rare])
             say(f"what each refresh decided: {self.out / PAGE}")
         say(f"trained in {fitted.seconds / 60:.1f} min; weights in {self.out / 'model'}")
 
