@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from rarescene.augmentation import Together
     from rarescene.foundation.protocols import Strategy
     from rarescene.scenes import Request
-    from rarescene.sources.pair_source import PairDrawer
+    from rarescene.sources.pair_source import PairSource
 
 StrategyName = Literal["none", "classic", "duplicate", "adaptive", "offline", "gauda"]
 ONLINE = ("adaptive", "gauda")
@@ -201,7 +201,7 @@ def build_strategy(
     options: StrategyOptions,
     pool: ScenePool,
     source: Data,
-    drawer: PairDrawer | None,
+    drawer: PairSource[Request] | None,
     predict: Callable[[Tensor], Tensor],
     seed: int,
 ) -> Together:
@@ -227,7 +227,7 @@ def _strategy(
     options: StrategyOptions,
     pool: ScenePool,
     source: Data,
-    drawer: PairDrawer | None,
+    drawer: PairSource[Request] | None,
     predict: Callable[[Tensor], Tensor],
     seed: int,
 ) -> Strategy:
@@ -256,7 +256,7 @@ def _strategy(
 
 
 def _gauda(
-    config: GaudaConfig, drawer: PairDrawer, predict: Callable[[Tensor], Tensor], seed: int
+    config: GaudaConfig, drawer: PairSource[Request], predict: Callable[[Tensor], Tensor], seed: int
 ) -> Strategy:
     """Return GAUDA; to ask for a class, a real training label set that shows it is taken (section 3.3)."""
     from rarescene.augmentation import Gauda
@@ -271,11 +271,11 @@ def _gauda(
     pools = {class_id: drawer.pool.showing([class_id]) for class_id in sorted(shown)}
 
     def ask(class_id: int, seed: int) -> Request:
-        return drawer.heard(pools[class_id].draw(seed, 0))  # by what is listened to, pairs are judged
+        return drawer.supported(pools[class_id].draw(seed, 0))  # by that, pairs are judged
 
     settled = replace(
         config,
         exclude=tuple(sorted({*config.exclude, *unseen})),
         seed=derive_seed(seed, "gauda", config.seed),
     )
-    return Gauda(settled, table, ask, drawer.draw, predict=predict, agree=agreed)
+    return Gauda(settled, table, ask, drawer.generate, predict=predict, agree=agreed)

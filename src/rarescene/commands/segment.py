@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +11,10 @@ from rarescene.augmentation.config import AdaptiveSamplingConfig, ClassicConfig,
 from rarescene.augmentation.refresh_log import refuse_more_steps
 from rarescene.augmentation.strategies import StrategyOptions, build_strategy, placed, strategy_names
 from rarescene.augmentation.validation import spread
+from rarescene.diffusion import MapSamplingConfig, SamplingConfig
 from rarescene.foundation.console import say
 from rarescene.foundation.run_folder import fresh_folder, same_run
-from rarescene.foundation.run_record import RunRecord, Seen, read_record
+from rarescene.foundation.run_record import RunRecord, read_record
 from rarescene.foundation.seeds import derive_seed
 from rarescene.reports.cards import write_segmenter_card
 from rarescene.reports.refreshes_page import PAGE, write_page
@@ -30,8 +30,8 @@ from rarescene.segmenters.config import (
     UNetEnsembleConfig,
     training_defaults,
 )
-from rarescene.sources.leakage import agreed_size, open_drawer, open_pairs
-from rarescene.sources.requests import MapSamplingConfig, SamplingConfig, check_map_sampling
+from rarescene.sources.leakage import agreed_size, open_generator, open_pairs
+from rarescene.sources.mask_source import check_map_sampling
 from rarescene.training.config import TrainingConfig
 from rarescene.training.ranks import accelerator, is_main_process, processes
 
@@ -216,13 +216,14 @@ def _segment(
     table = source.scenes.classes
     made = [read_record(folder, "scene set") for folder in sets]
     pairs = [open_pairs(folder, record, source) for folder, record in zip(sets, made, strict=True)]
-    drawer = None
+    behind = [record.provenance for record in made]
+    fresh = None
     if generator is not None:
         # Blocks are padded, and a larger one than what is drawn at once would be drawn for nothing.
         block = min(sampling.block, gauda.drawing.block, gauda.size)
-        drawer = open_drawer(generator, maps, source, replace(sampling, block=block), map_sampling, spare)
-        made += [read_record(run) for run in (generator, maps) if run is not None]
-        height, width = agreed_size(drawer, generator, height, width)
+        fresh = open_generator(generator, maps, source, replace(sampling, block=block), map_sampling, spare)
+        behind.append(fresh.provenance)
+        height, width = agreed_size(fresh, generator, height, width)
     height, width = _size(pairs[0] if pairs else source.scenes, height, width)
     config = {
         "segmenter": segmenter,
@@ -231,13 +232,12 @@ def _segment(
         "copies": copies, "strategies": options.settings(),
         "generator": None if generator is None else str(generator),
         "maps": None if maps is None else str(maps),
-        "drawn": None if drawer is None else dict(drawer.made_by), "validation_scenes": validation_scenes,
-        "height": height, "width": width, **source.options,
+        "drawn": None if fresh is None else dict(fresh.made_by), "validation_scenes": validation_scenes,
+        "height": height, "width": width,
     }  # fmt: skip
-    seen = reduce(Seen.union, (one.seen for one in made), source.seen("train"))
     record = RunRecord.begin(
-        kind="segmenter", config=config, seed=seed, data=source.describe(*made),
-        recordings=source.recordings(), seen=seen, class_table=table.to_dict(),
+        kind="segmenter", config=config, seed=seed,
+        provenance=source.provenance().union(*behind), class_table=table.to_dict(),
         accelerator=accelerator(),
         processes=processes(),
     )  # fmt: skip
@@ -250,7 +250,7 @@ def _segment(
     pool = ScenePool([cache, *(decode(one, height, width) for one in pairs)])
     learner = _learner(model, len(table), table.ignore_index, seed)
     predict = _in_between(learner.network)
-    plan = build_strategy(replace(options, gauda=here), pool, source, drawer, predict, seed)
+    plan = build_strategy(replace(options, gauda=here), pool, source, fresh, predict, seed)
     real, scenes = len(source.split.train), plan.extend(source.split.train)
 
     def in_order(seed: int) -> SceneBatches:

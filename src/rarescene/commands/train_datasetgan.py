@@ -76,11 +76,9 @@ def train_datasetgan(
     table = source.scenes.classes
     record = RunRecord.begin(
         kind=DatasetGan.name,
-        config={"model": asdict(model), **source.options},
+        config={"model": asdict(model)},
         seed=seed,
-        data=source.describe(),
-        recordings=source.recordings(),
-        seen=source.seen("train"),
+        provenance=source.provenance(),
         class_table=table.to_dict(),
         accelerator=accelerator(),
         processes=processes(),

@@ -113,11 +113,9 @@ def _train(
     source = open_data(data, split, split_seed, fractions, group_by)
     record = RunRecord.begin(
         kind=kind.name,
-        config={"model": asdict(model), **source.options},
+        config={"model": asdict(model)},
         seed=seed,
-        data=source.describe(),
-        recordings=source.recordings(),
-        seen=source.seen("train"),
+        provenance=source.provenance(),
         class_table=source.scenes.classes.to_dict(),
         accelerator=accelerator(),
         processes=processes(),

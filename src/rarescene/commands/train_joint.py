@@ -10,7 +10,7 @@ from rarescene.foundation.console import say
 from rarescene.foundation.errors import CheckpointError, ConfigError
 from rarescene.foundation.files import write_json
 from rarescene.foundation.run_folder import fresh_folder, same_run
-from rarescene.foundation.run_record import RunRecord, read_record, told_apart, told_apart_alike
+from rarescene.foundation.run_record import RunRecord, read_record
 from rarescene.generators.config import JointLatentConfig
 from rarescene.generators.latents import training_latents
 from rarescene.reports.cards import write_generator_card
@@ -75,22 +75,13 @@ def train_joint(
     for folder, trained in zip((images, masks), behind, strict=True):
         _check(trained, folder, source, model)
     codec = _open_codec(images, masks, model.network.stride, table)
-    seen = source.seen("train")
-    for trained in behind:
-        seen = seen.union(trained.seen)
     record = RunRecord.begin(
         kind=JointLatent.name,
         config={
             "model": asdict(model), "image_vqgan": weights_hash(images), "mask_vqgan": weights_hash(masks),
-            **source.options,
-            "told_apart": told_apart_alike(
-                {source.scenes.name: source.options["group_by"]}, *map(told_apart, behind)
-            ),
         },
         seed=seed,
-        data=source.describe(*behind),
-        recordings=source.recordings(),
-        seen=seen,
+        provenance=source.provenance().union(*(one.provenance for one in behind)),
         class_table=table.to_dict(),
         accelerator=accelerator(),
         processes=processes(),
@@ -143,7 +134,7 @@ def _check(trained: RunRecord, folder: Path, source: Data, model: JointLatentCon
         raise CheckpointError(
             f"the {trained.kind} is not trained to its end", "Repeat its command with --resume.", folder
         )
-    trained.seen.refuse(
+    trained.provenance.seen.refuse(
         source.places((*source.split.validation, *source.split.test)), f"the {trained.kind}", folder
     )
     theirs = tuple(trained.config["model"][side] for side in ("height", "width"))

@@ -148,11 +148,9 @@ def _begin(
     source = open_data(data, split, split_seed, fractions, group_by)
     record = RunRecord.begin(
         kind=kind,
-        config={"model": asdict(model), **source.options},
+        config={"model": asdict(model)},
         seed=seed,
-        data=source.describe(),
-        recordings=source.recordings(),
-        seen=source.seen("train"),
+        provenance=source.provenance(),
         class_table=source.scenes.classes.to_dict(),
         accelerator=accelerator(),
         processes=processes(),

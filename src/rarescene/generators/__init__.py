@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from rarescene.generators.sdm import Sdm, SdmLearner
     from rarescene.generators.small_components import remove_specks
     from rarescene.generators.stylegan2_training import StyleGan2Learner, measure_latents
-    from rarescene.generators.two_stage import MapsThenImages
     from rarescene.generators.vq_gan import ImageVqGan, ImageVqGanLearner, MaskVqGan, MaskVqGanLearner
     from rarescene.generators.vq_losses import PerceptualDistance
 

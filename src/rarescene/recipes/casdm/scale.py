@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from rarescene.commands.synthesize import SamplingConfig
+from rarescene.diffusion import MapSamplingConfig, SamplingConfig
 from rarescene.foundation.errors import ConfigError
 from rarescene.generators.config import CasdmConfig, ConditionalDdpmConfig, PromptedMapsConfig, SdmConfig
 from rarescene.recipes.scale import DataScale, read_scale_file
@@ -23,7 +23,6 @@ from rarescene.segmenters.config import (
     UNetConfig,
     training_defaults,
 )
-from rarescene.sources.requests import MapSamplingConfig
 from rarescene.training.config import TrainingConfig
 
 SegmenterName = Literal["segformer", "mask2former", "unet"]

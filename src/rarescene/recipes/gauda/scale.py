@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Literal
 
 from rarescene.augmentation.config import AdaptiveSamplingConfig, ClassicConfig, GaudaConfig
+from rarescene.diffusion import SamplingConfig
 from rarescene.foundation.errors import ConfigError
 from rarescene.generators.config import ImageVqGanConfig, JointLatentConfig, MaskVqGanConfig
 from rarescene.generators.datasetgan_config import DatasetGanConfig
 from rarescene.recipes.scale import DataScale, read_scale_file
 from rarescene.segmenters.config import PHiSegConfig, UNetEnsembleConfig
-from rarescene.sources.requests import SamplingConfig
 from rarescene.training.config import TrainingConfig
 
 DataName = Literal["cholecseg8k", "cadis"]
