@@ -91,9 +91,9 @@ def picture() -> str:
         thick = 0.5 + min(count, 40) / 12
         bend = f"C{x:.0f},{y + FLOOR * 0.8:.0f} {u:.0f},{v - FLOOR * 0.8:.0f}"
         drawn.append(
-            f'<path d="M{x:.0f},{y + ROOM / 2:.0f} {bend} {u:.0f},{v - ROOM / 2:.0f}" fill="none" stroke="{ARROW}" '
-            f'stroke-width="{thick:.1f}" '
-            f'stroke-opacity="0.28"><title>{room} imports {other} in {count} files</title></path>'
+            f'<path d="M{x:.0f},{y + ROOM / 2:.0f} {bend} {u:.0f},{v - ROOM / 2:.0f}" fill="none" '
+            f'stroke="{ARROW}" stroke-width="{thick:.1f}" stroke-opacity="0.28">'
+            f"<title>{room} imports {other} in {count} files</title></path>"
         )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '

@@ -96,7 +96,7 @@ def test_a_run_asks_for_what_is_uncertain_and_shows_what_it_got(
     record = read_record(run, "segmenter")
     assert record.config["strategies"]["gauda"]["size"] == 3
     assert record.config["drawn"]["generator"] == "joint_latent"
-    assert set(read_record(joint_run).seen.spans) <= set(record.seen.spans)
+    assert set(read_record(joint_run).provenance.seen.spans) <= set(record.provenance.seen.spans)
     page = (run / PAGE).read_text()
     assert page.count("<img") == 3 * 3 * 2
     assert page.count('<span class="tag">rare</span>') == 2  # blood and cystic duct
@@ -116,8 +116,8 @@ def test_prompted_maps_and_images_for_them_are_a_generator_too(
     words += [f"--maps={maps_run}", "--map_sampling.steps=1", "--map_sampling.tries=1"]
     assert segment(tmp_path / "run", words) == 0
     record = read_record(tmp_path / "run")
-    seen = [set(read_record(run).seen.spans) for run in (generator_run, maps_run)]
-    assert set.union(*seen) <= set(record.seen.spans)
+    seen = [set(read_record(run).provenance.seen.spans) for run in (generator_run, maps_run)]
+    assert set.union(*seen) <= set(record.provenance.seen.spans)
     assert record.config["drawn"]["map_sampling"]["steps"] == 1
     assert read_json_lines(tmp_path / "run" / REFRESHES)[0]["drawn"] == 3
 

@@ -300,11 +300,11 @@ def gauda_of(config: GaudaConfig, around: Surroundings) -> Gauda:
     pools = {class_id: pairs.pool.showing([class_id]) for class_id in sorted(shown)}
 
     def ask(class_id: int, seed: int) -> Request:
-        return pairs.heard(pools[class_id].draw(seed, 0))  # by what is listened to, pairs are judged
+        return pairs.supported(pools[class_id].draw(seed, 0))  # by that, pairs are judged
 
     settled = replace(
         config,
         exclude=tuple(sorted({*config.exclude, *unseen})),
         seed=derive_seed(around.seed, "gauda", config.seed),
     )
-    return Gauda(settled, table, ask, pairs.draw, predict=around.predict, agree=around.agree)
+    return Gauda(settled, table, ask, pairs.generate, predict=around.predict, agree=around.agree)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rarescene.augmentation.refresh_log import refuse_more_steps
 from rarescene.augmentation.strategies import Strategies
 from rarescene.commands.training_run import TrainingRun, parameters_of
+from rarescene.diffusion.config import MapSamplingConfig, SamplingConfig
 from rarescene.foundation.console import say
 from rarescene.foundation.methods import SegmenterMethod, Surroundings
 from rarescene.foundation.plugins import package_of
@@ -18,8 +19,8 @@ from rarescene.foundation.seeds import derive_seed
 from rarescene.scenes import AugmentConfig, SceneSet
 from rarescene.scenes.data import decode
 from rarescene.scenes.pool import ScenePool
-from rarescene.sources.leakage import agreed_size, open_drawer, open_pairs
-from rarescene.sources.requests import MapSamplingConfig, SamplingConfig, check_map_sampling
+from rarescene.sources.leakage import agreed_size, open_generator, open_pairs
+from rarescene.sources.mask_source import check_map_sampling
 from rarescene.training.config import TrainingConfig
 
 if TYPE_CHECKING:
@@ -130,12 +131,13 @@ class SegmentationRun(TrainingRun):
         self.strategies.check_validation(self.source, validation_scenes)
         made = [read_record(folder, "scene set") for folder in sets]
         pairs = [open_pairs(folder, record, self.source) for folder, record in zip(sets, made, strict=True)]
+        behind = [record.provenance for record in made]
         self.fresh = None
         if generator is not None:
             # Blocks are padded, and a larger one than what is generated at once would be sampled for nothing.
             sampling = replace(sampling, block=min(sampling.block, self.strategies.block or sampling.block))
-            self.fresh = open_drawer(generator, maps, self.source, sampling, map_sampling, self.spare)
-            made += [read_record(folder) for folder in (generator, maps) if folder is not None]
+            self.fresh = open_generator(generator, maps, self.source, sampling, map_sampling, self.spare)
+            behind.append(self.fresh.provenance)
             height, width = agreed_size(self.fresh, generator, height, width)
         self.height, self.width = _size(pairs[0] if pairs else self.source.scenes, height, width)
         config = {
@@ -147,7 +149,7 @@ class SegmentationRun(TrainingRun):
             "drawn": None if self.fresh is None else dict(self.fresh.made_by),
             "validation_scenes": validation_scenes, "height": self.height, "width": self.width,
         }  # fmt: skip
-        self.begin("segmenter", config, *made)
+        self.begin("segmenter", config, *behind)
         if self.resume and self.strategies.online:
             refuse_more_steps(self.out, training.steps)
         everything = (self.source.scenes, *pairs)

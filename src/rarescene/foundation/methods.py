@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from rarescene.foundation.protocols import Meter, Segmenter, Strategy
-    from rarescene.scenes import ClassTable, SceneCache
+    from rarescene.scenes import ClassTable, Request, SceneCache
     from rarescene.scenes.datasets import Listing
     from rarescene.scenes.pool import ScenePool
     from rarescene.scenes.split import SplitRule
-    from rarescene.sources.pair_source import PairDrawer as PairSource
+    from rarescene.sources.pair_source import PairSource
     from rarescene.training import TrainingConfig
 
 
@@ -193,7 +193,7 @@ class Surroundings:
     scenes: ScenePool
     train: Sequence[int]
     seed: int
-    pairs: PairSource | None = None
+    pairs: PairSource[Request] | None = None
     spare: Any = None
     predict: Callable[[Tensor], Tensor] | None = None
     agree: Callable[[Any], Any] = lambda value: value
