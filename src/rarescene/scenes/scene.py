@@ -45,6 +45,11 @@ class SceneRecord:
         return self.image is not None or self.mask is None
 
 
+def in_order(record: SceneRecord) -> tuple[str, int, str]:
+    """Return what scenes are sorted by: recording, position, name."""
+    return record.group, record.order, record.name
+
+
 @dataclass(frozen=True)
 class Scene:
     """One frame.

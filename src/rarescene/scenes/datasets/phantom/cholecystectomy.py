@@ -6,7 +6,7 @@ the frames that show the class, and its mean share of the area of those frames.
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Mapping
 
 from rarescene.scenes.datasets.class_tables import CHOLECSEG8K
 from rarescene.scenes.datasets.phantom.anatomy import Anatomy
@@ -53,12 +53,10 @@ _LOOKS = {
 }
 
 
-def _draw(seed: int, number: int, frame: int, areas: np.ndarray, size: tuple[int, int]) -> Anatomy:
+def _draw(seed: int, number: int, frame: int, areas: Mapping[int, float], size: tuple[int, int]) -> Anatomy:
     video = PhantomVideo.of(seed, number)
-    half_height, half_width = half_sides(size)
-    now = moment(video, frame, float(areas[GRASPER]), float(areas[HOOK]), half_height, half_width)
-    present = {identity: float(area) for identity, area in enumerate(areas) if area > 0}
-    anatomy = Anatomy(video, now, present, (seed, number), size)
+    now = moment(video, frame, areas.get(GRASPER, 0.0), areas.get(HOOK, 0.0), *half_sides(size))
+    anatomy = Anatomy(video, now, areas, (seed, number), size)
     anatomy.lay_out()
     return anatomy
 

@@ -7,13 +7,14 @@ pixels; the robotic instruments have their own size and may cover each other.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
 from rarescene.scenes.datasets.class_tables import SISVSE
 from rarescene.scenes.datasets.phantom.canvas import Box, Canvas
 from rarescene.scenes.datasets.phantom.gastric_video import GastricVideo
-from rarescene.scenes.datasets.phantom.robot import (
+from rarescene.scenes.datasets.phantom.instruments import (
     HEADS,
     draw_endotip,
     draw_other,
@@ -52,7 +53,7 @@ class GastricAnatomy(Canvas):
         operated: GastricVideo,
         now: Moment,
         frame: int,
-        areas: dict[int, float],
+        areas: Mapping[int, float],
         texture: tuple[int, int],
         size: tuple[int, int],
     ) -> None:

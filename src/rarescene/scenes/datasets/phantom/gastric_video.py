@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from rarescene.foundation.seeds import derive_seed
-from rarescene.scenes.datasets.phantom.video import PhantomVideo, Waves
+from rarescene.scenes.datasets.phantom.video import PhantomVideo, Waves, chances
 
 Place = tuple[float, float, float]
 
@@ -79,13 +79,7 @@ class GastricVideo:
 @lru_cache(maxsize=4096)
 def _draw(seed: int, number: int) -> GastricVideo:
     rng = np.random.default_rng(derive_seed(seed, "phantom gastrectomy", number))
-
-    def u(low: float, high: float) -> float:
-        return float(rng.uniform(low, high))
-
-    def waves(amplitude: float, slow: float, fast: float) -> Waves:
-        return tuple((amplitude * u(0.4, 1.0) / k, k / u(fast, slow), u(0, 1)) for k in (1, 2))
-
+    u, waves = chances(rng)
     arms = {
         name: Arm(
             way + u(-0.22, 0.22),
