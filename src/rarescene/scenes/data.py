@@ -5,23 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rarescene.foundation.console import _say_once, progress
 from rarescene.foundation.errors import CheckpointError, ConfigError
 from rarescene.foundation.run_record import RECORD, RunRecord, Seen
-from rarescene.scenes import (
-    ClassTable,
-    SceneCache,
-    SceneSet,
-    Split,
-    looks_at_classes,
-    open_scenes,
-    split_scenes,
-)
-
-if TYPE_CHECKING:
-    pass
+from rarescene.scenes.cache import SceneCache
+from rarescene.scenes.class_table import ClassTable
+from rarescene.scenes.datasets.open import open_scenes
+from rarescene.scenes.scene import SceneSet
+from rarescene.scenes.split import Split, looks_at_classes, split_scenes
 
 PARTS = ("train", "validation", "test", "all")
 
