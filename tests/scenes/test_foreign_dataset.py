@@ -14,11 +14,8 @@ from rarescene.scenes import open_scenes, scan_scenes, split_scenes, write_image
 
 PLUGIN = """
 from rarescene.foundation.methods import DatasetMethod
-from rarescene.scenes.class_table import ClassTable, SceneClass
-from rarescene.scenes.faults import Fault, Listing
-from rarescene.scenes.pairs import MaskCode, list_pairs
-from rarescene.scenes.scene import SceneRecord
-from rarescene.scenes.split import named_recordings
+from rarescene.scenes import ClassTable, Fault, Listing, MaskCode, SceneClass, SceneRecord
+from rarescene.scenes import list_pairs, named_recordings
 
 TABLE = ClassTable("ward", (SceneClass(0, "tissue", (200, 90, 90)), SceneClass(1, "clip", (0, 255, 0))))
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import yaml
@@ -15,7 +15,7 @@ import yaml
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.plugins import methods
 from rarescene.foundation.seeds import derive_seed
-from rarescene.scenes.scene import SceneRecord
+from rarescene.scenes.scene import Recorded, SceneRecord
 
 Fractions = tuple[float, float, float]
 Parts = tuple[list[int], list[int], list[int]]
@@ -54,15 +54,6 @@ class SplitRule:
     looks_at_classes: bool = False
     warning: str | None = None
     note: str | None = None
-
-
-class Recorded(Protocol):
-    """What can be split: a `SceneSet`, or a `SceneCache`."""
-
-    @property
-    def records(self) -> Sequence[SceneRecord]:
-        """The scenes, in order."""
-        ...
 
 
 @dataclass(frozen=True)
