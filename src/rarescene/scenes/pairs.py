@@ -179,7 +179,7 @@ def list_pairs(
     """
     ordered = tuple(sorted(records, key=in_order))
     scenes = SceneSet(name or code.classes.name, code.classes, ordered, PairReader(code), licence)
-    return Listing(scenes if ordered else None, tuple(faults), tuple(notes))
+    return Listing(scenes if ordered else None, tuple(faults), tuple(notes), sorted=True)
 
 
 def looks_like_strokes(counts: np.ndarray) -> bool:

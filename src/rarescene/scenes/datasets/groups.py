@@ -34,19 +34,18 @@ def group_by_pattern(pattern: str, name: str) -> str:
 def regroup(listing: Listing, pattern: str) -> Listing:
     """Return the listing with the recordings that a pattern finds in the names; see `group_by_pattern`.
 
-    A name in which it finds nothing is a fault. What was sorted by recording is sorted again; a set keeps the
-    order of its manifest.
+    A name in which it finds nothing is a fault. What was sorted is sorted again; a set keeps its own order.
     """
     if listing.scenes is None:
         return listing
     faults = list(listing.faults)
-    before, records = listing.scenes.records, []
-    for record in before:
+    records = []
+    for record in listing.scenes.records:
         try:
             records.append(replace(record, group=group_by_pattern(pattern, record.name)))
         except DataError as error:
             faults.append(Fault.of(error))
-    if list(before) == sorted(before, key=in_order):
+    if listing.sorted:
         records.sort(key=in_order)
     scenes = replace(listing.scenes, records=tuple(records)) if records else None
     return replace(listing, scenes=scenes, faults=tuple(faults))
