@@ -12,7 +12,7 @@ from rarescene.scenes.datasets.class_tables import CHOLECSEG8K
 from rarescene.scenes.datasets.phantom.anatomy import Anatomy
 from rarescene.scenes.datasets.phantom.instruments import GRASPER, HOOK
 from rarescene.scenes.datasets.phantom.operation import Figures, Look, Operation
-from rarescene.scenes.datasets.phantom.video import PhantomVideo, half_sides, moment
+from rarescene.scenes.datasets.phantom.video import half_sides, moment, phantom_video
 
 PUBLISHED: dict[str, Figures] = {
     "blood": Figures(0.0856, 0.0493, 0.45, 0.35, (0.25, 2.2), (0.35, 1.25)),
@@ -54,11 +54,11 @@ _LOOKS = {
 
 
 def _draw(seed: int, number: int, frame: int, areas: Mapping[int, float], size: tuple[int, int]) -> Anatomy:
-    video = PhantomVideo.of(seed, number)
+    video = phantom_video(seed, number)
     now = moment(video, frame, areas.get(GRASPER, 0.0), areas.get(HOOK, 0.0), *half_sides(size))
     anatomy = Anatomy(video, now, areas, (seed, number), size)
     anatomy.lay_out()
     return anatomy
 
 
-CHOLECYSTECTOMY = Operation(CHOLECSEG8K, _EPISODIC, _WHOLE_VIDEOS, _REMAINDER, _LOOKS, PhantomVideo.of, _draw)
+CHOLECYSTECTOMY = Operation(CHOLECSEG8K, _EPISODIC, _WHOLE_VIDEOS, _REMAINDER, _LOOKS, phantom_video, _draw)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from rarescene.scenes.datasets.class_tables import SISVSE
 from rarescene.scenes.datasets.phantom.gastric_anatomy import GastricAnatomy
-from rarescene.scenes.datasets.phantom.gastric_video import GastricVideo
+from rarescene.scenes.datasets.phantom.gastric_video import phantom_gastrectomy
 from rarescene.scenes.datasets.phantom.instruments import HEADS
 from rarescene.scenes.datasets.phantom.operation import Figures, Light, Look, Operation
 from rarescene.scenes.datasets.phantom.video import PhantomVideo, half_sides, moment
@@ -104,13 +104,13 @@ _LOOKS = {
 
 
 def _video(seed: int, number: int) -> PhantomVideo:
-    return GastricVideo.of(seed, number).shared
+    return phantom_gastrectomy(seed, number).shared
 
 
 def _draw(
     seed: int, number: int, frame: int, areas: Mapping[int, float], size: tuple[int, int]
 ) -> GastricAnatomy:
-    operated = GastricVideo.of(seed, number)
+    operated = phantom_gastrectomy(seed, number)
     now = moment(operated.shared, frame, 0.0, 0.0, *half_sides(size))
     anatomy = GastricAnatomy(operated, now, frame, areas, (seed, number), size)
     anatomy.lay_out()

@@ -22,7 +22,7 @@ Waves = tuple[tuple[float, float, float], ...]  # amplitude, frequency per frame
 
 @dataclass(frozen=True)
 class PhantomVideo:
-    """Everything about a video that its frames share. `of(seed, video)` draws it."""
+    """Everything about a video that its frames share; `phantom_video` draws it."""
 
     centre: tuple[float, float]
     radius: float
@@ -58,11 +58,6 @@ class PhantomVideo:
     strength: tuple[float, float, float]  # of relief, vessels, highlights
     noise: float
 
-    @staticmethod
-    def of(seed: int, video: int) -> PhantomVideo:
-        """Return video number `video` of the set with this seed."""
-        return _draw(seed, video)
-
     @property
     def field_share(self) -> float:
         """Share of a square frame that the field of view covers."""
@@ -93,7 +88,8 @@ def chances(
 
 
 @lru_cache(maxsize=4096)
-def _draw(seed: int, video: int) -> PhantomVideo:
+def phantom_video(seed: int, video: int) -> PhantomVideo:
+    """Return video number `video` of the set with this seed."""
     rng = np.random.default_rng(derive_seed(seed, "phantom video", video))
     u, waves = chances(rng)
     middle = u(-0.08, 0.08)
