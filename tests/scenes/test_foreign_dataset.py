@@ -14,22 +14,22 @@ from rarescene.scenes import open_scenes, scan_scenes, split_scenes, write_image
 
 PLUGIN = """
 from rarescene.foundation.methods import DatasetMethod
-from rarescene.scenes import ClassTable, Fault, Listing, MaskCode, SceneClass, SceneRecord
+from rarescene.scenes import ClassTable, Fault, MaskCode, SceneClass, SceneRecord
 from rarescene.scenes import list_pairs, named_recordings
 
 TABLE = ClassTable("ward", (SceneClass(0, "tissue", (200, 90, 90)), SceneClass(1, "clip", (0, 255, 0))))
 
 
 def list_ward(root, camera="front"):
-    masks = sorted(root.glob(f"*/{camera}/*.mask.png"))
-    if not masks:
-        return Listing(None, (Fault(root, "holds no frames of the ward", "Give its folder."),))
-    records = []
-    for mask in masks:
+    records, faults = [], []
+    for mask in sorted(root.glob(f"*/{camera}/*.mask.png")):
         image, frame = mask.with_name(mask.name.replace(".mask", "")), int(mask.name.split(".")[0])
         group = mask.parts[-3]
-        records.append(SceneRecord(f"{group}/{frame}", group, frame, image, mask))
-    return list_pairs(MaskCode.plain(TABLE), records, "of the ward")
+        if image.is_file():
+            records.append(SceneRecord(f"{group}/{frame}", group, frame, image, mask))
+        else:
+            faults.append(Fault(mask, "is a mask without its image", f"Restore {image.name}."))
+    return list_pairs(MaskCode.plain(TABLE), records, "of the ward", faults)
 
 
 WARD = DatasetMethod(
@@ -99,13 +99,15 @@ def test_what_is_wrong_with_it_is_said_as_of_ours(ward: Path, tmp_path: Path) ->
         open_scenes("the-ward:")
     with pytest.raises(DataError, match="is not a folder"):
         open_scenes(f"the-ward:{tmp_path / 'away'}")
-    with pytest.raises(DataError, match="no frames of the ward"):
+    with pytest.raises(DataError, match="holds no scenes of the-ward"):
         open_scenes(f"the-ward:{ward},camera=back")
     (tmp_path / "ward.yaml").write_text("name: the-ward\npath: ward\nlens: 3\n")
     with pytest.raises(ConfigError, match=r"unknown option 'lens'[\s\S]*name, path, group_by, camera"):
         open_scenes(tmp_path / "ward.yaml")
     (ward / "op1" / "front" / "0.png").write_bytes(b"")
-    assert [fault.what for fault in scan_scenes(f"the-ward:{ward}").faults] == ["is empty"]
+    (ward / "op2" / "front" / "1.png").unlink()
+    told = [fault.what for fault in scan_scenes(f"the-ward:{ward}").faults]
+    assert told == ["is empty", "is a mask without its image"]
 
 
 def test_phantom_scenes_in_its_layout_are_still_called_phantom(ward: Path) -> None:

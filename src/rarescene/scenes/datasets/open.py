@@ -127,6 +127,9 @@ def _list_folder(method: DatasetMethod, path: str, options: Mapping[str, str]) -
         listing = method.list(root, **options)
     except DataError as error:
         return Listing(None, (Fault.of(error),))
+    if listing.scenes is None and not listing.faults:
+        nothing = Fault(root, f"holds no scenes of {method.command}", "Give the folder that holds its files.")
+        return replace(listing, faults=(nothing,))
     if listing.scenes is not None and (root / PHANTOM_MARK).is_file():
         # Whatever layout they were written in, phantom scenes are never taken for surgical ones.
         return replace(listing, scenes=replace(listing.scenes, name="phantom", licence=PHANTOM_LICENCE))
