@@ -111,7 +111,7 @@ def test_a_wrong_file_is_refused(tmp_path: Path, content: dict[str, list[str]], 
 
 def test_an_unknown_rule_lists_the_known_ones() -> None:
     with pytest.raises(
-        ConfigError, match="recording, gauda, cholecseg8k, cadis, fold1, fold2, fold3, time, casdm"
+        ConfigError, match="recording, gauda, time, casdm, cadis, cholecseg8k, fold1, fold2, fold3"
     ):
         split_scenes(_scenes([2]), "recordings")
 

@@ -9,15 +9,11 @@ from typing import Any
 from rarescene.foundation.console import _say_once, progress
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.provenance import SPLIT_OPTIONS, Place, Provenance, Seen, is_phantom
-from rarescene.scenes import (
-    ClassTable,
-    SceneCache,
-    SceneSet,
-    Split,
-    looks_at_classes,
-    open_scenes,
-    split_scenes,
-)
+from rarescene.scenes.cache import SceneCache
+from rarescene.scenes.class_table import ClassTable
+from rarescene.scenes.datasets.open import open_scenes
+from rarescene.scenes.scene import SceneSet
+from rarescene.scenes.split import Split, looks_at_classes, split_scenes
 
 PARTS = ("train", "validation", "test", "all")
 
