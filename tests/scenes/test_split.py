@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rarescene.foundation.errors import ConfigError
@@ -25,6 +25,7 @@ def _scenes(frames: list[int]) -> SceneSet:
     return SceneSet("test", CHOLECSEG8K, tuple(records), read)  # type: ignore[arg-type]
 
 
+@settings(deadline=None)  # the first split looks for the rules of all data sets
 @given(
     st.lists(st.integers(1, 9), min_size=3, max_size=12),
     st.integers(0, 99),
