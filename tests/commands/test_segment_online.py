@@ -229,7 +229,7 @@ def test_a_line_fits_the_terminal() -> None:
     assert refresh_line(line) == (
         "step 4000: most uncertain duct 0.031, … → 16 pairs sampled, 14 kept, 1.2 s"
     )
-    assert refresh_line(line | {"kept": 16}, 90) == (
+    assert refresh_line(line | {"kept": 16}, 92) == (
         "step 4000: most uncertain duct 0.031, blood 0.027, liver 0.012, … → 16 pairs sampled, 1.2 s"
     )
     assert refresh_line(line | {"drawn": 0, "requests": {"duct": 9, "liver": 7}}).endswith(
