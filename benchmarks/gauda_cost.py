@@ -41,16 +41,17 @@ from torch.utils.flop_counter import FlopCounterMode
 from rarescene.augmentation import Gauda
 from rarescene.augmentation.gauda_config import DrawingConfig, GaudaConfig
 from rarescene.augmentation.refresh_log import REFRESHES
-from rarescene.augmentation.validation import Refreshing, spread
+from rarescene.augmentation.validation import Validation, spread
 from rarescene.cli import parse
+from rarescene.diffusion import SamplingConfig
 from rarescene.foundation.errors import RareSceneError
 from rarescene.foundation.files import read_json_lines
 from rarescene.foundation.run_record import read_record
 from rarescene.recipes.run_store import finished
+from rarescene.scenes import Request
 from rarescene.scenes.data import open_as_in
 from rarescene.segmenters import build_segmenter
-from rarescene.sources.pair_source import PairDrawer, open_pair_drawer
-from rarescene.sources.requests import SamplingConfig
+from rarescene.sources.pair_source import PairSource, open_pair_source
 
 WANTED = 1.15
 
@@ -94,23 +95,23 @@ def count(work: Callable[[], object]) -> int:
 
 
 def operations(
-    setting: dict[str, Any], drawer: PairDrawer, gauda: GaudaConfig, scenes: int, members: int
+    setting: dict[str, Any], pairs: PairSource[Request], gauda: GaudaConfig, scenes: int, members: int
 ) -> dict[str, float]:
     """Count what a training step, a validation and a refresh ask of the machine."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    network = build_segmenter(setting["model"], len(drawer.table), drawer.table.ignore_index).to(device)
-    shape = (members, drawer.height, drawer.width)
+    network = build_segmenter(setting["model"], len(pairs.table), pairs.table.ignore_index).to(device)
+    shape = (members, pairs.height, pairs.width)
     images = torch.zeros(members, 3, *shape[1:], device=device)
     masks = torch.zeros(shape, dtype=torch.int64, device=device)
 
     def train() -> None:
         network(images, masks)["loss"].backward()
 
-    requests = [drawer.pool.draw(0, index) for index in range(drawer.block)]
+    requests = [pairs.pool.draw(0, index) for index in range(pairs.block)]
     step = count(train) * setting["training"].batch_size
     predicted = count(lambda: network.predict(images[:1])) * scenes
     posterior = count(lambda: network.posterior(images[:1], gauda.samples)) * scenes
-    drawing = count(lambda: drawer.draw(requests, range(len(requests)))) / len(requests) * gauda.size
+    drawing = count(lambda: pairs.generate(requests, range(len(requests)))) / len(requests) * gauda.size
     interval = setting["training"].validate_every * step + predicted
     return {
         "training_step": step, "prediction": predicted, "posterior": posterior, "drawing": drawing,
@@ -126,7 +127,7 @@ def train(setting: dict[str, Any], strategy: dict[str, Any], out: Path) -> dict[
     clock = Clock()
     given = {name: value for name, value in setting.items() if name != "segmenter"}
     began = time.process_time()
-    with clock.watching(Refreshing, "validate", "standing"), clock.watching(Gauda, "mix", "mixing"):
+    with clock.watching(Validation, "validate", "standing"), clock.watching(Gauda, "mix", "mixing"):
         segment(by_command("segmenters")[setting["segmenter"]], out=out, **given, **strategy)
     processor = time.process_time() - began
     assert finished(out)
@@ -143,7 +144,7 @@ def train(setting: dict[str, Any], strategy: dict[str, Any], out: Path) -> dict[
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     began = time.perf_counter()
     trained = read_record(options.run)
-    source, setting = open_as_in(trained), settings(options)
+    source, setting = open_as_in(trained.provenance), settings(options)
     members = getattr(setting["model"], "members", 1)
     size = options.size or setting["training"].batch_size * members
     block = min(options.block, size)
@@ -153,10 +154,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     sampling = SamplingConfig(
         steps=options.denoising, precision=options.precision, block=block, guidance=options.guidance
     )
-    drawer = open_pair_drawer(options.run, options.maps, sampling=sampling)
-    setting |= {"data": trained.data["spec"], "sampling": sampling, **source.options}
+    pairs = open_pair_source(options.run, options.maps, sampling=sampling)
+    setting |= {"data": trained.provenance.spec, "sampling": sampling, **source.options}
     scenes = len(spread(source.split.validation, options.validation_scenes))
-    counted = operations(setting, drawer, gauda, scenes, members)
+    counted = operations(setting, pairs, gauda, scenes, members)
     print(f"expected from operations: {counted['expected_ratio']:.3f} of the run without")
     online = {"strategy": "gauda", "generator": options.run, "maps": options.maps, "gauda": gauda}
     runs: dict[str, list[dict[str, Any]]] = {"none": [], "gauda": []}
@@ -177,9 +178,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     return (
         {
             "segmenter": setting["segmenter"], "model": asdict(setting["model"]),
-            "training": asdict(setting["training"]), "size": [drawer.height, drawer.width],
-            "generator": dict(drawer.made_by), "gauda": asdict(gauda), "validation_scenes": scenes,
-            "data": source.describe(), "operations": counted,
+            "training": asdict(setting["training"]), "size": [pairs.height, pairs.width],
+            "generator": dict(pairs.made_by), "gauda": asdict(gauda), "validation_scenes": scenes,
+            "data": source.provenance().describe(), "operations": counted,
         }
         | judged(runs, options.every, setting["training"].steps)
         | {"runs": runs, "seconds": round(time.perf_counter() - began, 1)}

@@ -26,13 +26,13 @@ from PIL import Image
 
 from rarescene.commands.synthesize import synthesize
 from rarescene.commands.train_joint import train_joint
+from rarescene.diffusion import SamplingConfig
 from rarescene.foundation.configs import config_from
 from rarescene.foundation.errors import RareSceneError
 from rarescene.foundation.run_record import RunRecord, read_record
 from rarescene.generators import JointLatentConfig
 from rarescene.recipes.run_store import finished
 from rarescene.scenes import KeptReport, Request, SceneSet, open_scenes
-from rarescene.sources.requests import SamplingConfig
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 SAMPLING = SamplingConfig(steps=20, precision="no", block=16)
@@ -42,14 +42,14 @@ COLUMNS = 8
 
 def trained_on_text(labels: RunRecord, images: Path, masks: Path, out: Path, steps: int | None) -> Path:
     """Return a run that differs from the one on labels in its condition alone."""
-    told = labels.config
-    model = replace(config_from(JointLatentConfig, told["model"]), condition="text")
+    told = labels.provenance.options
+    model = replace(config_from(JointLatentConfig, labels.config["model"]), condition="text")
     if steps:
         model = replace(model, training=replace(model.training, steps=steps))
     if not finished(out):
         train_joint(
-            data=labels.data["spec"], images=images, masks=masks, out=out, model=model, split=told["split"],
-            fractions=tuple(told["fractions"]), split_seed=told["split_seed"], seed=labels.seed, resume=True,
+            data=labels.provenance.spec, images=images, masks=masks, out=out, model=model, split=told["split"],
+            fractions=told["fractions"], split_seed=told["split_seed"], seed=labels.seed, resume=True,
         )  # fmt: skip
     return out
 
@@ -118,7 +118,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         labels = read_record(options.labels, "joint_latent")
-        data = labels.data["spec"]
+        data = labels.provenance.spec
         text = trained_on_text(labels, options.images, options.masks, options.out / "run", options.steps)
         sets = {
             "text": drawn(text, data, options.out / "text", options.count),

@@ -10,7 +10,7 @@ import time
 
 from harness import RESULTS, write_results
 
-from rarescene.scenes.datasets.phantom import PhantomConfig, phantom_scenes
+from rarescene.scenes import PhantomConfig, phantom_scenes
 
 
 def scenes_a_second(height: int, width: int, scenes: int) -> tuple[float, float]:

@@ -22,12 +22,12 @@ from harness import RESULTS, shipped, write_results
 
 from rarescene.commands.maps import SCORES, SHEET, maps
 from rarescene.commands.train import train
+from rarescene.diffusion import MapSamplingConfig
 from rarescene.foundation.errors import RareSceneError
 from rarescene.foundation.files import read_json
 from rarescene.foundation.plugins import method_for
 from rarescene.foundation.run_record import read_record
 from rarescene.recipes.run_store import finished
-from rarescene.sources.requests import MapSamplingConfig
 
 PHANTOM: dict[str, Any] = {
     "data": "phantom:videos=20,frames=80,size=64,seed=0",
@@ -70,7 +70,7 @@ def measure(run: Path) -> dict[str, Any]:
     record = read_record(run, "maps")
     training = record.config["model"]["training"]
     return {
-        "data": dict(record.data),
+        "data": record.provenance.describe(),
         "training": {
             "steps": training["steps"],
             "batch_size": training["batch_size"],

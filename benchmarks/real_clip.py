@@ -33,8 +33,9 @@ from rarescene.commands.evaluate import evaluate
 from rarescene.commands.report import report
 from rarescene.commands.segment import segment
 from rarescene.commands.stats import stats
-from rarescene.commands.synthesize import SamplingConfig, synthesize
+from rarescene.commands.synthesize import synthesize
 from rarescene.commands.train import train
+from rarescene.diffusion import SamplingConfig
 from rarescene.foundation.errors import ConfigError, DataError, RareSceneError
 from rarescene.foundation.files import read_json, write_json
 from rarescene.foundation.plugins import method_for
@@ -168,7 +169,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
     return {
         "settings": settings,
-        "data": trained.data,
+        "data": trained.provenance.describe(),
         "warning": open_data(data, SPLIT, 0).split.warning,
         "size": size,
         "generator": trained.config["model"],

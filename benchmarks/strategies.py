@@ -22,7 +22,8 @@ from rarescene.augmentation import DuplicateConfig
 from rarescene.commands.compare import read_scored
 from rarescene.commands.evaluate import evaluate
 from rarescene.commands.segment import segment
-from rarescene.commands.synthesize import SamplingConfig, synthesize
+from rarescene.commands.synthesize import synthesize
+from rarescene.diffusion import SamplingConfig
 from rarescene.foundation.console import CONSOLE
 from rarescene.foundation.errors import RareSceneError
 from rarescene.foundation.plugins import method_for
@@ -41,7 +42,7 @@ STRATEGIES = ("none", "duplicate", "offline")
 def measure(out: Path, seeds: list[int], pairs: int) -> dict[str, Any]:
     began = time.perf_counter()
     trained = read_record(WEIGHTS, "casdm")
-    data, source = trained.data["spec"], open_as_in(trained)
+    data, source = trained.provenance.spec, open_as_in(trained.provenance)
     rare = [entry.name for entry in class_statistics(decode(source.scenes, 64, 64)).rare]
     made = out / "pairs"
     if not finished(made):
@@ -75,7 +76,7 @@ def measure(out: Path, seeds: list[int], pairs: int) -> dict[str, Any]:
     table = read_scored(runs).compared(STRATEGIES[0], rare)
     CONSOLE.print(comparison_table(comparisons(table.to_dict())))
     return {
-        "data": source.describe(),
+        "data": source.provenance().describe(),
         "rare": rare,
         "pairs": pairs,
         "steps": TRAINING.steps,

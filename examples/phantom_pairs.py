@@ -35,9 +35,9 @@ def ask(class_id: int, seed: int) -> Request:
 
 
 if len(sys.argv) > 1:
-    from rarescene.sources.pair_source import open_pair_drawer
+    from rarescene.sources.pair_source import open_pair_source
 
-    draw = open_pair_drawer(Path(sys.argv[1])).draw
+    draw = open_pair_source(Path(sys.argv[1])).generate
 else:
     casdm = Casdm.load(WEIGHTS / "model")
 

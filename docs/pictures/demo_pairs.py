@@ -30,7 +30,7 @@ COLUMNS, SIDE = 8, 128
 def sheet(run: Path) -> Image.Image:
     """Return the picture: one column a map, with the frame and two synthetic images below it."""
     record, generator = read_record(run, "casdm"), Casdm.load(run / "model")
-    source = open_as_in(record)
+    source = open_as_in(record.provenance)
     size = (generator.config.height, generator.config.width)
     train = SceneCache.build(source.scenes.subset(source.split.train), *size)
     test = SceneCache.build(source.scenes.subset(source.split.test), *size)

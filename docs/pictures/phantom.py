@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rarescene.scenes.datasets.phantom import PhantomConfig, phantom_scenes, plan
+from rarescene.scenes import PhantomConfig, phantom_scenes
+from rarescene.scenes.datasets.phantom.schedule import plan
 
 SHOWN = ("blood", "cystic duct", "hepatic vein", "liver ligament", "L-hook electrocautery")
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from rarescene.reports import contact_sheet, enlarge, representative
 from rarescene.scenes import PhantomConfig, phantom_scenes
-from rarescene.scenes.datasets.phantom import plan
+from rarescene.scenes.datasets.phantom.schedule import plan
 
 SHOWN = (
     "blood",

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rarescene.augmentation import AdaptiveSampling, AdaptiveSamplingConfig, Offline, OfflineConfig, Together
+from rarescene.augmentation import AdaptiveSampling, AdaptiveSamplingConfig, Composed, Offline, OfflineConfig
 from rarescene.foundation.errors import CheckpointError, ConfigError
 from rarescene.foundation.protocols import Batch
 
@@ -157,23 +157,23 @@ def test_impossible_options_are_refused(options: dict[str, Any]) -> None:
         AdaptiveSamplingConfig(**options)
 
 
-def test_together_takes_the_weights_of_the_one_that_weighs() -> None:
+def test_composed_takes_the_weights_of_the_one_that_weighs() -> None:
     strategy = adaptive()
-    together = Together({"offline": Offline(OfflineConfig(), [3, 4]), "adaptive": strategy})
-    assert together.weights() is None
-    assert list(together.extend([0, 2]))[:2] == [0, 2]
-    together.refresh(Answers(PREDICTED), SCENES)
-    assert together.weights() == strategy.weights()
-    assert len(together.weights() or ()) == 4
+    composed = Composed({"offline": Offline(OfflineConfig(), [3, 4]), "adaptive": strategy})
+    assert composed.weights() is None
+    assert list(composed.extend([0, 2]))[:2] == [0, 2]
+    composed.refresh(Answers(PREDICTED), SCENES)
+    assert composed.weights() == strategy.weights()
+    assert len(composed.weights() or ()) == 4
 
 
-def test_together_refuses_weights_of_a_shorter_list_or_of_two() -> None:
-    early = Together({"adaptive": adaptive(), "offline": Offline(OfflineConfig(), [3, 4])})
+def test_composed_refuses_weights_of_a_shorter_list_or_of_two() -> None:
+    early = Composed({"adaptive": adaptive(), "offline": Offline(OfflineConfig(), [3, 4])})
     early.extend([0, 2])
     early.refresh(Answers(PREDICTED), SCENES)
-    with pytest.raises(ConfigError, match="adaptive weighs 2 scenes, but 4 are drawn from"):
+    with pytest.raises(ConfigError, match="adaptive weighs 2 scenes, but 4 are sampled from"):
         early.weights()
-    both = Together({"offline": Offline(OfflineConfig(probability=0.5), [3]), "adaptive": adaptive()})
+    both = Composed({"offline": Offline(OfflineConfig(probability=0.5), [3]), "adaptive": adaptive()})
     both.extend([0, 2])
     both.refresh(Answers(PREDICTED), SCENES)
     with pytest.raises(ConfigError, match="offline and adaptive both weigh"):

@@ -1,4 +1,4 @@
-"""A drawing that rests between training steps ends where its length says, not where the clock does."""
+"""Sampling that rests between training steps ends where its length says, not where the clock does."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import time
 import pytest
 import torch
 
-from rarescene.augmentation.background_sampling import Drawing, Gate, ticks_within
+from rarescene.augmentation.background_sampling import BackgroundSampling, Gate, ticks_within
 
 
 def threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name == "drawing"]
+    return [thread.name for thread in threading.enumerate() if thread.name == "sampling"]
 
 
 def count_to(total: int, made: list[int]):  # type: ignore[no-untyped-def]
@@ -29,19 +29,19 @@ def count_to(total: int, made: list[int]):  # type: ignore[no-untyped-def]
 @pytest.mark.parametrize("ticks", [1, 3, 7])
 def test_it_makes_as_many_steps_as_are_allowed_and_then_rests(ticks: int) -> None:
     made: list[int] = []
-    drawing = Drawing(count_to(10, made))
+    sampling = BackgroundSampling(count_to(10, made))
     openings = 0
-    while not drawing.ended:
+    while not sampling.ended:
         assert len(made) == openings * ticks
         time.sleep(0.002)  # however long the training takes
         assert len(made) == openings * ticks
-        drawing.gate.open(ticks)
+        sampling.gate.open(ticks)
         openings += 1
     assert openings == 10 // ticks + 1
-    assert drawing.result() == sum(range(10))
+    assert sampling.result() == sum(range(10))
 
 
-def test_a_block_is_drawn_to_its_end() -> None:
+def test_a_block_is_sampled_to_its_end() -> None:
     made: list[int] = []
 
     def work(gate: Gate) -> None:
@@ -50,21 +50,21 @@ def test_a_block_is_drawn_to_its_end() -> None:
             made.append(-1)
             gate.mark()
 
-    drawing = Drawing(work)
-    drawing.gate.open_for_a_block()
+    sampling = BackgroundSampling(work)
+    sampling.gate.open_for_a_block()
     assert made == [0, 1, 2, 3, -1]
-    assert drawing.gate.used == 4
-    assert len(drawing.gate.seconds) == 5  # four denoising steps and what follows them
-    drawing.gate.open(2)
+    assert sampling.gate.used == 4
+    assert len(sampling.gate.seconds) == 5  # four denoising steps and what follows them
+    sampling.gate.open(2)
     assert made[5:] == [0, 1]
-    drawing.close()
+    sampling.close()
 
 
 def test_a_free_one_is_only_joined() -> None:
     made: list[int] = []
-    drawing = Drawing(count_to(50, made))
-    drawing.gate.set_free()
-    assert drawing.result() == sum(range(50))
+    sampling = BackgroundSampling(count_to(50, made))
+    sampling.gate.set_free()
+    assert sampling.result() == sum(range(50))
 
 
 def test_what_goes_wrong_is_told_where_it_is_asked_for() -> None:
@@ -72,19 +72,19 @@ def test_what_goes_wrong_is_told_where_it_is_asked_for() -> None:
         gate(1, 2)
         raise ArithmeticError("the generator has failed")
 
-    drawing = Drawing(work)
-    drawing.gate.open(1)
-    assert not drawing.ended
-    drawing.gate.open(1)
-    assert drawing.ended
+    sampling = BackgroundSampling(work)
+    sampling.gate.open(1)
+    assert not sampling.ended
+    sampling.gate.open(1)
+    assert sampling.ended
     with pytest.raises(ArithmeticError, match="the generator has failed"):
-        drawing.result()
+        sampling.result()
 
 
-def test_it_draws_in_inference_mode_and_the_training_does_not() -> None:
-    drawing = Drawing(lambda gate: torch.is_inference_mode_enabled())
-    drawing.gate.open(1)
-    assert drawing.result() is True
+def test_it_samples_in_inference_mode_and_the_training_does_not() -> None:
+    sampling = BackgroundSampling(lambda gate: torch.is_inference_mode_enabled())
+    sampling.gate.open(1)
+    assert sampling.result() is True
     assert not torch.is_inference_mode_enabled()
 
 
@@ -96,19 +96,19 @@ def test_a_closed_one_ends_though_the_work_catches_everything_it_can() -> None:
             except Exception:
                 continue
 
-    drawing = Drawing(work)
-    drawing.gate.open(3)
+    sampling = BackgroundSampling(work)
+    sampling.gate.open(3)
     assert threads()
-    drawing.close()
-    drawing.close()
+    sampling.close()
+    sampling.close()
     assert not threads()
 
 
 def test_a_forgotten_one_ends() -> None:
-    drawing = Drawing(count_to(1000, []))
-    drawing.gate.open(2)
+    sampling = BackgroundSampling(count_to(1000, []))
+    sampling.gate.open(2)
     assert threads()
-    del drawing
+    del sampling
     gc.collect()
     assert not threads()
 
@@ -119,12 +119,12 @@ def test_the_training_waits_no_longer_than_the_steps_that_it_allows() -> None:
             time.sleep(0.01)
             gate(1, 100)
 
-    drawing = Drawing(work)
+    sampling = BackgroundSampling(work)
     began = time.perf_counter()
-    drawing.gate.open(3)
+    sampling.gate.open(3)
     took = time.perf_counter() - began
-    assert 0.03 <= sum(drawing.gate.seconds) <= took < 1.0  # all of them take longer than a second
-    drawing.close()
+    assert 0.03 <= sum(sampling.gate.seconds) <= took < 1.0  # all of them take longer than a second
+    sampling.close()
 
 
 def test_a_budget_is_divided_by_the_seconds_of_a_step() -> None:

@@ -17,13 +17,13 @@ import torch
 from rarescene.augmentation import (
     Classic,
     ClassicConfig,
+    Composed,
     DrawingConfig,
     Gauda,
     GaudaConfig,
     SievingConfig,
-    Together,
 )
-from rarescene.augmentation.synthetic_batch import Stock
+from rarescene.augmentation.synthetic_batch import SyntheticBatch
 from rarescene.augmentation.validation_uncertainty import class_uncertainties
 from rarescene.foundation.errors import CheckpointError, ConfigError
 from rarescene.foundation.protocols import Batch, Pairs, Strategy
@@ -93,7 +93,7 @@ def test_the_batch_shows_the_most_uncertain_classes_each_as_often() -> None:
     targets = [most[place % 2] for place in range(SIZE)]
     requests = [ask(c, seed) for c, seed in zip(targets, told(1), strict=True)]
     assert decided["requests"] == dict(Counter(request.to_text(TABLE) for request in requests))
-    expected = Stock.of(draw(requests, told(1))).pairs
+    expected = SyntheticBatch.of(draw(requests, told(1))).pairs
     assert strategy.synthetic is not None
     assert torch.equal(strategy.synthetic.masks, expected.masks)
     assert torch.equal(strategy.synthetic.images, expected.images)
@@ -118,13 +118,13 @@ def test_a_class_that_is_never_predicted_is_asked_for_within_the_bound(labelled:
         Batch(one.images, one.masks.masked_fill(one.masks == before, after), one.seeds) for one in VALIDATION
     ]
     strategy = gauda(classes=1, patience=4)
-    assert strategy.turns.bound == 4 + 5
-    refreshes = [strategy.refresh(Blind(), scenes) for _ in range(3 * strategy.turns.bound)]
+    assert strategy.selection.bound == 4 + 5
+    refreshes = [strategy.refresh(Blind(), scenes) for _ in range(3 * strategy.selection.bound)]
     assert {decided["lead"]["class 2"] for decided in refreshes} == ({0.0} if labelled else {None})
     had = [index for index, decided in enumerate(refreshes) if "class 2" in decided["classes"]]
     assert {refreshes[index]["why"]["class 2"] for index in had} == {"waited"}
     assert len(had) > 2
-    assert max(b - a for a, b in pairwise([-1, *had])) <= strategy.turns.bound
+    assert max(b - a for a, b in pairwise([-1, *had])) <= strategy.selection.bound
 
 
 def test_an_excluded_class_is_never_asked_for() -> None:
@@ -268,9 +268,13 @@ def test_agreement_counts_on_every_class_but_the_one_drawn_for() -> None:
 def test_where_nothing_is_kept_nothing_is_mixed_in_and_no_more_than_the_candidates_are_drawn(
     candidates: float,
 ) -> None:
-    strategy = gauda(sieving=SievingConfig("kept", candidates=candidates))
-    asked = Request((ClassRequest(0, count=3),))
-    strategy.ask = lambda class_id, seed: asked  # three pieces, which a mask of one class never has
+    def ask(class_id: int, seed: int) -> Request:
+        return Request(
+            (ClassRequest(class_id, count=3),)
+        )  # three pieces, which a mask of one class never has
+
+    config = GaudaConfig(size=SIZE, drawing=AT_ONCE, sieving=SievingConfig("kept", candidates=candidates))
+    strategy = Gauda(config, TABLE, ask, draw)
     decided = strategy.refresh(ToySegmenter(), VALIDATION)
     assert (decided["kept"], decided["drawn"]) == (0, math.ceil(candidates * SIZE))
     assert strategy.synthetic is None
@@ -406,7 +410,7 @@ def test_a_training_killed_anywhere_and_resumed_sees_the_same_batches(way: str, 
     for stop in range(1, steps):
         train(killed, stop - 1, stop, size, every)
         state = saved(killed)
-        under_way += state["filling"] is not None
+        under_way += state["synthesis"] is not None
         resumed = gauda(*WAYS[way])
         resumed.load_state_dict(state)
         # A few steps after it, and over the next refresh.
@@ -545,11 +549,11 @@ def test_what_a_refresh_says_is_json() -> None:
 
 def test_classic_changes_what_gauda_mixed_in() -> None:
     alone = gauda(probability=1.0)
-    together = Together(
+    composed = Composed(
         {"gauda": gauda(probability=1.0), "classic": Classic(ClassicConfig(1.0, 0.0, 0.0, crop=0.0))}
     )
-    for strategy in (alone, together):
+    for strategy in (alone, composed):
         strategy.refresh(ToySegmenter(), VALIDATION)
     batch = a_batch(0, 3)
-    assert torch.equal(together.mix(batch).images, alone.mix(batch).images.flip(-1))
-    assert torch.equal(together.mix(batch).masks, alone.mix(batch).masks.flip(-1))
+    assert torch.equal(composed.mix(batch).images, alone.mix(batch).images.flip(-1))
+    assert torch.equal(composed.mix(batch).masks, alone.mix(batch).masks.flip(-1))

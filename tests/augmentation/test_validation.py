@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from rarescene.augmentation.validation import BATCH, ValidationScenes, Watched, look
+from rarescene.augmentation.validation import BATCH, ValidationScenes, Watched, score_and_refresh
 from rarescene.foundation.protocols import Batch
 from rarescene.scenes import open_scenes
 from rarescene.scenes.data import decode
@@ -26,7 +26,7 @@ class Brightness(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.config = PHiSegConfig(samples=2)
+        self.prediction_samples = 2
         self.weight = nn.Parameter(torch.ones(()))
         self.seen = 0
 
@@ -54,9 +54,9 @@ def test_only_answers_about_validation_scenes_are_scored() -> None:
         segmenter.predict(torch.zeros_like(first.images))  # as many drawn pairs as a batch holds
         return {}
 
-    scores, _ = look(network, cache, range(24), ask_nothing)
-    curated, _ = look(network, cache, range(24), curate)
-    assert scores is not None
+    scores, _ = score_and_refresh(network, cache, range(24), ask_nothing)
+    curated, _ = score_and_refresh(network, cache, range(24), curate)
+    assert 0 < scores["validation"] < 1
     assert curated == scores
 
 
@@ -65,7 +65,10 @@ def test_scenes_without_a_label_have_no_scores() -> None:
     unlabelled = Mock(cache, wraps=cache)
     unlabelled.take_masks = lambda indices: np.full((len(indices), 32, 32), 255, np.uint8)
     unlabelled.classes, unlabelled.records = cache.classes, cache.records
-    assert look(Brightness(), unlabelled, range(24), lambda *_: {"looked": True}) == (None, {"looked": True})
+    assert score_and_refresh(Brightness(), unlabelled, range(24), lambda *_: {"looked": True}) == (
+        {},
+        {"looked": True},
+    )
 
 
 def test_a_scene_that_a_strategy_looked_at_is_not_predicted_again() -> None:
@@ -75,10 +78,10 @@ def test_a_scene_that_a_strategy_looked_at_is_not_predicted_again() -> None:
         segmenter.predict(scenes[0].images)
         return {"looked": True}
 
-    scores, decided = look(network, cache, range(24), look_at_the_first)
+    scores, decided = score_and_refresh(network, cache, range(24), look_at_the_first)
     assert (network.seen, decided) == (24, {"looked": True})
     assert BATCH < 24
-    assert scores == look(network, cache, range(24), ask_nothing)[0]
+    assert scores == score_and_refresh(network, cache, range(24), ask_nothing)[0]
 
 
 @pytest.mark.parametrize(
@@ -98,8 +101,8 @@ def test_scores_are_those_of_a_prediction_however_many_samples_a_strategy_takes(
     def uncertain(segmenter: Watched, scenes: ValidationScenes) -> Mapping[str, Any]:
         for batch in scenes:
             segmenter.posterior(batch.images, samples)  # type: ignore[attr-defined]
-        return {"remembered": len(scenes.found)}
+        return {"remembered": len(scenes.predicted)}
 
-    scores, decided = look(network, cache, range(24), uncertain)
-    assert scores == look(network, cache, range(24), ask_nothing)[0]
+    scores, decided = score_and_refresh(network, cache, range(24), uncertain)
+    assert scores == score_and_refresh(network, cache, range(24), ask_nothing)[0]
     assert decided == {"remembered": 0 if samples < 3 else 2}

@@ -20,7 +20,8 @@ from rarescene.commands.coherence_segmenters import train_real
 from rarescene.evaluation import OverlapMeter
 from rarescene.evaluation.pair_scores import BATCH
 from rarescene.foundation.plugins import by_command
-from rarescene.foundation.run_record import RunRecord, Seen, read_record
+from rarescene.foundation.provenance import Seen
+from rarescene.foundation.run_record import RunRecord, read_record
 from rarescene.scenes import Request, SceneSetWriter, open_scenes
 from rarescene.scenes.data import decode, open_as_in
 from rarescene.sources.leakage import open_judge
@@ -46,7 +47,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def write_set(folder: Path, real: Path, masks_of: np.ndarray, guidance: float | None = None) -> Path:
     """Write a set whose image i is training frame i, and whose mask is that of frame `masks_of[i]`."""
-    source = open_as_in(read_record(real))
+    source = open_as_in(read_record(real).provenance)
     scenes = source.scenes.subset(source.split.train)
     places = np.linspace(0, len(scenes) - 1, PAIRS).round().astype(int)
     writer = SceneSetWriter(folder, scenes.classes, {"licence": "CC0"})
@@ -60,11 +61,10 @@ def write_set(folder: Path, real: Path, masks_of: np.ndarray, guidance: float | 
         "run": "none", "generator": "none", "weights": "none", "masks": PHANTOM, "classes": "",
         "count": PAIRS, "part": "train", "vary": False,
         "sampling": {"sampler": "ddim", "steps": 1, "guidance": guidance},
-        **source.options,
     }  # fmt: skip
     RunRecord.begin(
-        kind="scene set", config=config, seed=0, data=source.describe(), recordings=source.recordings(),
-        seen=source.seen("train"), class_table=scenes.classes.to_dict(),
+        kind="scene set", config=config, seed=0, provenance=source.provenance(),
+        class_table=scenes.classes.to_dict(),
     ).end(folder, 1.0)  # fmt: skip
     return folder
 
@@ -132,7 +132,7 @@ def test_real_on_real_is_what_evaluate_says_at_that_size(measured: Path, real: P
 
 def test_a_judge_scores_every_scene_for_its_own_group(real: Path) -> None:
     record = read_record(real)
-    cache = decode(open_as_in(record).scenes, 24, 40)  # not the size that it was trained at
+    cache = decode(open_as_in(record.provenance).scenes, 24, 40)  # not the size that it was trained at
     judge = open_judge(real, record, cache.classes)
     found = judge.overlaps(cache, cache.recordings, "all scenes")
     assert len(cache) > BATCH
@@ -157,7 +157,7 @@ def test_so_was_trained_like_the_real_one_and_on_the_pairs_alone(
     record = read_record(measured)
     assert record.kind == "coherence"
     assert record.finished
-    assert record.data["phantom"]
+    assert record.provenance.phantom
 
 
 def test_a_sweep_of_guidance_is_charted(
@@ -270,8 +270,8 @@ def test_whoever_saw_test_recordings_is_refused(
     spoilt = tmp_path / who
     shutil.copytree(folders[who], spoilt)
     record = read_record(spoilt)
-    test = record.recordings["test"][0]
-    replace(record, seen=record.seen.union(Seen({test: None}))).write(spoilt)
+    test = record.provenance.recordings["test"][0]
+    replace(record, provenance=replace(record.provenance, seen=Seen({test: None}))).write(spoilt)
     folders[who] = spoilt
     words = [folders["set"], "--real", folders["real"], "--synthetic", folders["alone"]]
     if who == "set":

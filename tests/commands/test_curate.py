@@ -14,7 +14,8 @@ import pytest
 from rarescene.cli import main
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.files import read_json_lines
-from rarescene.foundation.run_record import RunRecord, Seen, read_record
+from rarescene.foundation.provenance import Seen
+from rarescene.foundation.run_record import RunRecord, read_record
 from rarescene.scenes import Request, SceneSetWriter, open_scenes
 from rarescene.scenes.data import open_as_in
 
@@ -40,7 +41,7 @@ def made(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Copies of training frames, noise for true masks, and frames in colours of their own."""
     folder = tmp_path_factory.mktemp("curate") / "made"
     record = read_record(trained)
-    source = open_as_in(record)
+    source = open_as_in(record.provenance)
     scenes, rng = source.scenes.subset(source.split.train), np.random.default_rng(0)
     writer = SceneSetWriter(folder, scenes.classes, {"licence": "CC0"})
     for index, place in enumerate(rng.permutation(len(scenes))[:20]):
@@ -63,11 +64,10 @@ def made(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = {
         "run": "none", "generator": "none", "weights": "none", "masks": PHANTOM, "classes": "grasper",
         "count": 20, "part": "train", "vary": False, "sampling": {"sampler": "ddim", "steps": 1},
-        **source.options,
     }  # fmt: skip
     RunRecord.begin(
-        kind="scene set", config=config, seed=0, data=source.describe(), recordings=source.recordings(),
-        seen=source.seen("train"), class_table=scenes.classes.to_dict(),
+        kind="scene set", config=config, seed=0, provenance=source.provenance(),
+        class_table=scenes.classes.to_dict(),
     ).end(folder, 1.0)  # fmt: skip
     return folder
 
@@ -121,8 +121,8 @@ def test_the_curated_set_is_a_scene_set_like_any_other(made: Path, kept: Path) -
     record = read_record(kept, "scene set")
     assert record.config["curation"]["of"] == str(made)
     assert record.config["count"] == len(after) == record.metrics["pairs"]
-    assert record.data["phantom"]
-    assert "CC0-1.0" in record.data["licence"]
+    assert record.provenance.phantom
+    assert "CC0-1.0" in record.provenance.licence
     assert "filtered: the best 50 %" in (kept / "README.md").read_text()
     assert "Phantom" in (kept / "curation.html").read_text()
 
@@ -130,8 +130,8 @@ def test_the_curated_set_is_a_scene_set_like_any_other(made: Path, kept: Path) -
 def test_a_segmenter_takes_it(kept: Path, tmp_path: Path) -> None:
     words = ["segment", "unet", "--data", PHANTOM, "--out", str(tmp_path / "run"), *BRIEF]
     assert main([*words, "--strategy", "offline", "--synthetic", str(kept)]) == 0
-    seen = set(read_record(kept).seen.spans)
-    assert set(read_record(tmp_path / "run").seen.spans) == seen
+    seen = set(read_record(kept).provenance.seen.spans)
+    assert set(read_record(tmp_path / "run").provenance.seen.spans) == seen
 
 
 def test_the_same_again_is_the_same_and_the_old_set_untouched(
@@ -183,8 +183,8 @@ def test_whoever_saw_held_out_recordings_is_refused(
     shutil.copytree(trained, tmp_path / "unet")
     folder = tmp_path / ("unet" if who == "the segmenter" else "made")
     record = read_record(folder)
-    test = record.recordings["test"][0]
-    replace(record, seen=record.seen.union(Seen({test: None}))).write(folder)
+    test = record.provenance.recordings["test"][0]
+    replace(record, provenance=replace(record.provenance, seen=Seen({test: None}))).write(folder)
     assert curate(tmp_path / "made", tmp_path / "out", "--segmenter", str(tmp_path / "unet")) == 2
     message = " ".join(capfd.readouterr().err.split())
     assert f"{who} saw recordings that are held out here: {test}" in message
@@ -275,7 +275,7 @@ def test_compare_and_report_call_the_same_classes_rare(segmenter_run: Path, tmp_
         _rare_classes(scored, segmenter_run, "bloood")
     shutil.copytree(segmenter_run, tmp_path / "run")
     record = read_record(segmenter_run)
-    replace(record, data={**record.data, "spec": "folder:gone"}).write(tmp_path / "run")
+    replace(record, provenance=replace(record.provenance, spec="folder:gone")).write(tmp_path / "run")
     with pytest.raises(ConfigError, match="cannot be opened") as told:
         _rare_classes(scored, tmp_path / "run", "")
     assert "--classes" in told.value.remedy

@@ -37,7 +37,7 @@ def test_frames_and_pairs_together(
     assert "note: the sets differ" not in summary
     cases = list(json.loads((out / "rarescene.json").read_text())["cases"].values())
     held = {case["recording"] for case in cases if case["part"] != "train"}
-    assert held.isdisjoint(read_record(pairs).seen.spans)
+    assert held.isdisjoint(read_record(pairs).provenance.seen.spans)
     assert [case["part"] for case in cases if case["synthetic"]] == ["train"] * 4
     assert all(case["phantom"] for case in cases)
     assert all(bool(case["request"]) is case["synthetic"] for case in cases)

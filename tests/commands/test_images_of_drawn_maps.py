@@ -37,13 +37,13 @@ def test_maps_of_held_out_recordings_are_still_a_leak(
     """A map generator that saw what is held out passes that on through its maps."""
     run, drawn, out = tmp_path / "run", tmp_path / "maps", tmp_path / "pairs"
     assert main(["train", "maps", "--data", PHANTOM, "--out", str(run), *TINY_MAPS, "--split_seed=3"]) == 0
-    held_out = set(read_record(generator_run).recordings["test"])
-    assert held_out & set(read_record(run).seen.spans)
+    held_out = set(read_record(generator_run).provenance.recordings["test"])
+    assert held_out & set(read_record(run).provenance.seen.spans)
     sampling = ["--map_sampling.steps=1", "--map_sampling.block=4", "--map_sampling.tries=1"]
     assert main(["maps", str(run), "--out", str(drawn), "--count", "4", *sampling]) == 0
     words = ["synthesize", str(generator_run), "--masks", f"set:{drawn}", "--out", str(out)]
     assert main([*words, "--count", "4", "--sampling.steps=1", "--sampling.block=4"]) == 0
-    assert held_out & set(read_record(out).seen.spans)
+    assert held_out & set(read_record(out).provenance.seen.spans)
     capfd.readouterr()
     offline = ["--strategy", "offline", "--synthetic", str(out), "--out", str(tmp_path / "with")]
     assert main(["segment", "unet", "--data", PHANTOM, *BRIEF, *offline]) == 2

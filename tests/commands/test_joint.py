@@ -63,7 +63,7 @@ def undisturbed(joint_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 def test_a_run_says_what_it_holds(joint_run: Path, vqgan_runs: Runs) -> None:
     record = read_record(joint_run, "joint_latent")
-    assert set(record.seen.spans) == set(record.recordings["train"])
+    assert set(record.provenance.seen.spans) == set(record.provenance.recordings["train"])
     assert {"loss", "image", "mask"} <= set(record.metrics)
     card = (joint_run / "README.md").read_text()
     assert "**Joint latent diffusion pair generator.**" in card
@@ -241,7 +241,7 @@ def test_pairs_are_asked_for_and_say_what_they_keep(undisturbed: Path, joint_run
         assert sure is not None
         assert 0 < sure.min() <= sure.max() <= 1
     made = read_record(undisturbed, "scene set")
-    assert made.seen == read_record(joint_run).seen
+    assert made.provenance.seen == read_record(joint_run).provenance.seen
     assert made.config["sampling"]["steps"] == 3
     assert "the same draw" in (undisturbed / "README.md").read_text()
 
@@ -267,8 +267,10 @@ def test_requests_of_a_file_and_of_a_data_set(joint_run: Path, tmp_path: Path) -
     assert texts == ["liver; grasper", "fat", "liver; grasper"]
     assert main([*base, "--out", str(tmp_path / "data"), "--requests", PHANTOM, "--part", "test"]) == 0
     record = read_record(joint_run)
-    held_out = set(record.recordings["test"])
-    assert held_out <= set(read_record(tmp_path / "data").seen.spans)  # asked with its masks: it is seen
+    held_out = set(record.provenance.recordings["test"])
+    assert held_out <= set(
+        read_record(tmp_path / "data").provenance.seen.spans
+    )  # asked with its masks: it is seen
 
 
 def test_a_longer_set_begins_with_the_shorter_one(undisturbed: Path, joint_run: Path, tmp_path: Path) -> None:

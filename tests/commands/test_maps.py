@@ -49,7 +49,7 @@ def test_a_set_of_maps_says_of_each_what_was_asked_and_kept(undisturbed: Path, m
 
 
 def training_scenes(run: Path) -> list[Scene]:
-    trained = set(read_record(run).recordings["train"])
+    trained = set(read_record(run).provenance.recordings["train"])
     return [scene for scene in open_scenes(PHANTOM) if scene.record.group in trained]
 
 
@@ -130,8 +130,8 @@ def test_masks_of_a_data_set_are_asked_for_again(maps_run: Path, tmp_path: Path)
     out = tmp_path / "out"
     assert main(words(maps_run, out, "--requests", PHANTOM, "--part", "validation", count=2)) == 0
     record, scenes = read_record(out), open_scenes(PHANTOM)
-    held_out = set(record.recordings["validation"])
-    assert set(record.seen.spans) == set(record.recordings["train"]) | held_out
+    held_out = set(record.provenance.recordings["validation"])
+    assert set(record.provenance.seen.spans) == set(record.provenance.recordings["train"]) | held_out
     known = {
         Request.from_mask(scenes.mask(index), scenes.classes).ids
         for index, scene in enumerate(scenes.records)
@@ -182,7 +182,9 @@ def test_a_request_goes_in_and_a_checked_pair_comes_out(
         assert request.kept_by(scene.mask, made.classes).to_dict() == record.details["kept"]
         assert record.details["generator"] == "casdm"
         assert read_confidence(record) is not None
-    assert set(read_record(out).seen.spans) == set(read_record(maps_run).recordings["train"])
+    assert set(read_record(out).provenance.seen.spans) == set(
+        read_record(maps_run).provenance.recordings["train"]
+    )
     assert "map generator" in (out / "README.md").read_text()
 
     manifest = (out / "manifest.jsonl").read_text().splitlines()

@@ -96,13 +96,13 @@ def test_a_run_asks_for_what_is_uncertain_and_shows_what_it_got(
     record = read_record(run, "segmenter")
     assert record.config["strategies"]["gauda"]["size"] == 3
     assert record.config["drawn"]["generator"] == "joint_latent"
-    assert set(read_record(joint_run).seen.spans) <= set(record.seen.spans)
+    assert set(read_record(joint_run).provenance.seen.spans) <= set(record.provenance.seen.spans)
     page = (run / PAGE).read_text()
     assert page.count("<img") == 3 * 3 * 2
     assert page.count('<span class="tag">rare</span>') == 2  # blood and cystic duct
     said = capfd.readouterr().out
     assert "step 2: most uncertain" in said
-    assert "3 pairs drawn" in said
+    assert "3 pairs sampled" in said
     assert "while it trained" in (run / "README.md").read_text()
     assert main(["evaluate", str(run), "--data", PHANTOM, "--quiet"]) == 0
     assert main(["report", str(run), "--out", str(tmp_path / "report.html")]) == 0
@@ -116,8 +116,8 @@ def test_prompted_maps_and_images_for_them_are_a_generator_too(
     words += [f"--maps={maps_run}", "--map_sampling.steps=1", "--map_sampling.tries=1"]
     assert segment(tmp_path / "run", words) == 0
     record = read_record(tmp_path / "run")
-    seen = [set(read_record(run).seen.spans) for run in (generator_run, maps_run)]
-    assert set.union(*seen) <= set(record.seen.spans)
+    seen = [set(read_record(run).provenance.seen.spans) for run in (generator_run, maps_run)]
+    assert set.union(*seen) <= set(record.provenance.seen.spans)
     assert record.config["drawn"]["map_sampling"]["steps"] == 1
     assert read_json_lines(tmp_path / "run" / REFRESHES)[0]["drawn"] == 3
 
@@ -226,14 +226,16 @@ def test_two_strategies_that_weigh_and_draw_say_both(gauda: list[str], tmp_path:
 def test_a_line_fits_the_terminal() -> None:
     lead = {"liver": 0.012, "vein": None, "blood": 0.02714, "fat": 1e-5, "duct": 0.031, "grasper": 0.0101}
     line = {"step": 4000, "by": "uncertainty", "lead": lead, "drawn": 16, "kept": 14, "stood": 1.23}
-    assert refresh_line(line) == ("step 4000: most uncertain duct 0.031, … → 16 pairs drawn, 14 kept, 1.2 s")
-    assert refresh_line(line | {"kept": 16}, 90) == (
-        "step 4000: most uncertain duct 0.031, blood 0.027, liver 0.012, … → 16 pairs drawn, 1.2 s"
+    assert refresh_line(line) == (
+        "step 4000: most uncertain duct 0.031, … → 16 pairs sampled, 14 kept, 1.2 s"
+    )
+    assert refresh_line(line | {"kept": 16}, 92) == (
+        "step 4000: most uncertain duct 0.031, blood 0.027, liver 0.012, … → 16 pairs sampled, 1.2 s"
     )
     assert refresh_line(line | {"drawn": 0, "requests": {"duct": 9, "liver": 7}}).endswith(
         "duct 0.031, blood 0.027, … → 16 pairs asked for, 1.2 s"
     )
-    assert refresh_line(line | {"drawn": 0, "waiting": True}).endswith("… → still drawing, 1.2 s")
+    assert refresh_line(line | {"drawn": 0, "waiting": True}).endswith("… → still sampling, 1.2 s")
     scored = line | {"by": "score", "lead": {"a": 0.9, "b": 0.2}, "drawn": 0, "weights": {"a": 1.5, "b": 0.8}}
     assert refresh_line(scored) == "step 4000: lowest IoU a 0.10, b 0.80 → weights up to ×1.5, 1.2 s"
 

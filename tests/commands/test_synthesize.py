@@ -52,9 +52,9 @@ def test_every_pair_shows_a_class_that_was_asked_for(undisturbed: Path) -> None:
 
 
 def test_masks_come_from_training_recordings_alone(undisturbed: Path, generator_run: Path) -> None:
-    trained = set(read_record(generator_run).recordings["train"])
+    trained = set(read_record(generator_run).provenance.recordings["train"])
     assert {record.group for record in open_scenes(f"set:{undisturbed}").records} <= trained
-    assert set(read_record(undisturbed).seen.spans) == trained
+    assert set(read_record(undisturbed).provenance.seen.spans) == trained
 
 
 def test_a_pair_is_drawn_for_its_own_mask(undisturbed: Path) -> None:

@@ -20,12 +20,12 @@ from ..conftest import PHANTOM, TINY, took
 def test_the_run_folder_tells_how_to_repeat_it(generator_run: Path) -> None:
     record = read_record(generator_run, "casdm")
     assert record.finished is not None
-    assert record.data["spec"] == PHANTOM
+    assert record.provenance.spec == PHANTOM
     assert record.config["model"]["network"]["base_channels"] == 16
     assert {"torch", "diffusers", "rarescene"} <= set(record.versions)
-    parts = [set(record.recordings[part]) for part in ("train", "validation", "test")]
+    parts = [set(record.provenance.recordings[part]) for part in ("train", "validation", "test")]
     assert sum(map(len, parts)) == len(set.union(*parts)) == 6
-    assert set(record.seen.spans) == parts[0]
+    assert set(record.provenance.seen.spans) == parts[0]
     log = [json.loads(line) for line in (generator_run / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in log] == [2, 4]
 
@@ -56,7 +56,7 @@ def test_a_baseline_trains_as_casdm_does(
     out, words = tmp_path / kind, ["--data", PHANTOM, *TINY]
     assert main(["train", command, "--out", str(out), *words]) == 0
     record, casdm = read_record(out, kind), read_record(generator_run, "casdm")
-    assert (record.recordings, record.seen) == (casdm.recordings, casdm.seen)
+    assert record.provenance == casdm.provenance
     shared = {name: casdm.config["model"][name] for name in ("height", "width", "diffusion", "training")}
     assert shared.items() <= record.config["model"].items()
     assert scalars <= set(record.metrics)

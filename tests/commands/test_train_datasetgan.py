@@ -12,11 +12,12 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from rarescene.cli import main
+from rarescene.diffusion import SamplingConfig
 from rarescene.foundation.run_record import read_record
 from rarescene.generators import DatasetGan
 from rarescene.scenes import Request
-from rarescene.sources.pair_source import open_pair_drawer
-from rarescene.sources.requests import SamplingConfig, read_pool
+from rarescene.sources.pair_source import open_pair_source
+from rarescene.sources.requests import read_pool
 
 from ..conftest import FRACTIONS, PHANTOM, took
 
@@ -61,7 +62,7 @@ def alike(one: Path, other: Path) -> bool:
 def test_the_run_folder_tells_what_was_trained_and_how_long_each_part_took(run: Path) -> None:
     record = read_record(run, "datasetgan")
     assert record.finished is not None
-    assert set(record.seen.spans) == set(record.recordings["train"])
+    assert set(record.provenance.seen.spans) == set(record.provenance.recordings["train"])
     assert all(record.metrics[f"{stage}_seconds"] > 0 for stage in STAGES)
     assert {"stylegan2_r1", "stylegan2_path", "encoder_latents", "refinement_mse", "label_right"} <= set(
         record.metrics
@@ -79,14 +80,14 @@ def test_the_run_folder_tells_what_was_trained_and_how_long_each_part_took(run: 
 
 
 def test_it_is_a_source_of_pairs_like_any_other(run: Path) -> None:
-    drawer = open_pair_drawer(run, sampling=SamplingConfig(block=2))
-    requests = [drawer.pool.draw(0, index) for index in range(3)]
-    pairs = drawer.draw(requests, [1, 2, 3])
+    source = open_pair_source(run, sampling=SamplingConfig(block=2))
+    requests = [source.pool.draw(0, index) for index in range(3)]
+    pairs = source.generate(requests, [1, 2, 3])
     assert pairs.images.shape == (3, 3, 32, 32)
-    alone = DatasetGan.load(run / "model").generate([drawer.heard(requests[2])], seeds=[3])
+    alone = DatasetGan.load(run / "model").generate([source.supported(requests[2])], seeds=[3])
     assert torch.equal(alone.masks[0], pairs.masks[2])
-    assert set(drawer.seen.spans) == set(read_record(run).recordings["train"])
-    assert len(drawer.pool)
+    assert set(source.provenance.seen.spans) == set(read_record(run).provenance.recordings["train"])
+    assert len(source.pool)
     assert isinstance(requests[0], Request)
 
 

@@ -30,7 +30,7 @@ def test_the_run_folder_tells_how_to_repeat_it(vqgan_runs: tuple[Path, Path], pl
     record = read_record(out, NAMES[place])
     assert record.finished is not None
     assert record.config["model"]["network"]["codes"] == 32
-    assert set(record.seen.spans) == set(record.recordings["train"])
+    assert set(record.provenance.seen.spans) == set(record.provenance.recordings["train"])
     assert {"perplexity", "codes_in_use", "discriminator"} <= set(record.metrics)
     card = (out / "README.md").read_text()
     assert f"**VQ-GAN of {('images', 'masks')[place]}.**" in card
@@ -44,7 +44,7 @@ def test_images_are_judged_on_the_validation_recordings(vqgan_runs: tuple[Path, 
     figures = json.loads((out / "reconstruction.json").read_text())
     assert (figures["part"], figures["scenes"]) == ("validation", 8)
     vqgan, scenes = ImageVqGan.load(out / "model"), open_scenes(PHANTOM)
-    held = scenes.of_groups(read_record(out).recordings["validation"])
+    held = scenes.of_groups(read_record(out).provenance.recordings["validation"])
     images = to_images(np.stack([scene.image for scene in held]))
     found = vqgan.decode(vqgan.encode(images))
     levels = [((one + 1) * 127.5).round() / 255 for one in (images, found)]
@@ -59,7 +59,7 @@ def test_masks_are_judged_class_by_class(vqgan_runs: tuple[Path, Path]) -> None:
     out = vqgan_runs[1]
     figures = json.loads((out / "reconstruction.json").read_text())
     vqgan, scenes = MaskVqGan.load(out / "model"), open_scenes(PHANTOM)
-    held = scenes.of_groups(read_record(out).recordings["validation"])
+    held = scenes.of_groups(read_record(out).provenance.recordings["validation"])
     masks = np.stack([scene.mask for scene in held]).astype(np.int64)
     found = vqgan.decode(vqgan.encode(torch.from_numpy(masks))).argmax(1).numpy()
     labelled = masks != scenes.classes.ignore_index

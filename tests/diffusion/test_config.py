@@ -11,10 +11,16 @@ from typing import Any
 import pytest
 from jsonargparse import ArgumentParser
 
-from rarescene.diffusion import ClassAwareConfig, DiffusionConfig, SamplingConfig, SelfPerceptualConfig
+from rarescene.diffusion import (
+    ClassAwareConfig,
+    DiffusionConfig,
+    MapSamplingConfig,
+    SamplingConfig,
+    SelfPerceptualConfig,
+)
 from rarescene.foundation.errors import ConfigError
 
-CONFIGS = [DiffusionConfig, ClassAwareConfig, SelfPerceptualConfig, SamplingConfig]
+CONFIGS = [DiffusionConfig, ClassAwareConfig, SelfPerceptualConfig, SamplingConfig, MapSamplingConfig]
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
@@ -61,6 +67,9 @@ def test_a_class_boost_comes_from_yaml_and_from_the_command_line() -> None:
         (lambda: SelfPerceptualConfig(pool="mean"), "max, area"),
         (lambda: SamplingConfig(sampler="euler"), "dpm-solver++, ddpm, ddim, unipc"),
         (lambda: SamplingConfig(steps=0), "steps"),
+        (lambda: SamplingConfig(precision="fp16"), "no, bf16"),
+        (lambda: MapSamplingConfig(sampler="euler"), "map_sampling.sampler"),
+        (lambda: MapSamplingConfig(tries=0), "map_sampling.tries"),
     ],
 )
 def test_an_impossible_setting_names_itself(make: Callable[[], object], names: str) -> None:

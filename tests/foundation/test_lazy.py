@@ -13,7 +13,7 @@ from rarescene.foundation.lazy import show_lazily
 
 ROOMS = (
     "augmentation", "diffusion", "evaluation", "generators", "networks", "reports", "scenes", "segmenters",
-    "training", "scenes.datasets",
+    "training",
 )  # fmt: skip
 
 

@@ -21,6 +21,8 @@ from rarescene.recipes.outcome import Outcome, Sheet, percent, points
 from rarescene.recipes.reproduce import RECIPES
 from rarescene.recipes.run_store import RunStore, address
 
+from ..provenance import provenance
+
 SCALES = ("smoke", "tiny", "small", "paper")
 
 
@@ -175,12 +177,10 @@ def test_a_run_is_made_once_and_again_only_where_something_differs(tmp_path: Pat
     store, made = RunStore(tmp_path), []
 
     def make(out: Path) -> None:
-        from rarescene.foundation.run_record import RunRecord, Seen
+        from rarescene.foundation.run_record import RunRecord
 
         made.append(out.name)
-        record = RunRecord.begin(
-            kind="x", config={}, seed=0, data={}, recordings={}, seen=Seen(), class_table={}
-        )
+        record = RunRecord.begin(kind="x", config={}, seed=0, provenance=provenance(), class_table={})
         record.end(out, 0.0)
 
     one = store.run("x", {"steps": 1, "nested": {"b": 1, "a": 2}}, make)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from rarescene.evaluation import OverlapMeter, RecordingOverlap, compare
-from rarescene.foundation.run_record import RunRecord, Seen
+from rarescene.foundation.provenance import Seen
+from rarescene.foundation.run_record import RunRecord
 from rarescene.reports import (
     comparisons,
     curve_plot,
@@ -19,6 +20,8 @@ from rarescene.reports import (
     strategy_scores,
     verdict_on,
 )
+
+from ..provenance import provenance as behind
 
 CLASSES = ("liver", "cystic duct", "hepatic vein")
 
@@ -147,8 +150,10 @@ def test_provenance_tells_each_fact_once_and_all_that_was_seen() -> None:
     def record(seed: int, seen: str) -> RunRecord:
         return RunRecord(
             kind="segmenter", config={}, seed=seed,
-            data={"spec": "phantom:", "name": "phantom", "licence": "Apache-2.0", "split": "recording"},
-            recordings={"train": ["a"], "validation": ["c"], "test": ["d"]}, seen=Seen({seen: None}),
+            provenance=behind(
+                licence="Apache-2.0", seen=Seen({seen: None}),
+                recordings={"train": ["a"], "validation": ["c"], "test": ["d"]},
+            ),
             class_table={}, command=f"rarescene segment unet --seed {seed}", machine={"cores": 2},
             versions={"torch": "2.13"}, commit="abc",
         )  # fmt: skip

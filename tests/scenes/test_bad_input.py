@@ -350,7 +350,7 @@ def test_raw_values_images_and_masks_in_one_folder_and_yaml(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        ("cholec:/data", "cholecseg8k, cadis, sisvse, folder, phantom, set"),
+        ("cholec:/data", "cadis, cholecseg8k, folder, phantom, set, sisvse"),
         ("/data", "NAME:PATH"),
         ("folder:", "no path"),
         ("phantom:videos=x", "phantom:videos=12"),

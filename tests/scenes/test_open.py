@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 
 import rarescene.scenes
-from rarescene.scenes import PhantomConfig, open_scenes, phantom_scenes, scan_scenes, write_phantom
+from rarescene.foundation.errors import ConfigError
+from rarescene.scenes import (
+    CHOLECSEG8K,
+    PhantomConfig,
+    SceneSetWriter,
+    open_scenes,
+    phantom_scenes,
+    scan_scenes,
+    write_phantom,
+)
 from rarescene.scenes.datasets.groups import default_group, frame_number, group_by_pattern
 
 
@@ -37,6 +46,42 @@ def test_phantoms_on_demand(tmp_path: Path) -> None:
     (tmp_path / "data.yaml").write_text("name: phantom\nvideos: 2\nframes: 3\nheight: 32\nwidth: 48\n")
     assert open_scenes(tmp_path / "data.yaml")[5].mask.shape == (32, 48)
     assert len(open_scenes("phantom:")) == 12 * 80
+    assert len(open_scenes("phantom: videos=2, frames = 3,,size=16,")) == 6
+    assert open_scenes("phantom:videos=2,frames=1", group_by=r"video0(\d)").groups == ("1", "2")
+    (tmp_path / "data.yaml").write_text("name: phantom\nvideos: many\n")
+    with pytest.raises(ConfigError, match="'videos=many' is no number"):
+        open_scenes(tmp_path / "data.yaml")
+    with pytest.raises(ConfigError, match="in a folder take no options"):
+        open_scenes(f"phantom:{tmp_path},videos=3")
+
+
+def test_options_stand_behind_the_path_or_in_yaml(tmp_path: Path) -> None:
+    write_phantom(PhantomConfig(videos=1, frames=2, height=16, width=16), tmp_path / "a, b")
+    (tmp_path / "a, b" / "phantom.json").unlink()
+    (tmp_path / "a, b" / "images").rename(tmp_path / "a, b" / "pictures")
+    scenes = open_scenes(f"folder:{tmp_path}/a, b,title=mine,images=pictures")
+    assert (scenes.name, len(scenes)) == ("mine", 2)
+    (tmp_path / "mine.yaml").write_text(
+        "name: folder\npath: a, b\nimages: pictures\ntitle: mine\ngroup_by:\n"
+    )
+    assert open_scenes(tmp_path / "mine.yaml").records == scenes.records
+    assert open_scenes(f"folder:{tmp_path}/a, b,images=masks,images=pictures").name == "a, b"
+
+
+def test_a_pattern_keeps_the_order_of_a_set_and_names_every_scene_in_which_it_finds_nothing(
+    tmp_path: Path,
+) -> None:
+    writer = SceneSetWriter(tmp_path, CHOLECSEG8K)
+    for index, group in enumerate("cab"):
+        writer.add(index, None, np.zeros((4, 4), np.uint8), {"group": group})
+    writer.finish()
+    assert open_scenes(f"set:{tmp_path}").recordings == ("c", "a", "b")
+    assert open_scenes(f"set:{tmp_path}", group_by=r"\d{4}[02]$|1$").recordings == ("00000", "1", "00002")
+    found = scan_scenes(f"set:{tmp_path}", group_by="[02]$")
+    assert [str(fault.file) for fault in found.faults] == ["masks/000001"]
+    assert found.scenes is not None
+    assert found.scenes.recordings == ("0", "2")
+    assert any("a recording of its own" in note for note in found.notes)
 
 
 @pytest.mark.parametrize(

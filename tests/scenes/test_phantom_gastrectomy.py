@@ -11,8 +11,8 @@ from rarescene.cli import main
 from rarescene.foundation.errors import ConfigError
 from rarescene.scenes import PhantomConfig, open_scenes, phantom_scenes, write_phantom
 from rarescene.scenes.datasets.class_tables import SISVSE
-from rarescene.scenes.datasets.phantom import plan
-from rarescene.scenes.datasets.phantom.robot import HEADS
+from rarescene.scenes.datasets.phantom.instruments import HEADS
+from rarescene.scenes.datasets.phantom.schedule import plan
 
 # CASDM, section "Generalisability Across Datasets": share of the frames, mean share of the area there.
 PAPER = {

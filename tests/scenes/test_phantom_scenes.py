@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from rarescene.scenes import PhantomConfig, phantom_scenes
 from rarescene.scenes.datasets.class_tables import CHOLECSEG8K
-from rarescene.scenes.datasets.phantom import PhantomConfig, phantom_scenes, plan
+from rarescene.scenes.datasets.phantom.schedule import plan
 
 RARE = (
     "blood",

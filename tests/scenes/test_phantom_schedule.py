@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from rarescene.foundation.errors import ConfigError
+from rarescene.scenes import PhantomConfig
 from rarescene.scenes.datasets.class_tables import CHOLECSEG8K
-from rarescene.scenes.datasets.phantom import PhantomConfig, plan
+from rarescene.scenes.datasets.phantom.schedule import plan
 
 # CASDM, section "Dataset": share of the frames, mean share of the area of those frames.
 PAPER = {

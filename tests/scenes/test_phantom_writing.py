@@ -10,9 +10,9 @@ from PIL import Image
 
 from rarescene.foundation.errors import DataError
 from rarescene.foundation.files import read_json
+from rarescene.scenes import PhantomConfig, phantom_scenes, write_phantom
 from rarescene.scenes.class_table import ClassTable
 from rarescene.scenes.datasets.class_tables import CHOLECSEG8K, WATERSHED_CODES
-from rarescene.scenes.datasets.phantom import PhantomConfig, phantom_scenes, write_phantom
 
 CONFIG = PhantomConfig(videos=2, frames=3, height=40, width=64, seed=3)
 

@@ -9,44 +9,45 @@ import numpy as np
 import pytest
 import torch
 
+from rarescene.diffusion import MapSamplingConfig, SamplingConfig
 from rarescene.foundation.errors import CheckpointError, ConfigError
 from rarescene.foundation.files import read_json, write_json
 from rarescene.foundation.run_record import read_record
 from rarescene.foundation.seeds import derive_seed
 from rarescene.scenes import Request, open_scenes
-from rarescene.sources.pair_source import PairDrawer, open_pair_drawer
-from rarescene.sources.requests import MapSamplingConfig, SamplingConfig
+from rarescene.sources.pair_source import PairSource, open_pair_source
 from rarescene.training import to_pixels
 
 from ..commands.test_joint import words
 
+Pairing = PairSource[Request]
 SAMPLING = SamplingConfig(steps=2, block=4)
 MAP_SAMPLING = MapSamplingConfig(steps=1, tries=2, block=4)
 
 
 @pytest.fixture(scope="module")
-def joint(joint_run: Path) -> PairDrawer:
-    return open_pair_drawer(joint_run, sampling=SAMPLING)
+def joint(joint_run: Path) -> Pairing:
+    return open_pair_source(joint_run, sampling=SAMPLING)
 
 
 @pytest.fixture(scope="module")
-def two_stage(generator_run: Path, maps_run: Path) -> PairDrawer:
-    return open_pair_drawer(generator_run, maps_run, sampling=SAMPLING, map_sampling=MAP_SAMPLING)
+def two_stage(generator_run: Path, maps_run: Path) -> Pairing:
+    return open_pair_source(generator_run, maps_run, sampling=SAMPLING, map_sampling=MAP_SAMPLING)
 
 
-def test_a_drawer_says_what_must_be_known_of_it(joint: PairDrawer, joint_run: Path) -> None:
+def test_a_source_says_what_must_be_known_of_it(joint: Pairing, joint_run: Path) -> None:
     record = read_record(joint_run)
     assert (joint.name, joint.height, joint.width, joint.words) == ("joint_latent", 32, 32, False)
-    assert joint.seen == record.seen
+    assert joint.provenance == record.provenance
     assert sum(joint.pool.counts) == 24
-    assert joint.told_apart == {record.data["name"]: None}
-    assert joint.data["licence"] == record.data["licence"]
+    assert joint.provenance.grouping == {record.provenance.name: None}
     assert joint.made_by["sampling"]["steps"] == 2
 
 
-def test_maps_and_images_are_one_source(two_stage: PairDrawer, generator_run: Path, maps_run: Path) -> None:
+def test_maps_and_images_are_one_source(two_stage: Pairing, generator_run: Path, maps_run: Path) -> None:
     assert (two_stage.name, two_stage.words) == ("casdm", True)
-    assert two_stage.seen == read_record(generator_run).seen.union(read_record(maps_run).seen)
+    behind = [read_record(run).provenance for run in (generator_run, maps_run)]
+    assert two_stage.provenance == behind[0].union(behind[1])
     assert sum(two_stage.pool.counts) == 24
 
 
@@ -54,10 +55,10 @@ def test_maps_and_images_are_one_source(two_stage: PairDrawer, generator_run: Pa
 def test_a_pair_is_the_same_to_the_byte_however_many_are_drawn(
     source: str, request: pytest.FixtureRequest
 ) -> None:
-    drawer: PairDrawer = request.getfixturevalue(source)
-    wanted = [drawer.pool.draw(0, index) for index in range(6)]
+    pairs_of: Pairing = request.getfixturevalue(source)
+    wanted = [pairs_of.pool.draw(0, index) for index in range(6)]
     told: list[tuple[int, int]] = []
-    pairs = drawer.draw(wanted, range(6), lambda done, total: told.append((done, total)))
+    pairs = pairs_of.generate(wanted, range(6), lambda done, total: told.append((done, total)))
     of_two_blocks = [(1, 2), (2, 2)] * 2
     if source == "joint":
         assert told == of_two_blocks
@@ -67,7 +68,7 @@ def test_a_pair_is_the_same_to_the_byte_however_many_are_drawn(
     assert len(pairs) == 6
     assert pairs.confidence is not None
     for count in (1, 3):
-        fewer = drawer.draw(wanted[:count], range(count))
+        fewer = pairs_of.generate(wanted[:count], range(count))
         assert fewer.confidence is not None
         if source == "joint":  # maps are redrawn in smaller batches, where kernels may round otherwise
             assert torch.equal(fewer.images, pairs.images[:count])
@@ -75,49 +76,49 @@ def test_a_pair_is_the_same_to_the_byte_however_many_are_drawn(
         assert fewer.confidence.shape == fewer.masks.shape
 
 
-def test_drawn_images_may_join_a_training_step(joint: PairDrawer) -> None:
+def test_drawn_images_may_join_a_training_step(joint: Pairing) -> None:
     """What is drawn under inference mode could not be kept for a gradient."""
-    pairs = joint.draw([joint.pool.draw(0, 0)], [1])
+    pairs = joint.generate([joint.pool.draw(0, 0)], [1])
     layer = torch.nn.Conv2d(3, 1, 1)
     layer(pairs.images).sum().backward()
     assert layer.weight.grad is not None
 
 
-def test_synthesize_draws_what_the_drawer_draws(joint_run: Path, tmp_path: Path) -> None:
+def test_synthesize_draws_what_the_source_draws(joint_run: Path, tmp_path: Path) -> None:
     from rarescene.cli import main
 
     assert main([*words(joint_run, tmp_path / "pairs", count=5), "--sampling.steps=2"]) == 0
     pairs = open_scenes(f"set:{tmp_path / 'pairs'}")
     wanted = [Request.from_dict(record.details["request"]) for record in pairs.records]
     seeds = [derive_seed(0, "pair", index) for index in range(5)]
-    drawn = open_pair_drawer(joint_run, sampling=SAMPLING).draw(wanted, seeds)
+    drawn = open_pair_source(joint_run, sampling=SAMPLING).generate(wanted, seeds)
     assert np.array_equal(to_pixels(drawn.images), np.stack([scene.image for scene in pairs]))
     assert np.array_equal(drawn.masks.numpy(), np.stack([scene.mask for scene in pairs]))
 
 
-def test_labels_hear_classes_and_prompts_words(joint: PairDrawer, two_stage: PairDrawer) -> None:
+def test_labels_support_classes_and_prompts_words(joint: Pairing, two_stage: Pairing) -> None:
     request = Request.parse("grasper: two, upper left", joint.table)
-    assert joint.heard(request) == Request.parse("grasper", joint.table)
-    assert two_stage.heard(request) == request
+    assert joint.supported(request) == Request.parse("grasper", joint.table)
+    assert two_stage.supported(request) == request
 
 
 def test_runs_that_are_no_source_of_pairs(
     joint_run: Path, generator_run: Path, maps_run: Path, segmenter_run: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(CheckpointError, match="a generator of pairs is needed"):
-        open_pair_drawer(segmenter_run)
+        open_pair_source(segmenter_run)
     with pytest.raises(ConfigError, match="draws images for masks, and has none"):
-        open_pair_drawer(generator_run)
+        open_pair_source(generator_run)
     with pytest.raises(ConfigError, match="draws its own masks"):
-        open_pair_drawer(joint_run, maps_run)
+        open_pair_source(joint_run, maps_run)
     with pytest.raises(CheckpointError, match="one of kind 'maps' is needed"):
-        open_pair_drawer(generator_run, joint_run)
+        open_pair_source(generator_run, joint_run)
     with pytest.raises(ConfigError, match="knows no guidance"):
-        open_pair_drawer(generator_run, maps_run, sampling=SamplingConfig(guidance=2.0))
+        open_pair_source(generator_run, maps_run, sampling=SamplingConfig(guidance=2.0))
     with pytest.raises(ConfigError, match=r"map_sampling\.steps is 2000"):
-        open_pair_drawer(generator_run, maps_run, map_sampling=MapSamplingConfig(steps=2000))
+        open_pair_source(generator_run, maps_run, map_sampling=MapSamplingConfig(steps=2000))
     with pytest.raises(ConfigError, match=r"sampling\.steps is 2000"):
-        open_pair_drawer(joint_run, sampling=SamplingConfig(steps=2000))
+        open_pair_source(joint_run, sampling=SamplingConfig(steps=2000))
     with pytest.raises(ConfigError, match=r"sampling\.block is 0"):
         SamplingConfig(block=0)
     assert MapSamplingConfig(guidance=0.5).guidance == 0.5
@@ -129,7 +130,7 @@ def test_runs_that_are_no_source_of_pairs(
     record["config"]["group_by"] = r"(\d)$"
     write_json(other / "run.json", record)
     with pytest.raises(ConfigError, match="told apart in two ways"):
-        open_pair_drawer(generator_run, other)
+        open_pair_source(generator_run, other)
     (other / "requests.json").write_text('{"requests": 3}')
     with pytest.raises(CheckpointError, match="holds no requests"):
-        open_pair_drawer(generator_run, other)
+        open_pair_source(generator_run, other)

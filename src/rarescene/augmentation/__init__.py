@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from rarescene.augmentation.adaptive_sampling import AdaptiveSampling, AdaptiveSamplingConfig
     from rarescene.augmentation.base import NoAugmentation
     from rarescene.augmentation.batch_synthesis import Ask, Draw
-    from rarescene.augmentation.class_selection import Choice, Turns
+    from rarescene.augmentation.class_selection import Choice, ClassSelection
     from rarescene.augmentation.classic import Classic, ClassicConfig
-    from rarescene.augmentation.compose import Together
+    from rarescene.augmentation.compose import Composed
     from rarescene.augmentation.curation import CurationConfig, Decision, choose_pairs
     from rarescene.augmentation.duplicate import Duplicate, DuplicateConfig
     from rarescene.augmentation.gauda import Gauda

@@ -1,8 +1,8 @@
-"""Drawing while a training goes on, without a clock deciding what the training sees.
+"""Sampling while a training goes on, without a clock deciding what the training sees.
 
-A thread draws. Each denoising step calls the thread's gate, which lets it go on or makes it rest. Between two
-training steps the gate opens for a fixed number of denoising steps and the training waits for them; so a
-drawing ends at a training step that its length alone decides, and a resumed run that makes the same number
+A thread samples. Each denoising step calls the thread's gate, which lets it go on or makes it rest. Between
+two training steps the gate opens for a fixed number of denoising steps and the training waits for them; so
+sampling ends at a training step that its length alone decides, and a resumed run that makes the same number
 of denoising steps anew is where the first one was.
 """
 
@@ -23,11 +23,11 @@ Result = TypeVar("Result")
 
 
 class _Closed(BaseException):
-    """Ends a drawing that is no longer wanted; no `except Exception` of a generator stops it."""
+    """Ends a sampling that is no longer wanted; no `except Exception` of a generator stops it."""
 
 
 class Gate:
-    """What a drawing passes after each denoising step; called as its `progress`.
+    """What a generator passes after each denoising step; called as its `progress`.
 
     Attributes:
         used: denoising steps made.
@@ -53,7 +53,7 @@ class Gate:
         self._rest(ticks=0)
 
     def _rest(self, ticks: int) -> None:
-        # What was only queued would hold up the training step that follows; one drawn beside holds up none.
+        # What was only queued would hold up the training step that follows; one sampled beside holds up none.
         if torch.cuda.is_initialized() and (self._until_mark or self._allowed < math.inf):
             torch.cuda.synchronize()
         with self._turn:
@@ -74,7 +74,7 @@ class Gate:
             self._wait()
 
     def end(self) -> None:
-        """Tell that there is nothing left to draw."""
+        """Tell that there is nothing left to sample."""
         with self._turn:
             if not self._closed:
                 self.seconds.append(time.perf_counter() - self._since)
@@ -82,7 +82,7 @@ class Gate:
             self._turn.notify_all()
 
     def open(self, ticks: float) -> None:
-        """Allow so many denoising steps more, and wait until they are made or the drawing has ended."""
+        """Allow so many denoising steps more, and wait until they are made or the sampling has ended."""
         with self._turn:
             self._allowed += ticks
             self._turn.notify_all()
@@ -107,14 +107,14 @@ class Gate:
             self._turn.notify_all()
 
 
-class Drawing(Generic[Result]):
+class BackgroundSampling(Generic[Result]):
     """Work in a thread of its own, which rests until its gate is opened.
 
-    It runs in inference mode, which is a matter of each thread. A drawing that is forgotten, or under way
-    when the program ends, is closed.
+    It runs in inference mode, which is a matter of each thread. One that is forgotten, or under way when the
+    program ends, is closed.
 
     Args:
-        work: draws, and calls the gate after each denoising step.
+        work: samples, and calls the gate after each denoising step.
     """
 
     def __init__(self, work: Callable[[Gate], Result]) -> None:
@@ -124,7 +124,7 @@ class Drawing(Generic[Result]):
         self._thread = threading.Thread(
             target=_run,
             args=(work, self.gate, self._answer, torch.get_num_threads(), device),
-            name="drawing",
+            name="sampling",
             daemon=True,
         )
         self._forgotten = weakref.finalize(self, _stop, self.gate, self._thread)
@@ -132,12 +132,19 @@ class Drawing(Generic[Result]):
 
     @property
     def ended(self) -> bool:
-        """Whether all is drawn, or the drawing has failed."""
+        """Whether all is sampled, or the sampling has failed."""
         return self._answer.done()
 
     def result(self) -> Result:
-        """Wait for the end, and return what was drawn or raise what the drawing raised."""
+        """Wait for the end, and return what was sampled or raise what went wrong."""
         return self._answer.result()
+
+    def first_block(self) -> list[float]:
+        """Sample the first block now, and return the seconds of its denoising steps."""
+        self.gate.open_for_a_block()
+        if self.ended:  # it rests at the end of a block, unless it failed
+            self.result()
+        return list(self.gate.seconds)
 
     def close(self) -> None:
         """End the thread, at its next denoising step at the latest."""

@@ -1,4 +1,4 @@
-"""A synthetic batch on its way: drawn in rounds, until each place is taken or no more may be drawn."""
+"""A synthetic batch on its way: requests, pairs for them, and which are kept, until each place is taken."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
+import numpy as np
 import torch
+from torch import Tensor
 
-from rarescene.augmentation.background_sampling import Drawing, Gate
+from rarescene.augmentation.background_sampling import BackgroundSampling, Gate
 from rarescene.augmentation.gauda_config import GaudaConfig
-from rarescene.augmentation.online_curation import Fate, Predict, sieve
-from rarescene.augmentation.synthetic_batch import Stock
+from rarescene.augmentation.synthetic_batch import SyntheticBatch
+from rarescene.evaluation import pair_agreement, pair_iou
 from rarescene.foundation.protocols import Pairs
 from rarescene.foundation.seeds import derive_seed
 from rarescene.scenes import ClassTable, Request
@@ -28,34 +30,46 @@ Ask = Callable[[int, int], Request]
 """Gives, of a class id and a seed, a request that names the class, such as a training label set."""
 
 
+Predict = Callable[[Tensor], Tensor]
+"""Class probabilities `(B, C, H, W)` of images, by a segmenter that checks pairs."""
+
+Fate = Literal["kept", "request", "agreement"]
+"""Whether a pair is kept, or what it is dropped for."""
+
+
 class Draw(Protocol):
-    """Gives a pair for each request; pair i depends on request i and seed i alone."""
+    """Generates a pair for each request; pair i depends on request i and seed i alone."""
 
     def __call__(
         self, requests: Sequence[Request], seeds: Sequence[int], progress: Progress | None = None, /
     ) -> Pairs:
-        """Draw, and call `progress` with the denoising steps done and in all after each of them."""
+        """Return the pairs; after each denoising step `progress` is called with those done and all."""
         ...
 
 
-class Filling:
-    """The next synthetic batch. Place i is for class i of the chosen ones, over and over.
+class BatchSynthesis:
+    """Makes a synthetic batch in rounds. Place i is for class i of the chosen ones, over and over.
 
-    A pair that the sieve drops leaves its place to the next round, with another request for the same class.
+    A round asks for the places that are left, has their pairs sampled, and curates them. A pair that is
+    dropped leaves its place to the next round, with another request for the same class. It ends when each
+    place is taken, or no more may be sampled.
 
     Args:
         config: of GAUDA.
         table: the classes.
         ask: gives the request of a place and round.
-        draw: gives the pairs.
+        draw: generates the pairs, a block of `config.drawing.block` at a time.
+        agree: makes each rank follow the first, in what was sampled, when it was whole and what is kept.
         number: of the refresh that asks for it; with place and round it decides every request and seed.
         classes: the chosen classes.
-        agree: makes each rank follow the first, in what was drawn, when it was whole and what is kept of it.
 
     Attributes:
-        drawn: pairs drawn so far.
-        dropped: how many the sieve dropped, by reason.
-        seconds: what drawing them took.
+        requests: of the round under way.
+        sampling: the pairs of this round on their way in the background; None while they are curated.
+        kept: the pairs that were kept, by place.
+        dropped: how many curation dropped, by reason.
+        sampled: pairs sampled so far.
+        seconds: what sampling them took.
     """
 
     def __init__(
@@ -64,173 +78,180 @@ class Filling:
         table: ClassTable,
         ask: Ask,
         draw: Draw,
+        agree: Agree,
         number: int,
         classes: Sequence[int],
-        agree: Agree,
     ) -> None:
         self.config, self.table, self.ask, self.draw, self.agree = config, table, ask, draw, agree
-        self.number, self.classes = number, tuple(classes)
-        self.taken: dict[int, Stock] = {}
-        self.drawn, self.dropped, self.seconds = 0, Counter[str](), 0.0
-        self._steps = 0
-        self._drawing: Drawing[Stock] | None = None
-        self._made: Stock | None = None  # a round that is drawn, and not yet judged to its end
-        self._fates: list[Fate] = []
-        self._open_round(0, range(config.size))
+        self.number, self.classes = number, list(classes)
+        self.kept: dict[int, SyntheticBatch] = {}
+        self.sampled, self.dropped, self.seconds = 0, Counter[str](), 0.0
+        self.sampling: BackgroundSampling[SyntheticBatch] | None = None
+        self._steps = 0  # training steps since the sampling of this round began
+        self._pairs: SyntheticBatch | None = None  # this round's, once they are sampled
+        self._fates: list[Fate] = []  # of those that are checked
+        self._request(0, range(config.size))
 
-    def _open_round(self, number: int, places: Sequence[int]) -> None:
-        """Ask for what is to be drawn for these places."""
+    def _request(self, number: int, places: Sequence[int]) -> None:
+        """Ask for what a round is to show in these places."""
         self.round, self.places = number, list(places)
         self.targets = [self.classes[place % len(self.classes)] for place in places]
         self.seeds = [derive_seed(self.config.seed, "pair", self.number, number, place) for place in places]
-        self.requests = [
-            self.ask(target, seed) for target, seed in zip(self.targets, self.seeds, strict=True)
-        ]
+        self.requests = [self.ask(*one) for one in zip(self.targets, self.seeds, strict=True)]
 
     @property
-    def full(self) -> bool:
-        """Whether nothing is left to draw."""
+    def whole(self) -> bool:
+        """Whether nothing is left to sample."""
         return not self.places
 
     @property
-    def drawing(self) -> bool:
-        """Whether a round is being drawn; it is not while one is judged."""
-        return self._drawing is not None
+    def batch(self) -> SyntheticBatch | None:
+        """The pairs that were kept, in the order of their places; None without any."""
+        return SyntheticBatch.joined([self.kept[place] for place in sorted(self.kept)]) if self.kept else None
 
-    @property
-    def stock(self) -> Stock | None:
-        """The pairs that were kept, in the order of their places."""
-        return Stock.joined([self.taken[place] for place in sorted(self.taken)]) if self.taken else None
-
-    def fill(self, predict: Predict | None) -> None:
-        """Draw all of it now."""
-        while not self.full:
+    def begin(self, predict: Predict | None) -> None:
+        """Sample and curate all of it now, or begin to sample in the background."""
+        if self.config.drawing.when != "at_refresh":
+            self._sample_in_background()
+            return
+        while not self.whole:
             began = time.perf_counter()
             with torch.inference_mode():
-                made = _draw_blocks(self.draw, self.requests, self.seeds, self.config.drawing.block, None)
+                pairs = self._work()(None)
             self.seconds += time.perf_counter() - began
-            self._made = self.agree(made)
-            self._judge(len(self.places), predict)
+            self._pairs = self.agree(pairs)
+            self._curate(len(self.places), predict)
 
-    def begin(self, ticks: int = 0) -> None:
-        """Draw this round in the background, the first `ticks` denoising steps of it now."""
-        # The thread holds nothing of this object, so that it ends when this is forgotten.
-        work = partial(_draw_blocks, self.draw, self.requests, self.seeds, self.config.drawing.block)
-        self._drawing = Drawing(work)
-        if self.config.drawing.when == "beside":
-            self._drawing.gate.set_free()
-        else:
-            self._drawing.gate.open(ticks)
-
-    def first_block(self) -> list[float]:
-        """Draw the first block now, and return the seconds of its denoising steps."""
-        assert self._drawing is not None
-        self._drawing.gate.open_for_a_block()
-        if self._drawing.ended:  # it rests at the end of a block, unless it failed
-            self._drawing.result()
-        return list(self._drawing.gate.seconds)
-
-    def go_on(self, ticks: int | None, predict: Predict | None) -> None:
-        """Do what is done between two training steps: draw, or judge a block of what is drawn.
+    def advance(self, ticks: int | None, predict: Predict | None) -> None:
+        """Do what is done between two training steps: sample, or check a block of what is sampled.
 
         Args:
             ticks: denoising steps that are made; None to wait for the whole round, once it is to be taken up.
-            predict: the segmenter under training. It does not change while it judges, and the training waits.
+            predict: the segmenter under training. It does not change while it checks, and the training waits.
         """
-        if self._made is None:
-            self._draw_on(ticks)
-            if self._made is None or self.config.sieving.min_agreement is not None:
+        held_to_agreement = self.config.sieving.min_agreement is not None
+        if self._pairs is None:
+            self._sample_on(ticks)
+            if self._pairs is None or held_to_agreement:
                 return
-            self._judge(len(self.places), predict)
-        else:
-            self._judge(self.config.drawing.block, predict)
-        if self._made is None and not self.full:
-            self.begin()
+        self._curate(self.config.drawing.block if held_to_agreement else len(self.places), predict)
+        if self._pairs is None and not self.whole:
+            self._sample_in_background()
 
-    def _draw_on(self, ticks: int | None) -> None:
-        assert self._drawing is not None
+    def _work(self) -> Callable[[Gate | None], SyntheticBatch]:
+        # A thread that does it holds nothing of this object, so that it ends when this is forgotten.
+        return partial(_sample, self.draw, self.requests, self.seeds, self.config.drawing.block)
+
+    def _sample_in_background(self, ticks: int = 0) -> None:
+        """Begin to sample this round, the first `ticks` denoising steps of it now."""
+        self.sampling = BackgroundSampling(self._work())
+        if self.config.drawing.when == "beside":
+            self.sampling.gate.set_free()
+        else:
+            self.sampling.gate.open(ticks)
+
+    def _sample_on(self, ticks: int | None) -> None:
+        assert self.sampling is not None
         self._steps += 1
         if ticks is not None:
-            self._drawing.gate.open(ticks)
-            if not self.agree(self._drawing.ended):
+            self.sampling.gate.open(ticks)
+            if not self.agree(self.sampling.ended):
                 return
         elif self._steps < self.config.drawing.join_after:
             return
-        # A rank that is not as far as the first, where a generator drew something again, takes the first's.
-        made = self._drawing.result() if ticks is None or self._drawing.ended else None
-        self._drawing.close()
-        self.seconds += sum(self._drawing.gate.seconds)
-        self._steps, self._drawing = 0, None
-        self._made = self.agree(made)
+        # A rank that is not as far as the first, where a generator tried something again, takes the first's.
+        pairs = self.sampling.result() if ticks is None or self.sampling.ended else None
+        self.sampling.close()
+        self.seconds += sum(self.sampling.gate.seconds)
+        self._steps, self.sampling = 0, None
+        self._pairs = self.agree(pairs)
+
+    def _curate(self, count: int, predict: Predict | None) -> None:
+        """Check so many of the round's pairs; after the last, keep what passed and open the next round."""
+        pairs = self._pairs
+        assert pairs is not None
+        part = range(len(self._fates), len(pairs))[:count]
+        self._fates += self.agree(self._check(pairs, part, predict))
+        if len(self._fates) < len(pairs):
+            return
+        self.sampled += len(pairs)
+        for index, (place, fate) in enumerate(zip(self.places, self._fates, strict=True)):
+            if fate == "kept":
+                self.kept[place] = pairs.take([index])
+            else:
+                self.dropped[fate] += 1
+        self._pairs, self._fates = None, []
+        most = math.ceil(self.config.sieving.candidates * self.config.size) - self.sampled
+        self._request(self.round + 1, [place for place in self.places if place not in self.kept][:most])
+
+    def _check(self, pairs: SyntheticBatch, part: Sequence[int], predict: Predict | None) -> list[Fate]:
+        """Return the fate of some of the round's pairs, by their masks and what the segmenter sees in them.
+
+        The class that a pair was asked for does not count in its agreement: a class that the segmenter is
+        uncertain of is the one that it sees worst.
+        """
+        sieving, table = self.config.sieving, self.table
+        left = [i for i in part if self._shows(pairs.masks[i], i)]
+        fates: dict[int, Fate] = {i: "kept" if i in left else "request" for i in part}
+        if sieving.min_agreement is not None and predict is not None and left:
+            checked = pairs.take(left).pairs
+            blocks = checked.images.split(self.config.drawing.block)
+            with torch.inference_mode():
+                found = torch.cat([predict(images).argmax(1).cpu() for images in blocks])  # B,H,W
+            iou = pair_iou(found, checked.masks, len(table), table.ignore_index)  # B,C
+            iou[np.arange(len(left)), [self.targets[i] for i in left]] = np.nan
+            for i, agreement in zip(left, pair_agreement(iou), strict=True):
+                if agreement < sieving.min_agreement:  # NaN, a mask of the target alone, is kept
+                    fates[i] = "agreement"
+        return list(fates.values())
+
+    def _shows(self, mask: np.ndarray, i: int) -> bool:
+        """Say whether the mask of the round's pair i shows what it has to of its request."""
+        match self.config.sieving.request:
+            case "no":
+                return True
+            case "target":
+                return bool((mask == self.targets[i]).any())
+            case "present":
+                return self.requests[i].kept_by(mask, self.table).present == 1
+            case "kept":
+                return self.requests[i].kept_by(mask, self.table).kept
 
     def close(self) -> None:
-        """End the thread that draws, if there is one."""
-        if self._drawing is not None:
-            self._drawing.close()
-
-    def _judge(self, count: int, predict: Predict | None) -> None:
-        """Judge so many of the round's pairs; after the last, open the next round for the places left."""
-        made = self._made
-        assert made is not None
-        part = slice(len(self._fates), len(self._fates) + count)
-        fates = sieve(
-            made.take(range(len(made))[part]), self.requests[part], self.targets[part], predict, self.table,
-            self.config.sieving, self.config.drawing.block,
-        )  # fmt: skip
-        self._fates += self.agree(fates)
-        if len(self._fates) < len(made):
-            return
-        self.drawn += len(made)
-        self.dropped.update(fate for fate in self._fates if fate != "kept")
-        self.taken |= {
-            place: made.take([index])
-            for index, (place, fate) in enumerate(zip(self.places, self._fates, strict=True))
-            if fate == "kept"
-        }
-        self._made, self._fates = None, []
-        most = math.ceil(self.config.sieving.candidates * self.config.size) - self.drawn
-        self._open_round(self.round + 1, [place for place in self.places if place not in self.taken][:most])
+        """End the thread that samples, if there is one."""
+        if self.sampling is not None:
+            self.sampling.close()
 
     def state_dict(self) -> dict[str, Any]:
         """Return what was kept, and how far the round under way has come."""
         return {
-            "number": self.number, "classes": list(self.classes), "round": self.round, "places": self.places,
-            "taken": {str(place): stock.to_dict() for place, stock in self.taken.items()},
-            "drawn": self.drawn, "dropped": dict(self.dropped), "seconds": self.seconds,
-            "steps": self._steps, "ticks": self._drawing.gate.used if self._drawing is not None else 0,
-            "made": None if self._made is None else self._made.to_dict(), "fates": list(self._fates),
+            "number": self.number, "classes": self.classes, "round": self.round, "places": self.places,
+            "kept": {str(place): pair.to_dict() for place, pair in self.kept.items()},
+            "sampled": self.sampled, "dropped": dict(self.dropped), "seconds": self.seconds,
+            "steps": self._steps, "ticks": 0 if self.sampling is None else self.sampling.gate.used,
+            "pairs": None if self._pairs is None else self._pairs.to_dict(), "fates": list(self._fates),
         }  # fmt: skip
 
-    @classmethod
-    def resumed(
-        cls,
-        config: GaudaConfig,
-        table: ClassTable,
-        ask: Ask,
-        draw: Draw,
-        agree: Agree,
-        state: Mapping[str, Any],
-    ) -> Filling:
-        """Return the filling of `state_dict`; the round under way is drawn anew up to where it was."""
-        filling = cls(config, table, ask, draw, state["number"], state["classes"], agree)
-        filling._open_round(state["round"], state["places"])
-        filling.taken = {int(place): Stock.from_dict(stock) for place, stock in state["taken"].items()}
-        filling.drawn, filling.dropped = state["drawn"], Counter[str](state["dropped"])
-        filling.seconds, filling._steps = state["seconds"], state["steps"]
-        if state["made"] is None:
-            filling.begin(state["ticks"])
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up a state of the same refresh; the round under way is sampled anew up to where it was."""
+        self._request(state["round"], state["places"])
+        self.kept = {int(place): SyntheticBatch.from_dict(pair) for place, pair in state["kept"].items()}
+        self.sampled, self.dropped = state["sampled"], Counter[str](state["dropped"])
+        self.seconds, self._steps = state["seconds"], state["steps"]
+        if state["pairs"] is None:
+            self._sample_in_background(state["ticks"])
         else:
-            filling._made, filling._fates = Stock.from_dict(state["made"]), list(state["fates"])
-        return filling
+            self._pairs, self._fates = SyntheticBatch.from_dict(state["pairs"]), list(state["fates"])
 
 
-def _draw_blocks(
+def _sample(
     draw: Draw, requests: Sequence[Request], seeds: Sequence[int], block: int, gate: Gate | None
-) -> Stock:
-    stocks = []
+) -> SyntheticBatch:
+    """Return a pair for each request, and pass the gate at the end of each block."""
+    blocks = []
     for start in range(0, len(requests), block):
         these = slice(start, start + block)
-        stocks.append(Stock.of(draw(requests[these], seeds[these], gate)))
+        blocks.append(SyntheticBatch.of(draw(requests[these], seeds[these], gate)))
         if gate is not None:
             gate.mark()
-    return Stock.joined(stocks)
+    return SyntheticBatch.joined(blocks)

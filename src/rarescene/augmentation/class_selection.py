@@ -18,7 +18,7 @@ class Choice:
     why: Literal["uncertain", "waited"]
 
 
-class Turns:
+class ClassSelection:
     """Chooses k of n classes at each refresh; no class waits for ever.
 
     A class has the priority û + w/P. û in [0, 1] is its uncertainty as a share of the largest, 0 where it has

@@ -9,8 +9,8 @@ from rarescene.foundation.errors import CheckpointError, ConfigError
 from rarescene.foundation.protocols import Batch, Segmenter, Strategy
 
 
-class Together:
-    """A `Strategy` made of others, which act in their order.
+class Composed:
+    """A `Strategy` composed of others, which act in their order.
 
     Each extends the list that the one before it left, and mixes the batch that the one before it mixed: after
     "gauda, classic" synthetic scenes are cropped and rotated as well. At most one of them may weigh the
@@ -48,7 +48,7 @@ class Together:
             raise ConfigError(what, "Choose one of them.")
         for name, weights in weighing.items():
             if len(weights) < (length := max(self._lengths.values(), default=0)):
-                what = f"{name} weighs {len(weights)} scenes, but {length} are drawn from"
+                what = f"{name} weighs {len(weights)} scenes, but {length} are sampled from"
                 raise ConfigError(what, f"Name {name} after the strategies that add scenes.")
             return weights
         return None

@@ -1,4 +1,4 @@
-"""What online strategies leave in a run folder: a line a refresh, pictures of the drawn pairs, and a page."""
+"""What online strategies leave in a run folder: a line a refresh, pictures of synthetic pairs, a page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rarescene.foundation.run_record import read_record
 from rarescene.scenes import ClassTable
 
 if TYPE_CHECKING:
-    from rarescene.augmentation.synthetic_batch import Stock
+    from rarescene.augmentation.synthetic_batch import SyntheticBatch
 
 REFRESHES = "refreshes.jsonl"
 """One line a refresh, in the run's folder."""
@@ -58,13 +58,13 @@ class RefreshLog:
         if self.writes:
             write_json_lines(self.folder / REFRESHES, self.lines)
 
-    def picture(self, stock: Stock) -> None:
+    def picture(self, batch: SyntheticBatch) -> None:
         """Keep pictures of a synthetic batch as those of the refresh that asked last: images above masks."""
         asked = [line["step"] for line in self.lines if line.get("requests")]
-        if not (self.writes and asked and len(stock)):
+        if not (self.writes and asked and len(batch)):
             return
-        count = min(PICTURED, len(stock))
-        chosen = stock.take(np.linspace(0, len(stock) - 1, count).round().astype(int).tolist())
+        count = min(PICTURED, len(batch))
+        chosen = batch.take(np.linspace(0, len(batch) - 1, count).round().astype(int).tolist())
         rows = (chosen.images, np.stack([self.table.colourise(mask) for mask in chosen.masks]))
         with atomic(refresh_picture(self.folder, asked[-1])) as temporary:
             Image.fromarray(np.concatenate([np.concatenate(list(row), axis=1) for row in rows])).save(
@@ -83,7 +83,7 @@ def refuse_more_steps(folder: Path, steps: int) -> None:
 
 def refresh_line(line: Mapping[str, Any], width: int = 80) -> str:
     """Return what a refresh decided, in one line of a terminal."""
-    lead = {name: value for name, value in line["lead"].items() if value is not None}
+    lead = {name: value for name, value in line.get("lead", {}).items() if value is not None}
     worst = sorted(lead, key=lambda name: -lead[name])
     head = f"step {line['step']}: {'most uncertain' if line['by'] == 'uncertainty' else 'lowest IoU'} "
     values = [
@@ -103,9 +103,9 @@ def refresh_line(line: Mapping[str, Any], width: int = 80) -> str:
 def _outcome(line: Mapping[str, Any]) -> str:
     if line.get("drawn"):
         kept = line["kept"]
-        return f"{line['drawn']} pairs drawn, " + (f"{kept} kept, " if kept != line["drawn"] else "")
+        return f"{line['drawn']} pairs sampled, " + (f"{kept} kept, " if kept != line["drawn"] else "")
     if line.get("waiting"):
-        return "still drawing, "
+        return "still sampling, "
     if line.get("requests"):
         return f"{sum(line['requests'].values())} pairs asked for, "
     return f"weights up to ×{max(line['weights'].values()):.1f}, " if line.get("weights") else ""

@@ -14,7 +14,7 @@ from rarescene.scenes.data import Data
 from rarescene.training.config import TrainingConfig
 
 if TYPE_CHECKING:
-    from rarescene.augmentation import Together
+    from rarescene.augmentation import Composed
 
 OPTION_OF: Mapping[Needs, tuple[str, str]] = {
     "synthetic": ("--synthetic SET", "synthetic set"),
@@ -182,11 +182,11 @@ class Strategies:
             what = f"{names} decides by validation scenes, and the split leaves none"
             raise ConfigError(what, "Choose --split or --fractions with a validation part.")
 
-    def build(self, around: Surroundings) -> Together:
+    def build(self, around: Surroundings) -> Composed:
         """Return all of them as one, in their order."""
-        from rarescene.augmentation import Together
+        from rarescene.augmentation import Composed
 
-        return Together(
+        return Composed(
             {method.command: method.build(self._options(method), around) for method in self.methods}
         )
 

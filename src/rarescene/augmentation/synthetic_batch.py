@@ -6,6 +6,7 @@ import base64
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from rarescene.training import to_images, to_masks, to_pixels
 
 
 @dataclass(frozen=True)
-class Stock:
+class SyntheticBatch:
     """Synthetic scenes.
 
     Attributes:
@@ -30,22 +31,21 @@ class Stock:
         return len(self.images)
 
     @classmethod
-    def of(cls, pairs: Pairs) -> Stock:
-        """Return drawn pairs as a stock."""
+    def of(cls, pairs: Pairs) -> SyntheticBatch:
+        """Return generated pairs, rounded."""
         return cls(to_pixels(pairs.images), pairs.masks.cpu().numpy().astype(np.uint8))
 
     @classmethod
-    def joined(cls, stocks: Sequence[Stock]) -> Stock:
+    def joined(cls, parts: Sequence[SyntheticBatch]) -> SyntheticBatch:
         """Return several, at least one, as one."""
-        return cls(
-            *(np.concatenate(parts) for parts in zip(*((s.images, s.masks) for s in stocks), strict=True))
-        )
+        images, masks = ([getattr(part, name) for part in parts] for name in ("images", "masks"))
+        return cls(np.concatenate(images), np.concatenate(masks))
 
-    def take(self, places: Sequence[int]) -> Stock:
+    def take(self, places: list[int]) -> SyntheticBatch:
         """Return some of the scenes."""
-        return Stock(self.images[list(places)], self.masks[list(places)])
+        return SyntheticBatch(self.images[places], self.masks[places])
 
-    @property
+    @cached_property
     def pairs(self) -> Pairs:
         """The scenes as tensors."""
         return Pairs(to_images(self.images), to_masks(self.masks))
@@ -55,7 +55,7 @@ class Stock:
         return {"shape": list(self.masks.shape), "images": _packed(self.images), "masks": _packed(self.masks)}
 
     @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> Stock:
+    def from_dict(cls, value: Mapping[str, Any]) -> SyntheticBatch:
         """Return what `to_dict` wrote."""
         shape = value["shape"]
         return cls(_unpacked(value["images"], (*shape, 3)), _unpacked(value["masks"], shape))

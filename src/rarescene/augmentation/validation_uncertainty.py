@@ -23,7 +23,7 @@ def class_uncertainties(
 ) -> tuple[float | None, ...]:
     """Return the uncertainty of each class; None for one that is neither predicted nor labelled.
 
-    A posterior that draws from torch's own generator, such as one by dropout, is sampled from `seed`; the
+    A posterior that samples from torch's own generator, such as one by dropout, follows `seed`; the
     loop's random numbers stay as they were. PHiSeg has noise of its own, the same at every refresh, and an
     ensemble has none.
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from rarescene.commands.coherence_segmenters import (
     SegmenterName,
@@ -26,10 +26,10 @@ from rarescene.foundation.console import CONSOLE, say
 from rarescene.foundation.errors import ConfigError, DataError
 from rarescene.foundation.files import atomic, write_json, write_text
 from rarescene.foundation.run_folder import fresh_folder, same_run
-from rarescene.foundation.run_record import RunRecord, Seen, read_record
+from rarescene.foundation.run_record import RunRecord, read_record
 from rarescene.reports.realism import distances_to_real, paired_measures, realism_config
 from rarescene.scenes import SceneSet
-from rarescene.scenes.data import Data, decode, is_phantom, open_as_in
+from rarescene.scenes.data import Data, decode, open_as_in
 from rarescene.scenes.statistics import rare_classes
 from rarescene.sources.leakage import open_judge, open_pairs, real_segmenter
 from rarescene.training.ranks import accelerator
@@ -126,7 +126,7 @@ def coherence(
     fresh_folder(out, resume, "measurement")
     made = [read_record(folder, "scene set") for folder in pairs]
     trained = None if real is None else real_segmenter(real)
-    source = open_as_in(trained or made[0], data, split=split, group_by=group_by)
+    source = open_as_in((trained or made[0]).provenance, data, split=split, group_by=group_by)
     if not source.split.test:
         raise DataError(f"{source.spec} has no test scenes to score on", "Choose another --split.")
     sets = [open_set(folder, source) for folder in pairs]
@@ -143,15 +143,15 @@ def coherence(
             train_alone(out / f"synthetic-{name}", source, judge, one.folder)
             for name, one in zip(names, sets, strict=True)
         ]
+    learners = [read_record(run, "segmenter") for run in filter(None, runs)]
     record = RunRecord.begin(
         kind="coherence",
         config={
             "pairs": [str(folder) for folder in pairs], "real": str(real), "score": score,
             "synthetic": [None if run is None else str(run) for run in runs], "classes": list(rare),
-            **source.options,
         },
-        seed=judge.seed, data=source.describe(*made, judge), recordings=source.recordings(),
-        seen=_all_seen(made, [real, *filter(None, runs)]),
+        seed=judge.seed,
+        provenance=source.provenance(None).union(*(one.provenance for one in (*made, judge, *learners))),
         class_table=source.scenes.classes.to_dict(), accelerator=accelerator(),
     )  # fmt: skip
     if resume:
@@ -272,19 +272,12 @@ def _groups(pairs: SceneSet, source: Data) -> list[str]:
     return [one.group if one.group in known else one.name for one in pairs.records]
 
 
-def _all_seen(made: Sequence[RunRecord], runs: Sequence[Path]) -> Seen:
-    seen = Seen()
-    for record in (*made, *(read_record(run, "segmenter") for run in runs)):
-        seen = seen.union(record.seen)
-    return seen
-
-
 def _report(
     found: Sequence[SetCoherence], sets: Sequence[PairSet], source: Data, judge: RunRecord, record: RunRecord
 ) -> CoherenceReport:
     from rarescene.reports import PHANTOM_WARNING, CoherenceReport
 
-    config, parts = judge.config, source.recordings()
+    config, parts = judge.config, record.provenance.recordings
     height, width = sets[0].scenes.mask(0).shape
     settings = (
         f"{config['segmenter']}, {config['training']['steps']} steps of {config['training']['batch_size']}, "
@@ -296,7 +289,7 @@ def _report(
         "Real frames, copies: validation and test frames, as near to a training frame as a copy; distances: "
         "as many training frames to the same test frames.",
     )
-    warnings = (PHANTOM_WARNING,) if is_phantom(record) else ()
+    warnings = (PHANTOM_WARNING,) if record.provenance.phantom else ()
     return CoherenceReport(
         title="Coherence of synthetic pairs: RO and SO",
         settings=settings,
@@ -312,12 +305,11 @@ def _swept(sets: Sequence[PairSet]) -> bool:
     scales = [one.guidance for one in sets]
     if len(sets) < 2 or None in scales or len(set(scales)) < len(scales):
         return False
-    rest: list[dict[str, Any]] = []
-    for one in sets:
-        config = dict(one.record.config)
-        config["sampling"] = {**config["sampling"], "guidance": None}
-        rest.append(config)
-    return all(config == rest[0] for config in rest)
+    rest = [
+        ({**one.config, "sampling": {**one.config["sampling"], "guidance": None}}, one.provenance)
+        for one in (pairs.record for pairs in sets)
+    ]
+    return all(entry == rest[0] for entry in rest)
 
 
 def _headlines(found: Sequence[SetCoherence]) -> dict[str, float]:

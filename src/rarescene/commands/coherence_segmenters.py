@@ -133,4 +133,4 @@ def _finished(run: Path) -> bool:
 
 def never_saw_test(record: RunRecord, source: Data, run: Path) -> None:
     """Raise `LeakError` if a segmenter saw test scenes."""
-    record.seen.refuse(source.places(source.split.test), "the segmenter", run)
+    record.provenance.seen.refuse(source.places(source.split.test), "the segmenter", run)

@@ -122,7 +122,7 @@ def _rare_classes(scored: Scored, run: Path, classes: str) -> tuple[str, ...]:
         return tuple(scored.table.names[index] for index in class_ids(scored.table, classes))
     record = read_record(run, "segmenter")
     try:
-        scenes = open_scenes(record.data["spec"], group_by=record.config.get("group_by"))
+        scenes = open_scenes(record.provenance.spec, group_by=record.provenance.options["group_by"])
     except RareSceneError as error:
         what = f"the data that tell which classes are rare cannot be opened ({error.what})"
         raise ConfigError(

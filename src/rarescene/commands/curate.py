@@ -18,7 +18,7 @@ from rarescene.foundation.console import CONSOLE, say
 from rarescene.foundation.errors import ConfigError, DataError
 from rarescene.foundation.files import file_hash, write_json_lines
 from rarescene.foundation.run_folder import fresh_folder
-from rarescene.foundation.run_record import RunRecord, Seen, read_record
+from rarescene.foundation.run_record import RunRecord, read_record
 from rarescene.reports.cards import write_curated_card
 from rarescene.scenes import SceneCache, SceneSet
 from rarescene.scenes.data import Data, decode, open_as_in
@@ -105,14 +105,14 @@ def curate(
         raise ConfigError("is the set itself", "Choose another --out; a set is never changed.", out)
     made = read_record(pairs, "scene set")
     trained = None if segmenter is None else real_segmenter(segmenter)
-    source = open_as_in(trained or made, data, split=split, group_by=group_by)
+    source = open_as_in((trained or made).provenance, data, split=split, group_by=group_by)
     synthetic = open_pairs(pairs, made, source)
     synthetic.need_images()
     table = source.scenes.classes
     judge = None
     if trained is not None and segmenter is not None:
         held_out = source.places((*source.split.validation, *source.split.test))
-        trained.seen.refuse(held_out, "the segmenter", segmenter)
+        trained.provenance.seen.refuse(held_out, "the segmenter", segmenter)
         judge = open_judge(segmenter, trained, table)
     rare = table.ids_of(rare_classes(source.scenes, classes or str(made.config.get("classes") or "")))
 
@@ -135,7 +135,11 @@ def curate(
         "copies": asdict(copies),
     }  # fmt: skip
     record = _record(made, trained, source, settings, len(kept), seed)
-    header = {"curation": settings, "licence": record.data["licence"], "seen": record.seen.spans}
+    header = {
+        "curation": settings,
+        "licence": record.provenance.licence,
+        "seen": record.provenance.seen.spans,
+    }
     writer = SceneSetWriter(out, table, header)
     record.write(out)
     for index in kept:
@@ -168,16 +172,12 @@ def _record(
     made: RunRecord, trained: RunRecord | None, source: Data, settings: dict[str, Any], kept: int, seed: int
 ) -> RunRecord:
     """Return the new set's record: that of the old one, with all that the choice depends on."""
-    earlier = [made, *([] if trained is None else [trained])]
-    described = source.describe(*earlier)
-    seen = made.seen.union(source.seen("train")).union(Seen() if trained is None else trained.seen)
+    judged_by = () if trained is None else (trained.provenance,)
     return RunRecord.begin(
         kind="scene set",
         config={**made.config, "count": kept, "curation": settings},
         seed=seed,
-        data={**made.data, "licence": described["licence"], "phantom": described["phantom"]},
-        recordings=made.recordings,
-        seen=seen,
+        provenance=made.provenance.union(source.provenance(), *judged_by),
         class_table=made.class_table,
         accelerator=accelerator(),
     )

@@ -77,7 +77,11 @@ def evaluate(
     trained = read_record(run, "segmenter")
     settings = trained.config
     synthetic = data.startswith("set:")
-    source = open_unsplit(data) if synthetic else open_as_in(trained, data, split=split, group_by=group_by)
+    source = (
+        open_unsplit(data)
+        if synthetic
+        else open_as_in(trained.provenance, data, split=split, group_by=group_by)
+    )
     table = source.scenes.classes
     network, _ = load_segmenter(run / "model", table)
     bayesian = isinstance(network, BayesianSegmenter)
@@ -87,7 +91,7 @@ def evaluate(
     chosen = source.part(part)
     if not chosen:
         raise DataError(f"the {part} part of {data} is empty", "Choose another --part, or another --split.")
-    trained.seen.refuse(source.places(chosen), "the segmenter", run)
+    trained.provenance.seen.refuse(source.places(chosen), "the segmenter", run)
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network.to(device)
@@ -129,7 +133,7 @@ def evaluate(
         "segmenter": settings["segmenter"], "strategy": settings["strategy"], "seed": trained.seed,
         "steps": settings["training"]["steps"], "batch_size": settings["training"]["batch_size"],
         "size": [height, width],
-        "data": source.describe() | {"part": part, "at": at}, "classes": table.to_dict(),
+        "data": source.provenance().describe() | {"part": part, "at": at}, "classes": table.to_dict(),
         "scores": scores.to_dict(),
         "recordings": {name: overlap.to_dict() for name, overlap in meter.recordings.items()},
         "average_precision": precision.result().to_dict(),

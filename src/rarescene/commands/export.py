@@ -17,7 +17,7 @@ from rarescene.scenes import (
     write_huggingface,
     write_nnunet,
 )
-from rarescene.scenes.data import class_ids, is_phantom, open_data
+from rarescene.scenes.data import class_ids, open_data
 from rarescene.sources.leakage import open_finished, open_pairs
 
 
@@ -96,13 +96,14 @@ def _gather(
     source = open_data(data, split, split_seed, fractions, group_by) if data else None
     sources, notes = [], []
     if source is not None:
-        phantom = bool(source.describe()["phantom"])
+        phantom = source.provenance().phantom
         sources.append(ExportSource.of_data(source.scenes, source.split, phantom=phantom))
         notes += [source.split.warning] if source.split.warning else []
     for folder in [synthetic] if isinstance(synthetic, Path) else synthetic or ():
         made = read_record(folder, "scene set")
         pairs = open_finished(folder, made) if source is None else open_pairs(folder, made, source)
-        sources.append(ExportSource.of_pairs(pairs, phantom=is_phantom(made), seen=made.seen.spans))
+        behind = made.provenance
+        sources.append(ExportSource.of_pairs(pairs, phantom=behind.phantom, seen=behind.seen.spans))
     size = None if height is None or width is None else (height, width)
     return Export.of(title or out.resolve().name, sources, size=size, notes=notes)
 

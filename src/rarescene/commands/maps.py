@@ -8,22 +8,22 @@ indices are drawn at once, ranks and resumed runs take whole blocks, and so thei
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from rarescene.foundation.console import progress, say
+from rarescene.diffusion import MapSamplingConfig
+from rarescene.foundation.console import say
 from rarescene.foundation.errors import ConfigError
-from rarescene.foundation.files import file_hash, write_json
-from rarescene.foundation.run_folder import fresh_folder
-from rarescene.foundation.run_record import RECORD, RunRecord, read_record
+from rarescene.foundation.files import write_json
+from rarescene.foundation.run_record import read_record
+from rarescene.foundation.seeds import derive_seed
 from rarescene.reports.maps import score_maps, write_sheet
-from rarescene.sources.mask_source import check_steps, describe_map, draw_maps
-from rarescene.sources.requests import TRAINING, MapSamplingConfig, ask
-from rarescene.training.ranks import accelerator, processes
+from rarescene.sources.mask_source import SampledMaps
+from rarescene.sources.requests import TRAINING, requests_for
+from rarescene.sources.set_writing import SetScene, begin_set, write_set
 
 if TYPE_CHECKING:
-    pass
+    from rarescene.generators import DrawnMap
 
 SCORES, SHEET = "scores.json", "maps.png"
 
@@ -62,67 +62,42 @@ def maps(
         seed: seed of the requests and the noise.
         resume: keep the maps that are there and draw the rest.
     """
-    from rarescene.generators import PromptedMaps
-    from rarescene.scenes import SceneSetWriter
-    from rarescene.training import this_rank
-
     began = time.perf_counter()
     if count < 1:
         raise ConfigError(f"{count} maps were asked for", "Set --count to 1 or more.")
-    trained = read_record(run, "maps")
-    generator = PromptedMaps.load(run / "model")
-    check_steps(generator, map_sampling)
-    table = generator.table
-    asked = ask(
-        run, trained, table,
-        prompt=prompt, requests=requests, classes=classes, alone=alone, part=part, seed=seed,
-    )  # fmt: skip
-    ranks = this_rank()
-    if ranks.is_main_process:
-        fresh_folder(out, resume, "set")
-        if resume and (out / RECORD).is_file():
-            read_record(out, "scene set")
-    generator.to(ranks.device)
-    made_by = {
-        "generator": generator.name, "weights": file_hash(run / "model" / "weights.safetensors"),
-        "prompt": prompt, "requests": requests, "asked": asked.fingerprint, "classes": classes,
-        "alone": alone, "part": part, "count": count, "seed": seed, "map_sampling": asdict(map_sampling),
-    }  # fmt: skip
-    seen = trained.seen.union(asked.seen)
-    split = {name: trained.config[name] for name in ("split", "fractions", "split_seed", "group_by")}
-    record = RunRecord.begin(
-        kind="scene set",
-        config={"run": str(run), **made_by, **split},
-        seed=seed,
-        data=trained.data,
-        recordings=trained.recordings,
-        seen=seen,
-        class_table=table.to_dict(),
-        accelerator=accelerator(),
-        processes=processes(),
+    source = SampledMaps.open(run, map_sampling)
+    asked = requests_for(
+        source, prompt=prompt, requests=requests, classes=classes, alone=alone, part=part, seed=seed
     )
-    header = {**made_by, "licence": trained.data["licence"], "seen": seen.spans}
-    blocks = -(-count // map_sampling.block)
-    with ranks.main_process_first():
-        writer = SceneSetWriter(out, table, header, rank=ranks.process_index, ranks=ranks.num_processes)
-        if ranks.is_main_process:
-            record.write(out)
-    mine = range(ranks.process_index, blocks, ranks.num_processes)
-    label = f"drawing, rank {ranks.process_index}" if ranks.num_processes > 1 else "drawing"
-    with progress(label) as advance:
-        for turn, block in enumerate(mine, start=1):
-            indices = range(block * map_sampling.block, (block + 1) * map_sampling.block)
-            wanted = [index for index in indices if index < count]
-            if not writer.done.issuperset(wanted):
-                drawn = draw_maps(generator, asked, indices, seed, map_sampling)
-                for one, index in zip(drawn, wanted, strict=False):  # the last block is padded
-                    writer.add(index, None, one.mask, describe_map(one, index), confidence=one.confidence)
-            advance(turn, len(mine))
-    ranks.wait_for_everyone()
-    if ranks.is_main_process:
-        drawn_set, seconds = writer.finish(), time.perf_counter() - began
-        scores = score_maps(drawn_set, trained)
+    begin_set(out, resume)
+
+    def make(indices: range) -> list[SetScene]:
+        wanted = [asked.at(index) for index in indices]
+        drawn = source.draw(wanted, [derive_seed(seed, "map", index) for index in indices])
+        return [
+            SetScene(None, one.mask, _described(one, index), one.confidence)
+            for index, one in zip(indices, drawn, strict=True)
+        ]
+
+    written = write_set(
+        out, run, source.table, source.provenance.union(*asked.behind),
+        {"generator": "maps", "weights": source.made_by["maps"], "prompt": prompt, "alone": alone,
+         "map_sampling": source.made_by["map_sampling"], **asked.made_by},
+        count=count, seed=seed, block=map_sampling.block, make=make,
+    )  # fmt: skip
+    if written is not None:
+        record, drawn_set = written
+        scores = score_maps(drawn_set, read_record(run, "maps"))
         write_json(out / SCORES, scores)
         write_sheet(out / SHEET, drawn_set)
+        seconds = time.perf_counter() - began
         record.end(out, seconds, {"maps": len(drawn_set), "kept": scores["kept"]})
         say(f"{count} maps for {asked.different} different requests in {out}, {seconds:.0f} s")
+
+
+def _described(one: DrawnMap, index: int) -> dict[str, Any]:
+    """Return what the manifest says of a map."""
+    return {
+        "generator": "maps", "request": one.request.to_dict(), "kept": one.report.to_dict(),
+        "kept_at_first": one.first.to_dict(), "tries": one.tries, "seed": one.seed, "order": index,
+    }  # fmt: skip

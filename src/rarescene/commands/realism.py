@@ -57,7 +57,7 @@ def realism(
     made = read_record(pairs, "scene set")
     synthetic = open_finished(pairs, made)
     synthetic.need_images()
-    source = open_as_in(made, data, split=split, group_by=group_by)
+    source = open_as_in(made.provenance, data, split=split, group_by=group_by)
     if source.scenes.classes.fingerprint != synthetic.classes.fingerprint:
         what = f"has the classes of {synthetic.classes.name!r}, not of {source.scenes.classes.name!r}"
         raise CheckpointError(what, "Give the data that the set was made from.", pairs)
@@ -72,5 +72,9 @@ def realism(
     measures = (*distances_to_real(cache, test, training, config, most), *paired_measures(pairs, most))
     CONSOLE.print(realism_table(measures, title=f"Images of {pairs.resolve().name}"))
     if out is not None:
-        write_json(out, {"pairs": str(pairs), "data": source.describe(made)} | measures_to_dict(measures))
+        write_json(
+            out,
+            {"pairs": str(pairs), "data": source.provenance().union(made.provenance).describe()}
+            | measures_to_dict(measures),
+        )
         say(f"written to {out}")

@@ -21,7 +21,7 @@ from rarescene.reports.from_json import cell_of_run, read_metrics, scores_of_run
 from rarescene.reports.realism import places_of, set_realism
 from rarescene.reports.refreshes_page import PAGE
 from rarescene.scenes import ClassTable, open_scenes
-from rarescene.scenes.data import Data, decode, is_phantom, open_as_in
+from rarescene.scenes.data import Data, decode, open_as_in
 from rarescene.scenes.statistics import display_size, rare_classes, statistics_of
 
 if TYPE_CHECKING:
@@ -85,13 +85,13 @@ def build_report(
         raise ConfigError("the runs have different class tables", "Make one report for each data set.")
     for run in segmenters:
         read_metrics(run.folder)
-    source = open_as_in((segmenters or runs)[0].record)
+    source = open_as_in((segmenters or runs)[0].record.provenance)
     scenes, table = source.scenes, source.scenes.classes
 
     statistics = statistics_of(scenes)
     rare = rare_classes(scenes, classes, statistics)
     scores, comparisons, shown = _scores(segmenters, rare)
-    phantom = any(is_phantom(run.record) for run in runs)
+    phantom = any(run.record.provenance.phantom for run in runs)
     logs = {
         kind: {run.name: read_json_lines(run.folder / "log.jsonl") for run in found}
         for kind, found in (("generator", generators), ("segmenter", segmenters))
@@ -236,7 +236,7 @@ def _scored_rows(
                 note="test scene: never seen in training",
             )
         )
-    phantom = is_phantom(segmenters[0].record)
+    phantom = segmenters[0].record.provenance.phantom
     return gallery_rows(scenes, source.scenes.classes, phantom=phantom)
 
 
@@ -282,7 +282,7 @@ def _synthetic_rows(sets: Sequence[Run], rare: Sequence[str], rows: int) -> tupl
                     else f"drawn for the map of {name}{varied}",
                 )
             )
-        made += gallery_rows(scenes, pairs.classes, errors=False, phantom=is_phantom(run.record))
+        made += gallery_rows(scenes, pairs.classes, errors=False, phantom=run.record.provenance.phantom)
     return tuple(made)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rarescene.augmentation.refresh_log import refuse_more_steps
 from rarescene.augmentation.strategies import Strategies
 from rarescene.commands.training_run import TrainingRun, parameters_of
+from rarescene.diffusion.config import MapSamplingConfig, SamplingConfig
 from rarescene.foundation.console import say
 from rarescene.foundation.methods import SegmenterMethod, Surroundings
 from rarescene.foundation.plugins import package_of
@@ -18,14 +19,14 @@ from rarescene.foundation.seeds import derive_seed
 from rarescene.scenes import AugmentConfig, SceneSet
 from rarescene.scenes.data import decode
 from rarescene.scenes.pool import ScenePool
-from rarescene.sources.leakage import agreed_size, open_drawer, open_pairs
-from rarescene.sources.requests import MapSamplingConfig, SamplingConfig, check_map_sampling
+from rarescene.sources.leakage import agreed_size, open_generator, open_pairs
+from rarescene.sources.mask_source import check_map_sampling
 from rarescene.training.config import TrainingConfig
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from rarescene.augmentation.validation import Refreshing
+    from rarescene.augmentation.validation import Validation
     from rarescene.foundation.protocols import Batch
     from rarescene.training import Batches, Fitted, Learner
 
@@ -41,7 +42,7 @@ def segment(method: SegmenterMethod, *, model: Any, training: TrainingConfig, **
         training: the training loop; the same for all runs that are compared.
         **options: those of every segmenter.
     """
-    from rarescene.augmentation.validation import Refreshing, spread
+    from rarescene.augmentation.validation import Validation, spread
     from rarescene.segmenters import save_segmenter
 
     run = SegmentationRun(method, model, training, **options)
@@ -55,7 +56,8 @@ def segment(method: SegmenterMethod, *, model: Any, training: TrainingConfig, **
     scenes = plan.extend(run.source.split.train)
     batches = run.ordered(scenes, plan.weights())
     looked_at = spread(run.source.split.validation, run.validation_scenes)
-    refreshing = Refreshing(plan, batches, run.pool.caches[0], looked_at, run.out, training.steps, run.main)
+    cache = run.pool.caches[0]
+    validation = Validation(plan, batches.reweigh, cache, looked_at, run.out, training.steps, run.main)
     run.start(
         f"{len(run.train)} real scenes, {len(scenes) - len(run.train)} added by {run.strategies.text!r}; "
         f"{training.steps} steps of {training.batch_size} at {run.width}×{run.height}"
@@ -63,13 +65,13 @@ def segment(method: SegmenterMethod, *, model: Any, training: TrainingConfig, **
     try:
         fitted = run.fit(
             learner, batches, replace(training, batch_size=batches.batch_size),
-            label=run.strategies.text, mix=plan.mix, validate=refreshing.validate, keeper=refreshing,
+            label=run.strategies.text, mix=plan.mix, validate=validation.validate, keeper=validation,
         )  # fmt: skip
     finally:
         plan.close()
     if run.main:
         save_segmenter(fitted.average, run.out / "model", run.table)  # type: ignore[arg-type]
-        run.finish(fitted, refreshing)
+        run.finish(fitted, validation)
 
 
 class SegmentationRun(TrainingRun):
@@ -129,12 +131,13 @@ class SegmentationRun(TrainingRun):
         self.strategies.check_validation(self.source, validation_scenes)
         made = [read_record(folder, "scene set") for folder in sets]
         pairs = [open_pairs(folder, record, self.source) for folder, record in zip(sets, made, strict=True)]
+        behind = [record.provenance for record in made]
         self.fresh = None
         if generator is not None:
             # Blocks are padded, and a larger one than what is generated at once would be sampled for nothing.
             sampling = replace(sampling, block=min(sampling.block, self.strategies.block or sampling.block))
-            self.fresh = open_drawer(generator, maps, self.source, sampling, map_sampling, self.spare)
-            made += [read_record(folder) for folder in (generator, maps) if folder is not None]
+            self.fresh = open_generator(generator, maps, self.source, sampling, map_sampling, self.spare)
+            behind.append(self.fresh.provenance)
             height, width = agreed_size(self.fresh, generator, height, width)
         self.height, self.width = _size(pairs[0] if pairs else self.source.scenes, height, width)
         config = {
@@ -146,7 +149,7 @@ class SegmentationRun(TrainingRun):
             "drawn": None if self.fresh is None else dict(self.fresh.made_by),
             "validation_scenes": validation_scenes, "height": self.height, "width": self.width,
         }  # fmt: skip
-        self.begin("segmenter", config, *made)
+        self.begin("segmenter", config, *behind)
         if self.resume and self.strategies.online:
             refuse_more_steps(self.out, training.steps)
         everything = (self.source.scenes, *pairs)
@@ -200,7 +203,7 @@ class SegmentationRun(TrainingRun):
             return in_order(self.seed)
         return MemberBatches([in_order(derive_seed(self.seed, "member", m)) for m in range(members)])
 
-    def finish(self, fitted: Fitted, refreshing: Refreshing) -> None:
+    def finish(self, fitted: Fitted, validation: Validation) -> None:
         """End the record, and write the card and the page about what each refresh decided."""
         from rarescene.reports.cards import write_segmenter_card
         from rarescene.reports.refreshes_page import PAGE, write_page
@@ -210,7 +213,7 @@ class SegmentationRun(TrainingRun):
         write_segmenter_card(self.out, ended, parameters_of(fitted.average))
         if self.strategies.online:
             rare = class_statistics(self.pool.caches[0].subset(self.source.split.train)).rare
-            write_page(self.out, ended, refreshing.end(), [entry.name for entry in rare])
+            write_page(self.out, ended, validation.end(), [entry.name for entry in rare])
             say(f"what each refresh decided: {self.out / PAGE}")
         say(f"trained in {fitted.seconds / 60:.1f} min; weights in {self.out / 'model'}")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rarescene.commands.training_run import TrainingRun, parameters_of
 from rarescene.foundation.errors import CheckpointError, ConfigError
 from rarescene.foundation.files import write_json
-from rarescene.foundation.run_record import RunRecord, read_record, told_apart, told_apart_alike
+from rarescene.foundation.run_record import RunRecord, read_record
 from rarescene.generators.joint_latent_config import JointLatentConfig
 from rarescene.generators.latents import training_latents
 from rarescene.scenes.data import Data
@@ -49,12 +49,8 @@ def train_joint(
         _check(trained, folder, run.source, model)
     codec = _open_codec(images, masks, model.network.stride, run.table)
     hashes = weights_hash(images), weights_hash(masks)
-    ways = {run.source.scenes.name: run.source.options["group_by"]}, *map(told_apart, behind)
-    config = {
-        "model": asdict(model), "image_vqgan": hashes[0], "mask_vqgan": hashes[1],
-        "told_apart": told_apart_alike(*ways),
-    }  # fmt: skip
-    run.begin(JointLatent.name, config, *behind)
+    config = {"model": asdict(model), "image_vqgan": hashes[0], "mask_vqgan": hashes[1]}
+    run.begin(JointLatent.name, config, *(trained.provenance for trained in behind))
 
     scenes = run.decode(model.height, model.width)
     ids, mirrored = scenes.take_masks(range(len(scenes))), model.horizontal_flip > 0
@@ -90,7 +86,7 @@ def _check(trained: RunRecord, folder: Path, source: Data, model: JointLatentCon
         raise CheckpointError(
             f"the {trained.kind} is not trained to its end", "Repeat its command with --resume.", folder
         )
-    trained.seen.refuse(
+    trained.provenance.seen.refuse(
         source.places((*source.split.validation, *source.split.test)), f"the {trained.kind}", folder
     )
     theirs = tuple(trained.config["model"][side] for side in ("height", "width"))

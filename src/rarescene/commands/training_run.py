@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rarescene.foundation.console import say
+from rarescene.foundation.provenance import Provenance
 from rarescene.foundation.run_folder import fresh_folder, same_run
 from rarescene.foundation.run_record import RunRecord
 from rarescene.scenes.data import decode, open_data
@@ -62,25 +63,21 @@ class TrainingRun:
         self.table = self.source.scenes.classes
         self.train = self.source.scenes.subset(self.source.split.train)
 
-    def begin(self, kind: str, config: Mapping[str, Any], *behind: RunRecord) -> None:
+    def begin(self, kind: str, config: Mapping[str, Any], *behind: Provenance) -> None:
         """Begin the run's record, or see that it is the one that was begun.
 
         Args:
             kind: of the run.
             config: its settings, as JSON values.
-            behind: records of the runs that it builds upon; what they have seen, it has seen.
+            behind: where what it builds upon comes from; what that has seen, it has seen.
 
         Raises:
             ConfigError: the run that is resumed was begun otherwise.
         """
         from rarescene.training.ranks import accelerator, processes
 
-        seen = self.source.seen("train")
-        for earlier in behind:
-            seen = seen.union(earlier.seen)
         self.record = RunRecord.begin(
-            kind=kind, config={**config, **self.source.options}, seed=self.seed,
-            data=self.source.describe(*behind), recordings=self.source.recordings(), seen=seen,
+            kind=kind, config=config, seed=self.seed, provenance=self.source.provenance().union(*behind),
             class_table=self.table.to_dict(), accelerator=accelerator(), processes=processes(),
         )  # fmt: skip
         if self.resume:

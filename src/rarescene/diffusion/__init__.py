@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rarescene.diffusion.config import (
         ClassAwareConfig,
         DiffusionConfig,
+        MapSamplingConfig,
         SamplingConfig,
         SelfPerceptualConfig,
     )

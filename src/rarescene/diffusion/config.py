@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from rarescene.foundation.errors import ConfigError
 
@@ -12,6 +12,7 @@ Prediction = Literal["epsilon", "v", "x0"]
 WeightMode = Literal["balanced", "paper", "plain"]
 Pooling = Literal["max", "area"]
 Sampler = Literal["dpm-solver++", "ddpm", "ddim", "unipc"]
+Precision = Literal["no", "bf16"]
 
 
 @dataclass(frozen=True)
@@ -113,22 +114,74 @@ class SelfPerceptualConfig:
 
 @dataclass(frozen=True)
 class SamplingConfig:
-    """How a trained model draws.
+    """How images or pairs are sampled.
 
     Attributes:
-        sampler: `dpm-solver++` (2M, the paper's), `unipc`, `ddim` (η = 0) or `ddpm` (ancestral).
-        steps: network evaluations, 1 to the number of timesteps. The paper takes 30; give `ddpm` all 1000.
+        sampler: `dpm-solver++` (2M, CASDM's), `unipc`, `ddim` (η = 0) or `ddpm` (ancestral).
+        steps: denoising steps, at most the timesteps of the generator's noise schedule; by default 30 for an
+            image generator, as in CASDM, and 20 for a joint one. Give `ddpm` all of them.
+        guidance: scale of classifier-free guidance, for SDM and joint generators; by default the one in their
+            configuration.
+        precision: "no" for float32, or "bf16".
+        block: scenes drawn at once; part of what makes two sets equal to the byte.
+    """
+
+    sampler: Sampler = "dpm-solver++"
+    steps: int | None = None
+    guidance: float | None = None
+    precision: Precision = "no"
+    block: int = 8
+
+    def __post_init__(self) -> None:
+        _one_of("sampling.sampler", self.sampler, get_args(Sampler))
+        _one_of("sampling.precision", self.precision, get_args(Precision))
+        _at_least_one("sampling", self, "steps", "block")
+
+    def settled(self, steps: int) -> dict[str, Any]:
+        """Return what a diffusion model's `generate` is told; by default it takes this number of steps."""
+        return {
+            "sampler": self.sampler, "steps": self.steps or steps, "guidance": self.guidance,
+            "precision": self.precision,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class MapSamplingConfig:
+    """How maps are sampled.
+
+    Attributes:
+        sampler: as of images.
+        steps: denoising steps, at most the timesteps of the generator's noise schedule.
+        guidance: scale of classifier-free guidance; 1 is none, and twice as fast.
+        tries: maps drawn for a request at most, until one keeps it.
+        precision: "no" for float32, or "bf16".
+        block: maps drawn at once; part of what makes two sets equal to the byte.
     """
 
     sampler: Sampler = "dpm-solver++"
     steps: int = 30
+    guidance: float = 2.0
+    tries: int = 8
+    precision: Precision = "no"
+    block: int = 8
 
     def __post_init__(self) -> None:
-        _one_of("sampling.sampler", self.sampler, get_args(Sampler))
-        if self.steps < 1:
-            raise ConfigError(f"sampling.steps is {self.steps}", "Take at least 1; the paper takes 30.")
+        _one_of("map_sampling.sampler", self.sampler, get_args(Sampler))
+        _one_of("map_sampling.precision", self.precision, get_args(Precision))
+        _at_least_one("map_sampling", self, "steps", "tries", "block")
+        if self.guidance < 0:
+            raise ConfigError(
+                f"map_sampling.guidance is {self.guidance}", "Take 0 or more; 1 is no guidance."
+            )
 
 
 def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
         raise ConfigError(f"{option} is {value!r}", f"Choose one of: {', '.join(known)}.")
+
+
+def _at_least_one(option: str, config: object, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if value is not None and value < 1:
+            raise ConfigError(f"{option}.{name} is {value}", f"Set {option}.{name} to 1 or more.")

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from rarescene.foundation.protocols import Meter, Segmenter, Strategy
-    from rarescene.scenes import ClassTable, SceneCache
-    from rarescene.scenes.datasets import Listing
+    from rarescene.scenes import ClassTable, Request, SceneCache
+    from rarescene.scenes.faults import Listing
     from rarescene.scenes.pool import ScenePool
     from rarescene.scenes.split import SplitRule
-    from rarescene.sources.pair_source import PairDrawer as PairSource
+    from rarescene.sources.pair_source import PairSource
     from rarescene.training import TrainingConfig
 
 
@@ -70,18 +70,23 @@ class Method:
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetMethod(Method):
-    """A layout of scenes on disk, opened as `NAME:PATH`.
+    """A layout of scenes on disk, opened as `COMMAND:PATH`.
 
     Attributes:
-        list: gives, of a path and its options, the scenes that lie there and the faults that show without
-            decoding.
-        options: names of the options that it takes in YAML beside `group_by`, or behind the path, as in
-            `NAME:PATH,option=value`.
-        splits: rules of `--split` that the data set brings, by name.
+        list: gives, of the path, the scenes that lie there and the faults that show without decoding; each
+            scene in the recording that its place or name says, which `--group-by` may replace. Options that
+            are given come by name, as text. What it raises as a `DataError` becomes a fault.
+        options: names of the options that it takes, behind the path, as in `COMMAND:PATH,option=value`, or in
+            YAML.
+        folder: whether the path must be a folder, which is looked for before `list` is called, with a `Path`.
+            Otherwise `list` is called with what is written behind the colon, a text that may be empty.
+        splits: rules of `--split` that the data set brings, by name. They serve for any scenes; a name that
+            an earlier data set has stays with that one.
     """
 
-    list: Callable[[str, Mapping[str, Any]], Listing]
-    options: tuple[str, ...] = ()
+    list: Callable[..., Listing]
+    options: Sequence[str] = ()
+    folder: bool = True
     splits: Mapping[str, SplitRule] = field(default_factory=dict)
 
 
@@ -193,7 +198,7 @@ class Surroundings:
     scenes: ScenePool
     train: Sequence[int]
     seed: int
-    pairs: PairSource | None = None
+    pairs: PairSource[Request] | None = None
     spare: Any = None
     predict: Callable[[Tensor], Tensor] | None = None
     agree: Callable[[Any], Any] = lambda value: value

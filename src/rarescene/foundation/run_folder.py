@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +41,7 @@ def same_run(out: Path, record: RunRecord) -> None:
 
 def _begun_with(record: RunRecord) -> dict[str, Any]:
     """Return what a resumed run must have in common with the one that was begun, as JSON values by name."""
-    value = json.loads(json.dumps(asdict(record)))
+    value = json.loads(json.dumps(record.to_json()))
     config = {name: entry for name, entry in value["config"].items() if name != "training"}
     if isinstance(config.get("model"), dict):
         config["model"].pop("training", None)

@@ -8,18 +8,17 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from rarescene.foundation.errors import CheckpointError, ConfigError, LeakError
+from rarescene.foundation.errors import CheckpointError
 from rarescene.foundation.files import read_json, write_json
+from rarescene.foundation.provenance import Provenance
 
 RECORD = "run.json"
-Place = tuple[str, int]
-"""A frame: its recording, and its position there."""
 
 _PACKAGES = (
     "rarescene",
@@ -34,68 +33,13 @@ _PACKAGES = (
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What a model or a synthetic set was made from.
-
-    Attributes:
-        spans: recording → None where all of it counts as seen (a split by recording), or, where the split cut
-            through it, ascending runs [first, last] of frames between which no scene was left out.
-    """
-
-    spans: Mapping[str, Sequence[Sequence[int]] | None] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, scenes: Iterable[Place], others: Iterable[Place] | None = None) -> Seen:
-        """Return what is seen by using these scenes.
-
-        Args:
-            scenes: (recording, frame order) of each scene used.
-            others: the scenes of the data that were not used, where the split cut through recordings; None
-                for a split by recording, where a recording counts as seen as a whole.
-        """
-        frames = _by_recording(scenes)
-        if others is None:
-            return cls(dict.fromkeys(sorted(frames)))
-        unused = _by_recording(others)
-        return cls({group: _runs(frames[group], unused.get(group, set())) for group in sorted(frames)})
-
-    def covers(self, group: str, order: int) -> bool:
-        """Return whether this frame was seen, or lies between frames that were."""
-        if group not in self.spans:
-            return False
-        runs = self.spans[group]
-        return runs is None or any(first <= order <= last for first, last in runs)
-
-    def union(self, other: Seen) -> Seen:
-        """Return what either of them has seen."""
-        spans = dict(self.spans)
-        for group, theirs in other.spans.items():
-            mine = spans.get(group, ())
-            spans[group] = None if mine is None or theirs is None else _merged([*mine, *theirs])
-        return Seen(dict(sorted(spans.items())))
-
-    def refuse(self, held_out: Iterable[Place], who: str, path: Path) -> None:
-        """Raise `LeakError` if `who` (a generator, a set or a model at `path`) saw a held-out scene."""
-        leaked = sorted({group for group, order in held_out if self.covers(group, order)})
-        if leaked:
-            listed = ", ".join(leaked[:5]) + (f" and {len(leaked) - 5} more" if len(leaked) > 5 else "")
-            remedy = (
-                "Make it again from the training recordings alone (the same --split and --split-seed), "
-                "or choose another split."
-            )
-            raise LeakError(f"{who} saw recordings that are held out here: {listed}", remedy, path)
-
-
-@dataclass(frozen=True)
 class RunRecord:
     """One command's run, as written to `run.json` in its folder.
 
     Attributes:
         kind: what the folder holds: "casdm", "segmenter", "scene set".
         config: the resolved configuration, JSON values.
-        data: specification, licence and number of scenes of the data used.
-        recordings: part of the split → recordings in it.
-        seen: what the weights or pairs were made from.
+        provenance: where the weights, pairs or scores come from.
         class_table: the class table as JSON values.
         seconds: of a training, what it took in all, by every process that went on with it from a checkpoint;
             of any other command, what the process that ended it spent.
@@ -105,9 +49,7 @@ class RunRecord:
     kind: str
     config: Mapping[str, Any]
     seed: int
-    data: Mapping[str, Any]
-    recordings: Mapping[str, Sequence[str]]
-    seen: Seen
+    provenance: Provenance
     class_table: Mapping[str, Any]
     command: str = ""
     started: str = ""
@@ -134,7 +76,26 @@ class RunRecord:
 
     def write(self, folder: Path) -> None:
         """Write the record to its folder."""
-        write_json(folder / RECORD, asdict(self))
+        write_json(folder / RECORD, self.to_json())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as JSON values; the options of the split stand among its settings."""
+        value = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        told = value.pop("provenance").to_json()
+        return value | told | {"config": {**self.config, **told["config"]}}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> RunRecord:
+        """Return the record that `to_json` wrote.
+
+        Raises:
+            KeyError, TypeError, ValueError, AttributeError: it is damaged.
+        """
+        provenance = Provenance.from_json(value)
+        known = provenance.to_json()
+        config = {name: entry for name, entry in value["config"].items() if name not in known["config"]}
+        rest = {name: entry for name, entry in value.items() if name not in known}
+        return cls(config=config, provenance=provenance, **rest)
 
     def end(self, folder: Path, seconds: float, metrics: Mapping[str, float] | None = None) -> RunRecord:
         """Write the record once more, as finished, and return it."""
@@ -156,10 +117,7 @@ def read_record(folder: Path, kind: str | None = None) -> RunRecord:
         )
     value = read_json(folder / RECORD)
     try:
-        spans = {
-            group: None if runs is None else _merged(runs) for group, runs in value["seen"]["spans"].items()
-        }
-        record = RunRecord(**value | {"seen": Seen(spans)})
+        record = RunRecord.from_json(value)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(
             f"is not a run record ({error})", "Run the command again that wrote it.", folder / RECORD
@@ -225,57 +183,5 @@ def _command() -> str:
     )  # cli.py under torchrun
 
 
-def _by_recording(places: Iterable[Place]) -> dict[str, set[int]]:
-    frames: dict[str, set[int]] = {}
-    for group, order in places:
-        frames.setdefault(group, set()).add(order)
-    return frames
-
-
-def _runs(used: set[int], unused: set[int]) -> list[list[int]]:
-    """Return the used frames as runs [first, last], cut wherever an unused frame lies between two of them."""
-    runs: list[list[int]] = []
-    cut = True
-    for order in sorted(used | unused):
-        if order not in used:
-            cut = True
-        elif cut:
-            runs.append([order, order])
-            cut = False
-        else:
-            runs[-1][1] = order
-    return runs
-
-
-def _merged(runs: Iterable[Sequence[int]]) -> list[list[int]]:
-    merged: list[list[int]] = []
-    for first, last in sorted([list(run) for run in runs]):
-        if merged and first <= merged[-1][1]:
-            merged[-1][1] = max(last, merged[-1][1])
-        else:
-            merged.append([first, last])
-    return merged
-
-
 def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S%z")
-
-
-def told_apart(record: RunRecord) -> Mapping[str, str | None]:
-    """Return data set → `--group-by`, for all data behind a run: how their recordings were told apart."""
-    ways: Mapping[str, str | None] = record.config.get("told_apart") or {
-        record.data["name"]: record.config.get("group_by")
-    }
-    return ways
-
-
-def told_apart_alike(*ways: Mapping[str, str | None]) -> dict[str, str | None]:
-    """Return all of them together. Raises `ConfigError` where one data set was told apart in two ways."""
-    together: dict[str, str | None] = {}
-    for name, group_by in (entry for way in ways for entry in way.items()):
-        if together.setdefault(name, group_by) != group_by:
-            what = (
-                f"the recordings of {name} were told apart in two ways: {together[name]!r} and {group_by!r}"
-            )
-            raise ConfigError(f"{what}, so leaks could hide", "Repeat one --group-by in all commands.")
-    return together

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from rarescene.generators.sdm_config import SdmConfig
     from rarescene.generators.small_components import remove_specks
     from rarescene.generators.stylegan2_training import StyleGan2Learner, measure_latents
-    from rarescene.generators.two_stage import MapsThenImages
     from rarescene.generators.vq_gan import ImageVqGan, ImageVqGanLearner, MaskVqGan, MaskVqGanLearner
     from rarescene.generators.vq_gan_config import ImageVqGanConfig, MaskVqGanConfig
     from rarescene.generators.vq_losses import PerceptualDistance

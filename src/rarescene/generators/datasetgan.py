@@ -9,11 +9,15 @@ are drawn until one shows the classes asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from rarescene.diffusion import SamplingConfig
+from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.protocols import Pairs
 from rarescene.foundation.seeds import derive_seed
 from rarescene.generators.datasetgan_config import DatasetGanConfig
@@ -38,6 +42,7 @@ class DatasetGan:
     """
 
     name = "datasetgan"
+    words = False  # of a request, the classes alone are supported
 
     def __init__(
         self, network: StyleGan2Generator, labels: LabelEnsemble, config: DatasetGanConfig, table: ClassTable
@@ -90,6 +95,16 @@ class DatasetGan:
             if not unmet:
                 break
         return _joined([best[place][1] for place in range(len(requests))])
+
+    def sampling(self, config: SamplingConfig) -> dict[str, Any]:
+        """Return no options: `generate` has none. Raises `ConfigError` for any, but for the block."""
+        usual = asdict(SamplingConfig(block=config.block))
+        if deaf := ", ".join(
+            f"sampling.{name}" for name, value in asdict(config).items() if value != usual[name]
+        ):
+            remedy = f"Leave {deaf} out; of its drawing, sampling.block alone can be chosen."
+            raise ConfigError("DatasetGAN draws in one step, and knows no guidance", remedy)
+        return {}
 
     @torch.no_grad()
     def draw(self, seeds: Sequence[int]) -> Pairs:

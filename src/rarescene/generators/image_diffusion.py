@@ -11,12 +11,12 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from rarescene.diffusion import Denoiser, NoiseSchedule, sample
+from rarescene.diffusion import Denoiser, NoiseSchedule, SamplingConfig, sample
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.protocols import Batch
 from rarescene.foundation.seeds import derive_seed
@@ -136,6 +136,12 @@ class ImageDiffusion(Generic[Config]):
             progress=progress,
         )
         return cut_back(images, height, width)
+
+    def sampling(self, config: SamplingConfig) -> dict[str, Any]:
+        """Return the options of `generate`. Raises `ConfigError` where images cannot be drawn in this way."""
+        options = config.settled(steps=30)
+        self.check(options["steps"], options["guidance"])
+        return options
 
     def check(self, steps: int, guidance: float | None) -> None:
         """Raise `ConfigError` where images cannot be drawn in this way."""

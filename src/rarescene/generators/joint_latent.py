@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rarescene.diffusion import NoiseSchedule, guided, sample
+from rarescene.diffusion import NoiseSchedule, SamplingConfig, guided, sample
 from rarescene.foundation.errors import CheckpointError, ConfigError
 from rarescene.foundation.protocols import Batch, Pairs
 from rarescene.foundation.seeds import derive_seed
@@ -105,6 +105,11 @@ class JointLatent:
         asked = "prompts with number and place" if self.condition.words else "the classes that it shows"
         return f"Draws an image and its mask at once; asked for by {asked}."
 
+    @property
+    def words(self) -> bool:
+        """Whether numbers of pieces and places of a request are supported, or its classes alone."""
+        return self.condition.words
+
     def to(self, device: torch.device | str) -> Self:
         """Move the weights, those of the VQ-GANs too, and return the generator."""
         self.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -170,6 +175,12 @@ class JointLatent:
         )
         pairs = self.codec.decode(self.scales.restore(z), self.config.height, self.config.width)
         return self._without_specks(pairs, requests) if self.config.specks else pairs
+
+    def sampling(self, config: SamplingConfig) -> dict[str, Any]:
+        """Return the options of `generate`. Raises `ConfigError` where pairs cannot be drawn in this way."""
+        options = config.settled(steps=20)
+        self.check(options["steps"], options["guidance"])
+        return options
 
     def check(self, steps: int, guidance: float | None) -> None:
         """Raise `ConfigError` where pairs cannot be drawn in this way."""

@@ -8,7 +8,7 @@ one reads the paper: what is learned (`PromptedMapsLearner`), what is then drawn
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,8 +16,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rarescene.diffusion import NoiseSchedule, class_aware_mse, class_weight_map, guided, sample
-from rarescene.foundation.errors import CheckpointError
+from rarescene.diffusion import (
+    MapSamplingConfig,
+    NoiseSchedule,
+    class_aware_mse,
+    class_weight_map,
+    guided,
+    sample,
+)
+from rarescene.foundation.errors import CheckpointError, ConfigError
 from rarescene.foundation.protocols import Batch
 from rarescene.foundation.seeds import derive_seed
 from rarescene.generators.image_diffusion import Precisions
@@ -245,6 +252,15 @@ class PromptedMaps:
             if not open_places:
                 break
         return [best[place] for place in range(len(requests))]
+
+    def sampling(self, config: MapSamplingConfig) -> dict[str, Any]:
+        """Return the options of `draw`. Raises `ConfigError` where maps cannot be drawn in this way."""
+        if config.steps > (most := self.config.diffusion.timesteps):
+            remedy = f"Take 1 to {most}, the timesteps of the generator."
+            raise ConfigError(f"map_sampling.steps is {config.steps}", remedy)
+        options = asdict(config)
+        del options["block"]
+        return options
 
     def save(self, folder: Path) -> None:
         """Write weights and prompts (safetensors) and settings (JSON) to a folder."""

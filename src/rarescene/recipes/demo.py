@@ -43,7 +43,8 @@ def demo(*, out: Path = Path("demo"), pairs: int = 400, seed: int = 0, quick: bo
     from rarescene.commands.report import build_report
     from rarescene.commands.segment import segment
     from rarescene.commands.stats import stats
-    from rarescene.commands.synthesize import SamplingConfig, synthesize
+    from rarescene.commands.synthesize import synthesize
+    from rarescene.diffusion import SamplingConfig
     from rarescene.foundation.plugins import by_command
     from rarescene.reports import comparison_table, overlap_table, verdict_on, verdict_text, write_report
     from rarescene.scenes import class_statistics
@@ -56,13 +57,13 @@ def demo(*, out: Path = Path("demo"), pairs: int = 400, seed: int = 0, quick: bo
         _only_a_demo(out)
         say(f"{out} holds a demo already, and it goes on; for a new one, delete it or choose another --out.")
     trained = read_record(WEIGHTS, "casdm")
-    data = trained.data["spec"]
+    data = trained.provenance.spec
     training = replace(TRAINING, steps=20, validate_every=10, save_every=20) if quick else TRAINING
     pairs = 8 if quick else pairs
 
     CONSOLE.rule("1. Phantom scenes, and what is rare in them")
     stats(data)
-    source = open_as_in(trained)
+    source = open_as_in(trained.provenance)
     rare = ",".join(entry.name for entry in class_statistics(decode(source.scenes, 64, 64)).rare)
 
     CONSOLE.rule(f"2. {pairs} synthetic pairs that show {rare.replace(',', ', ')}")

@@ -90,12 +90,12 @@ class DataStudy:
     def setting(self, height: int, width: int) -> tuple[str, ...]:
         """Return what every table must say of its data; images are of this size."""
         data, split = self.data, self.data.split
-        parts = {name: len(groups) for name, groups in data.recordings().items()}
+        parts = {name: len(groups) for name, groups in data.provenance().recordings.items()}
         notes = [
             f"{data.scenes.name}, {width}×{height}, split {split.how!r}: {parts['train']} training, "
             f"{parts['validation']} validation and {parts['test']} test recordings."
         ]
-        if data.describe()["phantom"]:
+        if data.provenance().phantom:
             notes.insert(0, PHANTOM_WARNING)
             if self.source.stands_for:
                 notes.insert(1, self.source.stands_for)

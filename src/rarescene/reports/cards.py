@@ -16,7 +16,6 @@ from rarescene.foundation.run_record import RunRecord
 from rarescene.generators.loading import METHODS, PAIR_METHODS, VQGANS
 from rarescene.reports.content import PHANTOM_WARNING, Measure, Provenance, RunScores
 from rarescene.reports.formatting import count, figure, interval, listing, percent
-from rarescene.scenes.data import is_phantom
 
 if TYPE_CHECKING:
     from rarescene.scenes import SceneSet
@@ -260,7 +259,7 @@ def write_generator_card(
         kind=_generator(record.kind),
         summary=summary,
         provenance=provenance([record]),
-        phantom=is_phantom(record),
+        phantom=record.provenance.phantom,
         config=single
         | _flat({name: model[name] for name in ("network", "diffusion", "adversarial") if name in model})
         | model["training"],
@@ -286,7 +285,7 @@ def write_segmenter_card(
         kind=f"{config['segmenter']} segmenter",
         summary=f"Trained with the strategy {config['strategy']}{added}, on images of {size}.",
         provenance=provenance([record]),
-        phantom=is_phantom(record),
+        phantom=record.provenance.phantom,
         config=_flat({"model": config["model"]}) | config["training"],
         parameters=parameters,
         scores=scores,
@@ -311,7 +310,7 @@ def write_set_card(folder: Path, record: RunRecord, trained: RunRecord, pairs: S
         masks=_origin(config),
         classes={name: shown[index] for index, name in enumerate(pairs.classes.names)},
         provenance=provenance([trained, record]),
-        phantom=is_phantom(record),
+        phantom=record.provenance.phantom,
     )
     write_text(folder / CARD, data_card(card))
 
@@ -334,7 +333,7 @@ def write_curated_card(
             name: sum(index in shown for shown in presence) for index, name in enumerate(pairs.classes.names)
         },
         provenance=provenance([made, record]),
-        phantom=is_phantom(record),
+        phantom=record.provenance.phantom,
         filtered=f"filtered: {filtered[0].lower()}{filtered[1:].rstrip('.')}",
     )
     write_text(folder / CARD, data_card(card))

@@ -18,7 +18,6 @@ from rarescene.reports.curation import CurationReport, curation_remarks
 from rarescene.reports.gallery import ERRORS
 from rarescene.reports.report_page import class_colours, error_colours, template
 from rarescene.scenes import SceneCache
-from rarescene.scenes.data import is_phantom
 
 if TYPE_CHECKING:
     from rarescene.augmentation import CurationConfig, Decision
@@ -126,7 +125,7 @@ def build_page(
 
     kept = np.array([decision.kept for decision in decisions])
     reasons = Counter(decision.reason for decision in decisions)
-    phantom = is_phantom(records[-1])
+    phantom = records[-1].provenance.phantom
     names = [cache.classes.names[index] for index in found.rare]
     gallery = _Gallery(cache, training, found, decisions, config, judge)
     return CurationReport(

@@ -205,16 +205,17 @@ def provenance(records: Sequence[RunRecord], **more: str) -> Provenance:
     def each(values: Sequence[object]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(str(value) for value in values if value))
 
+    behind = [record.provenance for record in records]
     held_out = {
-        part: sorted({name for record in records for name in record.recordings.get(part, ())})
+        part: sorted({name for one in behind for name in one.recordings.get(part, ())})
         for part in ("validation", "test")
     }
     return Provenance(
         commands=each([record.command for record in records]),
-        data="; ".join(each([f"{record.data['name']} ({record.data['spec']})" for record in records])),
-        licence="; ".join(each([record.data["licence"] for record in records])),
-        split="; ".join(each([record.data.get("split") for record in records])),
-        train=tuple(sorted({name for record in records for name in record.seen.spans})),
+        data="; ".join(each([f"{one.name} ({one.spec})" for one in behind])),
+        licence="; ".join(each([one.licence for one in behind])),
+        split="; ".join(each([one.split for one in behind])),
+        train=tuple(sorted({name for one in behind for name in one.seen.spans})),
         validation=tuple(held_out["validation"]),
         test=tuple(held_out["test"]),
         seeds=tuple(sorted({record.seed for record in records})),

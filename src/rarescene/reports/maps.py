@@ -94,7 +94,7 @@ def _compare(drawn: SceneSet, trained: RunRecord) -> dict[str, Any]:
     from rarescene.scenes import Request
 
     try:
-        source = open_as_in(trained)
+        source = open_as_in(trained.provenance)
         train = source.scenes.subset(source.split.train)
         height, width = (min(_SIDE, trained.config["model"][side]) for side in ("height", "width"))
         real = decode(train, height, width, images=False)

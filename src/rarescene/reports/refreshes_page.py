@@ -25,7 +25,6 @@ from rarescene.reports.refreshes import (
 from rarescene.reports.report_page import class_colours, template
 from rarescene.reports.tables import rare_first
 from rarescene.scenes import ClassTable
-from rarescene.scenes.data import is_phantom
 
 if TYPE_CHECKING:
     from rarescene.reports import DrawnPair
@@ -146,7 +145,7 @@ def write_page(
         write_refreshes,
     )
 
-    config, phantom = record.config, is_phantom(record)
+    config, phantom = record.config, record.provenance.phantom
     table = ClassTable.from_dict(record.class_table)
     gauda = config["strategies"].get("gauda")
     later = gauda is not None and gauda["drawing"]["when"] != "at_refresh"

@@ -23,13 +23,22 @@ if TYPE_CHECKING:
     from rarescene.scenes.export.huggingface import write_huggingface
     from rarescene.scenes.export.nnunet import write_nnunet
     from rarescene.scenes.export.writing import need_empty_folder
-    from rarescene.scenes.faults import Fault
+    from rarescene.scenes.faults import Fault, Listing
     from rarescene.scenes.padding import cut_back, pad_images, pad_masks
+    from rarescene.scenes.pairs import MaskCode, list_pairs
     from rarescene.scenes.rasters import IMAGE_SUFFIXES, read_image, walk_files, write_image, write_mask
     from rarescene.scenes.request import PLACES, ClassRequest, KeptReport, Request
     from rarescene.scenes.request_pool import RequestPool, read_requests
     from rarescene.scenes.scene import Scene, SceneRecord, SceneSet
-    from rarescene.scenes.split import Split, looks_at_classes, split_scenes
+    from rarescene.scenes.split import (
+        Split,
+        SplitRule,
+        draw_recordings,
+        looks_at_classes,
+        named_recordings,
+        split_rules,
+        split_scenes,
+    )
     from rarescene.scenes.statistics import ClassStatistics, SceneStatistics, class_statistics
     from rarescene.scenes.store import MANIFEST, SceneSetWriter, merge, open_set, read_confidence
     from rarescene.scenes.transforms import as_image, resize_image, resize_mask

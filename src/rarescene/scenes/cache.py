@@ -16,16 +16,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from rarescene.foundation.errors import DataError
 from rarescene.foundation.files import read_json, write_json
 from rarescene.scenes.class_table import ClassTable
-from rarescene.scenes.scene import IMAGES_NEEDED, Scene, SceneRecord, SceneSet
+from rarescene.scenes.scene import IMAGES_NEEDED, Recorded, Scene, SceneRecord, SceneSet
 from rarescene.scenes.transforms import resize_image, resize_mask
 
 _FORMAT = 1
@@ -35,7 +34,7 @@ _BLOCK = 256  # scenes between two flushes; what a killed build loses at most
 
 
 @dataclass(frozen=True)
-class SceneCache:
+class SceneCache(Recorded):
     """Decoded scenes of one size.
 
     Attributes:
@@ -149,16 +148,6 @@ class SceneCache:
         """The name of each scene."""
         return tuple(record.name for record in self.records)
 
-    @cached_property
-    def groups(self) -> tuple[str, ...]:
-        """The recordings, sorted, each once (as `SceneSet.groups`)."""
-        return tuple(sorted(set(self.recordings)))
-
-    @cached_property
-    def recordings(self) -> tuple[str, ...]:
-        """The recording of each scene, in the order of the scenes."""
-        return tuple(record.group for record in self.records)
-
     def take(self, indices: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return images uint8 `(B, H, W, 3)` and masks uint8 `(B, H, W)` of these scenes, in this order.
 
@@ -176,16 +165,11 @@ class SceneCache:
         """Return masks uint8 `(B, H, W)` of these scenes, in this order."""
         return _rows(self.masks, self.rows[np.asarray(indices, np.int64)])
 
-    def subset(self, indices: Iterable[int]) -> SceneCache:
+    def subset(self, indices: Iterable[int]) -> Self:
         """Return a view of these scenes, in this order; nothing is copied."""
         chosen = np.fromiter(indices, np.int64)
         records = tuple(self.records[index] for index in chosen)
         return replace(self, records=records, class_pixels=self.class_pixels[chosen], rows=self.rows[chosen])
-
-    def of_groups(self, groups: Iterable[str]) -> SceneCache:
-        """Return the scenes of these recordings."""
-        wanted = set(groups)
-        return self.subset(index for index, group in enumerate(self.recordings) if group in wanted)
 
 
 def cache_root() -> Path:

@@ -4,24 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rarescene.foundation.console import _say_once, progress
-from rarescene.foundation.errors import CheckpointError, ConfigError
-from rarescene.foundation.run_record import RECORD, RunRecord, Seen
-from rarescene.scenes import (
-    ClassTable,
-    SceneCache,
-    SceneSet,
-    Split,
-    looks_at_classes,
-    open_scenes,
-    split_scenes,
-)
-
-if TYPE_CHECKING:
-    pass
+from rarescene.foundation.errors import ConfigError
+from rarescene.foundation.provenance import SPLIT_OPTIONS, Place, Provenance, Seen, is_phantom
+from rarescene.scenes.cache import SceneCache
+from rarescene.scenes.class_table import ClassTable
+from rarescene.scenes.datasets.open import open_scenes
+from rarescene.scenes.scene import SceneSet
+from rarescene.scenes.split import Split, looks_at_classes, split_scenes
 
 PARTS = ("train", "validation", "test", "all")
 
@@ -48,45 +40,36 @@ class Data:
             raise ConfigError(f"there is no part {name!r} of a split", f"Choose one of {', '.join(PARTS)}.")
         return tuple(range(len(self.scenes))) if name == "all" else getattr(self.split, name)
 
-    def places(self, indices: Iterable[int]) -> list[tuple[str, int]]:
+    def places(self, indices: Iterable[int]) -> list[Place]:
         """Return recording and frame order of scenes, by which leaks are found."""
         records = self.scenes.records
         return [(records[index].group, records[index].order) for index in indices]
 
-    def seen(self, part: str) -> Seen:
-        """Return what a model trained on this part has seen."""
-        used = self.part(part)
+    def provenance(self, part: str | None = "train") -> Provenance:
+        """Return where something comes from that was made from this part; of None, nothing was seen.
+
+        Raises:
+            ConfigError: there is no such part.
+        """
+        scenes, name = self.scenes, self.scenes.name
+        groups = {one: {group for group, _ in self.places(self.part(one))} for one in PARTS[:3]}
+        return Provenance(
+            spec=self.spec,
+            name=name,
+            scenes=len(scenes),
+            split=self.split.how,
+            options=self.options,
+            recordings={one: tuple(sorted(names)) for one, names in groups.items()},
+            licence=scenes.licence,
+            phantom=is_phantom(name),
+            grouping={name: self.options["group_by"]},
+            seen=Seen() if part is None else self._seen(self.part(part)),
+        )
+
+    def _seen(self, used: Sequence[int]) -> Seen:
         if self.split.warning is None:
             return Seen.of(self.places(used))
         return Seen.of(self.places(used), self.places(set(range(len(self.scenes))).difference(used)))
-
-    def recordings(self) -> dict[str, list[str]]:
-        """Return the recordings of each part, sorted."""
-        return {name: sorted({group for group, _ in self.places(self.part(name))}) for name in PARTS[:3]}
-
-    def describe(self, *sources: RunRecord) -> dict[str, Any]:
-        """Return what a run record says of the data; `sources` are earlier runs that the run builds upon."""
-        licences = [
-            self.scenes.licence,
-            *(part for source in sources for part in source.data["licence"].split(" + ")),
-        ]
-        return {
-            "spec": self.spec,
-            "name": self.scenes.name,
-            "licence": " + ".join(dict.fromkeys(licences)),
-            "phantom": _says_phantom(self.scenes.name) or any(map(is_phantom, sources)),
-            "scenes": len(self.scenes),
-            "split": self.split.how,
-        }
-
-
-def is_phantom(record: RunRecord) -> bool:
-    """Return whether a run, or a run that it builds upon, was made from phantom scenes."""
-    return bool(record.data.get("phantom")) or _says_phantom(record.data["name"])
-
-
-def _says_phantom(name: str) -> bool:
-    return name.partition(":")[0] == "phantom"
 
 
 def open_data(
@@ -111,31 +94,19 @@ def open_data(
         _say_once(f"note: {divided.warning}")
     if divided.note:
         _say_once(f"note: {divided.note}")
-    options = {"split": split, "fractions": fractions, "split_seed": split_seed, "group_by": group_by}
-    return Data(spec, scenes, divided, options)
+    return Data(spec, scenes, divided, _options(split, shares, split_seed, group_by))
 
 
 def open_as_in(
-    record: RunRecord, spec: str | None = None, *, split: str | None = None, group_by: str | None = None
+    made: Provenance, spec: str | None = None, *, split: str | None = None, group_by: str | None = None
 ) -> Data:
     """Open data split as those of a run were, by default the very data of the run.
 
     What is given replaces what the run used; another split takes its own usual fractions.
-
-    Raises:
-        CheckpointError: the record does not say how its data were split.
     """
-    try:
-        rule, seed, fractions, pattern = (
-            record.config[name] for name in ("split", "split_seed", "fractions", "group_by")
-        )
-    except KeyError as error:
-        remedy = "Run the command again that wrote it."
-        raise CheckpointError(
-            f"the run record does not say {error} of its data", remedy, Path(RECORD)
-        ) from error
+    rule, fractions, seed, pattern = (made.options[name] for name in SPLIT_OPTIONS)
     return open_data(
-        spec or record.data["spec"], split or rule, seed, None if split else fractions, group_by or pattern
+        spec or made.spec, split or rule, seed, None if split else fractions, group_by or pattern
     )
 
 
@@ -143,7 +114,11 @@ def open_unsplit(spec: str) -> Data:
     """Open a data set all of which is the test part, as a synthetic set is."""
     scenes = open_scenes(spec)
     whole = Split((), (), tuple(range(len(scenes))), "none")
-    return Data(spec, scenes, whole, {"split": None, "fractions": None, "split_seed": 0, "group_by": None})
+    return Data(spec, scenes, whole, _options(None, None, 0, None))
+
+
+def _options(*values: Any) -> dict[str, Any]:
+    return dict(zip(SPLIT_OPTIONS, values, strict=True))
 
 
 def class_ids(table: ClassTable, names: str) -> tuple[int, ...]:

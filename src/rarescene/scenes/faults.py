@@ -38,11 +38,13 @@ class Listing:
         scenes: the scenes whose files are all there, or None where nothing can be read.
         faults: what is missing or contradictory.
         notes: what is worth knowing and no fault.
+        sorted: whether the scenes stand by recording and position, and not in an order of their own.
     """
 
     scenes: SceneSet | None
     faults: tuple[Fault, ...] = ()
     notes: tuple[str, ...] = ()
+    sorted: bool = False
 
     def opened(self) -> SceneSet:
         """Return the scenes. Raises `DataError` with the first fault and the number of the others."""

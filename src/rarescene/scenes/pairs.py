@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,9 +12,9 @@ import numpy as np
 from rarescene.foundation.errors import DataError
 from rarescene.scenes.class_table import ClassTable, Colour
 from rarescene.scenes.datasets.class_tables import WATERSHED_CODES
-from rarescene.scenes.faults import Fault, attempt
+from rarescene.scenes.faults import Fault, Listing, attempt
 from rarescene.scenes.rasters import Raster, read_image, read_raster
-from rarescene.scenes.scene import Scene, SceneRecord
+from rarescene.scenes.scene import Scene, SceneRecord, SceneSet, in_order
 
 _UNKNOWN = -1
 _NAMED = 6  # unknown values that a message names before it stops
@@ -85,15 +85,17 @@ class MaskCode:
                 raise stroke_error(path)
             named = ", ".join(f"{value} ({counts[value]} pixels)" for value in unknown[:_NAMED])
             more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
-            known = _listed(sorted(self.values))
+            known = ", ".join(map(str, sorted(self.values)))
             remedy = f"Add the id to the class table, which knows {known}, or correct the mask."
             raise DataError(f"holds ids that the class table does not know: {named}{more}", remedy, path)
         return ids.astype(np.uint8)
 
+    @cached_property
+    def _packed_colours(self) -> dict[int, int]:
+        return {int(_packed(np.array(colour, np.uint8))): found for colour, found in self.colours.items()}
+
     def _by_colour(self, pixels: np.ndarray) -> np.ndarray | None:
-        known = {
-            int(_packed(np.array(colour, np.uint8))): class_id for colour, class_id in self.colours.items()
-        }
+        known = self._packed_colours
         # A sparse look first: gray codes stored in three channels are told from colours at no cost.
         if not np.isin(_packed(pixels[::16, ::16]), list(known)).all():
             return None
@@ -105,8 +107,7 @@ class MaskCode:
 
     def _unknown_colours(self, pixels: np.ndarray, path: Path) -> DataError:
         codes, counts = np.unique(_packed(pixels), return_counts=True)
-        known = {int(_packed(np.array(colour, np.uint8))) for colour in self.colours}
-        order = [i for i in np.argsort(-counts, kind="stable") if int(codes[i]) not in known]
+        order = [i for i in np.argsort(-counts, kind="stable") if int(codes[i]) not in self._packed_colours]
         named = ", ".join(f"{_unpacked(int(codes[i]))} ({counts[i]} pixels)" for i in order[:_NAMED])
         more = f" and {len(order) - _NAMED} more" if len(order) > _NAMED else ""
         remedy = (
@@ -158,6 +159,29 @@ class PairReader:
         return (None if found or mask is None else Scene(image, mask, record)), found
 
 
+def list_pairs(
+    code: MaskCode,
+    records: Iterable[SceneRecord],
+    licence: str,
+    faults: Iterable[Fault] = (),
+    notes: Iterable[str] = (),
+    name: str = "",
+) -> Listing:
+    """Return what a data set of pairs of files lists, sorted by recording and position.
+
+    Args:
+        code: what the values of the masks mean, with the classes.
+        records: the pairs whose files are there.
+        licence: of the data, which every run folder repeats.
+        faults: what is missing or contradictory.
+        notes: what is worth knowing and no fault.
+        name: what the data set is called; by default as its class table.
+    """
+    ordered = tuple(sorted(records, key=in_order))
+    scenes = SceneSet(name or code.classes.name, code.classes, ordered, PairReader(code), licence)
+    return Listing(scenes if ordered else None, tuple(faults), tuple(notes), sorted=True)
+
+
 def looks_like_strokes(counts: np.ndarray) -> bool:
     """Say whether a histogram `(256,)` is that of a CholecSeg8k stroke mask: codes of classes, mostly 0."""
     present = {int(value) for value in np.flatnonzero(counts)}
@@ -198,7 +222,3 @@ def _unpacked(code: int) -> Colour:
 def _colour(pixel: np.ndarray) -> Colour:
     red, green, blue = (int(channel) for channel in pixel)
     return red, green, blue
-
-
-def _listed(values: list[int]) -> str:
-    return ", ".join(map(str, values))

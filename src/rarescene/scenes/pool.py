@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rarescene.scenes import SceneCache
+from rarescene.scenes.cache import SceneCache
 
 
 class ScenePool:

@@ -19,6 +19,8 @@ from rarescene.scenes.class_table import ClassTable
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 """Endings of files that are looked at, compared without regard to case."""
+MASK_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "segmentations", "gt")
+"""Names of folders that are taken for the one of the masks, likewise."""
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_DEPTH_AT = 24  # signature (8), length and type of IHDR (8), width and height (8), then the bit depth
@@ -83,7 +85,7 @@ def read_raster(path: Path) -> Raster:
 
 
 def write_image(path: Path, image: np.ndarray) -> None:
-    """Write an image uint8 `(H, W, 3)` as PNG, whole or not at all."""
+    """Write an image uint8 `(H, W, 3)`, or `(H, W)` in gray, as PNG, whole or not at all."""
     with atomic(path) as temporary:
         Image.fromarray(image).save(temporary, "PNG")
 
@@ -98,8 +100,7 @@ def write_mask(path: Path, mask: np.ndarray, classes: ClassTable) -> None:
 
 def write_confidence(path: Path, confidence: np.ndarray) -> None:
     """Write numbers `(H, W)` in [0, 1] as an 8-bit gray PNG, 1 as white."""
-    with atomic(path) as temporary:
-        Image.fromarray(np.rint(confidence * 255.0).astype(np.uint8)).save(temporary, "PNG")
+    write_image(path, np.rint(confidence * 255.0).astype(np.uint8))
 
 
 def walk_files(root: Path) -> list[Path]:
@@ -166,6 +167,3 @@ def _refuse_16_bit(path: Path, image: Image.Image, remedy: str) -> None:
         sixteen = header.startswith(_PNG_SIGNATURE) and header[_PNG_DEPTH_AT] == 16
     if sixteen:
         raise DataError("has 16 bits a channel, expected 8", remedy, path)
-
-
-MASK_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "segmentations", "gt")

@@ -33,8 +33,10 @@ PLACES = (
 SPECK = 0.0005
 """A piece below this share of the frame is a speck and not counted, unless it is its class's largest."""
 
+TOUCHING = np.ones((3, 3), np.int8)
+"""Pixels that touch, at a corner too, belong to one piece."""
+
 _NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
-_TOUCHING = np.ones((3, 3), np.int8)  # pixels that touch at a corner belong to one piece
 _PHRASE = re.compile(rf"(?P<what>.+?)(?: in the (?P<place>{'|'.join(sorted(PLACES, key=len))}))?")
 
 
@@ -208,7 +210,7 @@ def plural(name: str) -> str:
 def _seen(mask: np.ndarray, class_id: int, box: tuple[slice, slice], speck: float) -> ClassRequest:
     """Describe a class within the box that holds all of it, which is quicker than within the frame."""
     region = mask[box] == class_id
-    sizes = np.bincount(ndimage.label(region, _TOUCHING)[0].ravel())[1:]
+    sizes = np.bincount(ndimage.label(region, TOUCHING)[0].ravel())[1:]
     area = int(sizes.sum())
     count = int(np.count_nonzero(sizes >= min(speck * mask.size, sizes.max())))
     across, along = region.sum(axis=0), region.sum(axis=1)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -45,6 +45,11 @@ class SceneRecord:
         return self.image is not None or self.mask is None
 
 
+def in_order(record: SceneRecord) -> tuple[str, int, str]:
+    """Return what scenes are sorted by: recording, position, name."""
+    return record.group, record.order, record.name
+
+
 @dataclass(frozen=True)
 class Scene:
     """One frame.
@@ -67,8 +72,33 @@ class Scene:
         return self.pixels
 
 
+class Recorded:
+    """Scenes of which the records are known: a `SceneSet`, or a `SceneCache`."""
+
+    records: tuple[SceneRecord, ...]
+
+    @cached_property
+    def groups(self) -> tuple[str, ...]:
+        """The recordings, sorted, each once."""
+        return tuple(sorted(set(self.recordings)))
+
+    @cached_property
+    def recordings(self) -> tuple[str, ...]:
+        """The recording of each scene, in the order of the scenes."""
+        return tuple(record.group for record in self.records)
+
+    def subset(self, indices: Iterable[int]) -> Self:
+        """Return these scenes, in this order; nothing is copied."""
+        raise NotImplementedError
+
+    def of_groups(self, groups: Iterable[str]) -> Self:
+        """Return the scenes of these recordings."""
+        wanted = set(groups)
+        return self.subset(index for index, group in enumerate(self.recordings) if group in wanted)
+
+
 @dataclass(frozen=True)
-class SceneSet:
+class SceneSet(Recorded):
     """A data set of scenes with one class table. They are read when asked for; `reader` is thread-safe.
 
     Where a record names a mask file and no image, `reader` reads the mask alone.
@@ -107,21 +137,6 @@ class SceneSet:
                 what = f"the data set {self.name!r} holds no images, only masks: "
             raise DataError(f"{what}{without[0].name!r} for instance", IMAGES_NEEDED, without[0].mask)
 
-    @cached_property
-    def groups(self) -> tuple[str, ...]:
-        """The recordings, sorted."""
-        return tuple(sorted({record.group for record in self.records}))
-
-    @cached_property
-    def recordings(self) -> tuple[str, ...]:
-        """The recording of each scene, in the order of the scenes."""
-        return tuple(record.group for record in self.records)
-
-    def subset(self, indices: Iterable[int]) -> SceneSet:
+    def subset(self, indices: Iterable[int]) -> Self:
         """Return the set of these scenes, in this order."""
         return replace(self, records=tuple(self.records[index] for index in indices))
-
-    def of_groups(self, groups: Iterable[str]) -> SceneSet:
-        """Return the scenes of these recordings."""
-        wanted = set(groups)
-        return replace(self, records=tuple(record for record in self.records if record.group in wanted))

@@ -7,19 +7,19 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import yaml
 
 from rarescene.foundation.errors import ConfigError
+from rarescene.foundation.plugins import methods
 from rarescene.foundation.seeds import derive_seed
-from rarescene.scenes.datasets import cadis, cholecseg8k
-from rarescene.scenes.datasets.sisvse import FOLDS
-from rarescene.scenes.scene import SceneRecord
+from rarescene.scenes.scene import Recorded, SceneRecord
 
 Fractions = tuple[float, float, float]
 Parts = tuple[list[int], list[int], list[int]]
+Divide = Callable[[Sequence[SceneRecord], Fractions, int, "np.ndarray | None"], Parts]
 
 PARTS = ("train", "validation", "test")
 
@@ -29,23 +29,31 @@ LEAK_WARNING = (
     "This split cuts through recordings: frames that are near-copies of training frames are tested on, "
     "so its figures are too good and show nothing about generalising to a new patient."
 )
-FOLD_NOTE = (
-    "An official fold of SISVSE has two parts, by case: its val cases are tested on. Of its train cases some "
-    "are held back as validation, drawn by --split-seed, so that nothing is chosen on what is tested."
-)
 TIME_WARNING = (
     "This split cuts every recording in time: training and test show the same patient, camera and light, "
     "so it shows that the software works and nothing about generalising."
 )
 
 
-class Recorded(Protocol):
-    """What can be split: a `SceneSet`, or a `SceneCache`."""
+@dataclass(frozen=True)
+class SplitRule:
+    """A word of `--split`: one of the house's, or one that a data set brings.
 
-    @property
-    def records(self) -> Sequence[SceneRecord]:
-        """The scenes, in order."""
-        ...
+    Attributes:
+        divide: gives the indices of the training, validation and test scenes, from all records, the shares of
+            the three parts, a seed, and the pixels of each class in each scene where they are known.
+        fractions: the shares, unless others are given.
+        looks_at_classes: whether it draws whole recordings, and draws better with the pixels of the classes.
+        warning: what a reader of the figures must be told. `LEAK_WARNING` where the rule has none and yet
+            cuts through a recording.
+        note: what else a user should know.
+    """
+
+    divide: Divide
+    fractions: Fractions = (0.7, 0.1, 0.2)
+    looks_at_classes: bool = False
+    warning: str | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True)
@@ -88,9 +96,19 @@ class Split:
         return cls(train, validation, test, value["how"], value["warning"], recordings, value.get("note"))
 
 
+def split_rules() -> Mapping[str, SplitRule]:
+    """Return the words of `--split`: the house's, then those of data sets; who has one first keeps it."""
+    rules = dict(_RULES)
+    for method in methods("datasets").values():
+        for name, rule in method.splits.items():
+            rules.setdefault(name, rule)
+    return rules
+
+
 def looks_at_classes(how: str | Path) -> bool:
     """Return whether a rule draws whole recordings, and draws better with `class_pixels`."""
-    return str(how) in ("recording", "gauda", *_FOLDS)
+    rule = split_rules().get(str(how))
+    return rule is not None and rule.looks_at_classes
 
 
 def split_scenes(
@@ -106,11 +124,9 @@ def split_scenes(
     | --- | --- | --- |
     | `recording` | whole recordings, drawn by seed | 0.7, 0.1, 0.2 |
     | `gauda` | the same, in the shares of the GAUDA paper | 0.9, 0.05, 0.05 |
-    | `cholecseg8k` | test on video12 and video27, choose on video17 and video52 | |
-    | `cadis` | the official one: test on videos 2, 12 and 22, choose on 5, 7 and 16 | |
-    | `fold1`, `fold2`, `fold3` | an official fold of SISVSE, see `FOLD_NOTE` | 0.65, 0.1, 0.25 |
     | `time` | the first part of each recording trains, the last one tests; with a warning | 2/3, 0, 1/3 |
     | `casdm` | single frames at random, as 85:15 images in the CASDM paper; with a warning | 0.85, 0, 0.15 |
+    | a word that a data set brings | its official split, such as `cholecseg8k`, `cadis` or `fold1` | |
     | a file | YAML or JSON with lists of recordings `train`, `validation`, `test` | |
 
     A split by recording takes the best of 64 seeded draws: the one where most classes occur in every part (if
@@ -128,20 +144,25 @@ def split_scenes(
     """
     records = scenes.records
     name = str(how)
-    if name not in _RULES:
+    rule = split_rules().get(name)
+    if rule is None:
         return _from_file(records, Path(how))
-    rule, usual = _RULES[name]
-    shares = usual if fractions is None else fractions
+    shares = rule.fractions if fractions is None else fractions
     if min(shares) < 0 or abs(sum(shares) - 1) > 1e-6 or shares[0] == 0:
         remedy = "Give three numbers that add up to 1, for instance [0.7, 0.1, 0.2]."
         raise ConfigError(f"the fractions {shares} are no split", remedy)
-    parts, warning = rule(records, shares, seed, class_pixels)
-    return _described(records, parts, name, warning, FOLD_NOTE if name in _FOLDS else None)
+    parts = rule.divide(records, shares, seed, class_pixels)
+    return _described(records, parts, name, rule.warning, rule.note)
 
 
-def _by_recording(
-    records: Sequence[SceneRecord], shares: Fractions, seed: int, class_pixels: np.ndarray | None
-) -> tuple[Parts, str | None]:
+def draw_recordings(
+    records: Sequence[SceneRecord], shares: Fractions, seed: int, class_pixels: np.ndarray | None = None
+) -> Parts:
+    """Deal whole recordings to the three parts, see `split_scenes`.
+
+    Raises:
+        ConfigError: there are fewer recordings than parts.
+    """
     frames = Counter(record.group for record in records)
     groups = sorted(frames)
     needed = sum(share > 0 for share in shares)
@@ -176,7 +197,7 @@ def _by_recording(
 
     best = max(map(drawn, range(_DRAWS)), key=worth)
     train, validation, test = (sorted(index for group in part for index in of_group[group]) for part in best)
-    return (train, validation, test), None
+    return train, validation, test
 
 
 def _sizes(count: int, shares: Fractions) -> list[int]:
@@ -189,7 +210,7 @@ def _sizes(count: int, shares: Fractions) -> list[int]:
 
 def _in_time(
     records: Sequence[SceneRecord], shares: Fractions, seed: int, class_pixels: np.ndarray | None
-) -> tuple[Parts, str | None]:
+) -> Parts:
     parts: Parts = ([], [], [])
     for group in sorted({record.group for record in records}):
         members = [index for index, record in enumerate(records) if record.group == group]
@@ -199,81 +220,49 @@ def _in_time(
             parts, (members[:first], members[first:second], members[second:]), strict=True
         ):
             part += indices
-    return parts, TIME_WARNING
+    return parts
 
 
 def _by_frame(
     records: Sequence[SceneRecord], shares: Fractions, seed: int, class_pixels: np.ndarray | None
-) -> tuple[Parts, str | None]:
+) -> Parts:
     order = np.random.default_rng(derive_seed(seed, "split")).permutation(len(records)).tolist()
     first, second = round(shares[0] * len(order)), round((shares[0] + shares[1]) * len(order))
-    return (order[:first], order[first:second], order[second:]), LEAK_WARNING
+    return order[:first], order[first:second], order[second:]
 
 
-def _named(title: str, validation: tuple[str, ...], test: tuple[str, ...]) -> Rule:
-    """Return the rule by which these recordings choose and test, and all others train."""
+def named_recordings(title: str, validation: Sequence[str], test: Sequence[str]) -> SplitRule:
+    """Return the rule by which these recordings choose and test, and all others train.
 
-    def rule(
+    `title` is what messages call the data set, all of whose named recordings must be there.
+    """
+
+    def divide(
         records: Sequence[SceneRecord], shares: Fractions, seed: int, class_pixels: np.ndarray | None
-    ) -> tuple[Parts, str | None]:
+    ) -> Parts:
         held = {*validation, *test}
         groups = {record.group for record in records}
         if not held < groups:
             missing = ", ".join(sorted(held - groups)) or "any other recording"
             remedy = f"Use `--split recording`; this split is for the whole of {title}."
             raise ConfigError(f"the {title} split needs {missing}, not found", remedy)
-        return _by_names(records, sorted(groups - held), validation, test), None
+        return _by_names(records, groups - held, validation, test)
 
-    return rule
-
-
-def _by_fold(fold: int) -> Rule:
-    """Return the rule of an official fold of SISVSE, see `FOLD_NOTE`; cases in neither part are left out."""
-
-    def rule(
-        records: Sequence[SceneRecord], shares: Fractions, seed: int, class_pixels: np.ndarray | None
-    ) -> tuple[Parts, str | None]:
-        where = [record.details.get("folds", {}).get(str(fold)) for record in records]
-        known = [index for index, part in enumerate(where) if part == "train"]
-        test = [index for index, part in enumerate(where) if part == "val"]
-        if not known or not test:
-            remedy = "Use it with sisvse:PATH and all folders of masks, or choose another split."
-            raise ConfigError(f"the scenes do not say what trains and what tests in fold {fold}", remedy)
-        left = 1 - shares[2]
-        (train, validation, _), _ = _by_recording(
-            [records[index] for index in known],
-            (shares[0] / left, shares[1] / left, 0.0),
-            seed,
-            None if class_pixels is None else class_pixels[known],
-        )
-        parts = [known[index] for index in train], [known[index] for index in validation], test
-        mixed = {records[index].group for index in known} & {records[index].group for index in test}
-        return parts, LEAK_WARNING if mixed else None
-
-    return rule
+    return SplitRule(divide)
 
 
-Rule = Callable[[Sequence[SceneRecord], Fractions, int, "np.ndarray | None"], "tuple[Parts, str | None]"]
-SplitRule = tuple[Rule, Fractions]
-"""A rule, and its usual shares of training, validation and test."""
-
-_FOLDS = {f"fold{fold}": fold for fold in FOLDS}
-_RULES: dict[str, SplitRule] = {
-    "recording": (_by_recording, (0.7, 0.1, 0.2)),
-    "gauda": (_by_recording, (0.9, 0.05, 0.05)),
-    "cholecseg8k": (
-        _named("CholecSeg8k", cholecseg8k.VALIDATION_VIDEOS, cholecseg8k.TEST_VIDEOS),
-        (0.7, 0.1, 0.2),
-    ),
-    "cadis": (_named("CaDIS", cadis.VALIDATION_VIDEOS, cadis.TEST_VIDEOS), (0.7, 0.1, 0.2)),
-    **{name: (_by_fold(fold), (0.65, 0.1, 0.25)) for name, fold in _FOLDS.items()},
-    "time": (_in_time, (2 / 3, 0.0, 1 / 3)),
-    "casdm": (_by_frame, (0.85, 0.0, 0.15)),
+_RULES: Mapping[str, SplitRule] = {
+    "recording": SplitRule(draw_recordings, looks_at_classes=True),
+    "gauda": SplitRule(draw_recordings, (0.9, 0.05, 0.05), looks_at_classes=True),
+    "time": SplitRule(_in_time, (2 / 3, 0.0, 1 / 3), warning=TIME_WARNING),
+    "casdm": SplitRule(_by_frame, (0.85, 0.0, 0.15), warning=LEAK_WARNING),
 }
 
 
 def _from_file(records: Sequence[SceneRecord], path: Path) -> Split:
-    known = f"Known rules: {', '.join(_RULES)}; or a YAML or JSON file with train, validation and test."
+    known = (
+        f"Known rules: {', '.join(split_rules())}; or a YAML or JSON file with train, validation and test."
+    )
     try:
         text = path.read_text(encoding="utf-8")
         content = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
@@ -321,4 +310,7 @@ def _described(
         name: tuple(sorted({records[index].group for index in part}))
         for name, part in zip(PARTS, (train, validation, test), strict=True)
     }
+    counts = Counter(group for groups in recordings.values() for group in groups)
+    if warning is None and max(counts.values()) > 1:
+        warning = LEAK_WARNING
     return Split(train, validation, test, how, warning, recordings, note)

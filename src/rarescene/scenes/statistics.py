@@ -12,6 +12,7 @@ from scipy import ndimage
 from rarescene.scenes.cache import SceneCache
 from rarescene.scenes.class_table import ClassTable
 from rarescene.scenes.data import class_ids, decode
+from rarescene.scenes.request import TOUCHING
 from rarescene.scenes.scene import SceneSet
 
 FRAME_SHARE = 0.10
@@ -20,7 +21,8 @@ FRAME_SHARE = 0.10
 AREA_SHARE = 0.01
 """A class that covers less than this share of the frame, where it is shown, is rare."""
 
-_TOUCHING = np.ones((3, 3), np.int8)  # pixels that touch at a corner belong to one component
+SIDE = 256
+"""Masks are counted with their longer side at most this long."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def class_statistics(
         areas[index] = counts[:length] / mask.size
         unlabelled[index] = counts[scenes.classes.ignore_index] / mask.size
         for class_id in np.flatnonzero(counts[:length]):
-            pieces[index, class_id] = ndimage.label(mask == class_id, _TOUCHING)[1]
+            pieces[index, class_id] = ndimage.label(mask == class_id, TOUCHING)[1]
         if progress:
             progress(index + 1, count)
     recordings = np.array(scenes.recordings)
@@ -164,10 +166,6 @@ def _describe(
     )
 
 
-SIDE = 256
-"""Masks are counted with their longer side at most this long."""
-
-
 def rare_classes(
     scenes: SceneSet, classes: str = "", statistics: SceneStatistics | None = None
 ) -> tuple[str, ...]:
@@ -187,8 +185,6 @@ def rare_classes(
 
 def statistics_of(scenes: SceneSet) -> SceneStatistics:
     """Return the statistics of all masks of a data set, which are decoded once and kept."""
-    from rarescene.scenes import class_statistics
-
     return class_statistics(decode(scenes, *display_size(scenes), images=scenes.has_images))
 
 

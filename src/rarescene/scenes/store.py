@@ -28,8 +28,8 @@ import numpy as np
 
 from rarescene.foundation.errors import ConfigError, DataError, RareSceneError
 from rarescene.foundation.files import atomic, read_json, write_json, write_text
+from rarescene.foundation.methods import DatasetMethod
 from rarescene.scenes.class_table import ClassTable
-from rarescene.scenes.datasets.groups import group_by_pattern
 from rarescene.scenes.faults import Fault, Listing
 from rarescene.scenes.pairs import MaskCode, PairReader
 from rarescene.scenes.rasters import read_raster, write_confidence, write_image, write_mask
@@ -211,8 +211,8 @@ def open_set(folder: Path) -> SceneSet:
     return list_set(folder).opened()
 
 
-def list_set(folder: Path, group_by: str | None = None) -> Listing:
-    """List the scenes of a set and its faults. `group_by` is matched against names like `images/000123`."""
+def list_set(folder: Path) -> Listing:
+    """List the scenes of a set, in the order of its manifest, and its faults; names are `images/000123`."""
     try:
         classes = ClassTable.from_dict(_json(folder / CLASSES))
         header = _json(folder / HEADER) if (folder / HEADER).exists() else {}
@@ -229,8 +229,7 @@ def list_set(folder: Path, group_by: str | None = None) -> Listing:
             value = json.loads(line)
             image, mask = folder / value["image"] if "image" in value else None, folder / value["mask"]
             name = Path(value.get("image", value["mask"])).with_suffix("").as_posix()
-            group = group_by_pattern(group_by, name) if group_by else str(value["group"])
-            order = int(value.get("order", value["index"]))
+            group, order = str(value["group"]), int(value.get("order", value["index"]))
             missing = [folder / file for file in _files(value) if not (folder / file).is_file()]
         except (ValueError, KeyError, TypeError) as error:
             remedy = "End the run that wrote the set with --resume, or remove the line."
@@ -309,3 +308,11 @@ def _json(path: Path) -> Any:
         return read_json(path)
     except RareSceneError as error:
         raise DataError(error.what, "Give the folder of a scene set, with its classes.json.", path) from error
+
+
+SET = DatasetMethod(
+    name="set",
+    summary="a scene set that rarescene synthesize, curate or maps wrote",
+    example="rarescene check set:pairs",
+    list=list_set,
+)

@@ -56,6 +56,11 @@ class PHiSeg(SegmentationNetwork):
         self.posterior_given_mask = Latents(3 + classes + 1, config)
         self.likelihood = Likelihood(config, classes)
 
+    @property
+    def prediction_samples(self) -> int:
+        """How many posterior samples, the first ones, a prediction is the mean of."""
+        return self.config.samples
+
     def terms(self, images: Tensor, masks: Tensor) -> dict[str, Tensor]:
         """Return the negative evidence lower bound and what it is made of.
 

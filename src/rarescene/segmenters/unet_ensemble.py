@@ -31,6 +31,11 @@ class UNetEnsemble(SegmentationNetwork):
         """How many U-Nets there are."""
         return len(self.networks)
 
+    @property
+    def prediction_samples(self) -> int:
+        """How many posterior samples a prediction is the mean of."""
+        return self.members
+
     def loss(self, images: Tensor, masks: Tensor) -> Tensor:
         """Return the mean of the members' losses, of which each member's gradient is its own.
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rarescene.diffusion import MapSamplingConfig, SamplingConfig
 from rarescene.evaluation.pair_scores import Judge
 from rarescene.foundation.errors import CheckpointError, ConfigError, DataError
-from rarescene.foundation.run_record import RunRecord, Seen, read_record, told_apart
+from rarescene.foundation.provenance import Provenance
+from rarescene.foundation.run_record import RunRecord, read_record
 from rarescene.scenes import ClassTable, SceneSet, open_scenes
 from rarescene.scenes.data import Data
-from rarescene.sources.requests import MapSamplingConfig, SamplingConfig
 
 if TYPE_CHECKING:
     import torch
 
-    from rarescene.sources.pair_source import PairDrawer
+    from rarescene.scenes import Request
+    from rarescene.sources.pair_source import PairSource
 
 
 def open_pairs(folder: Path, made: RunRecord, source: Data) -> SceneSet:
@@ -36,31 +37,32 @@ def open_pairs(folder: Path, made: RunRecord, source: Data) -> SceneSet:
             remedy,
             folder,
         )
-    refuse_leaks(source, made.seen, told_apart(made), "the synthetic set", folder)
+    refuse_leaks(source, made.provenance, "the synthetic set", folder)
     return pairs
 
 
-def refuse_leaks(source: Data, seen: Seen, ways: Mapping[str, str | None], who: str, folder: Path) -> None:
+def refuse_leaks(source: Data, made: Provenance, who: str, folder: Path) -> None:
     """Refuse what was made from recordings that are held out here, or where that could not be seen.
 
     Args:
         source: the data that are trained on, and their split.
-        seen: what `who`, in `folder`, was made from.
-        ways: data set → `--group-by`: how its recordings were told apart.
+        made: where `who`, in `folder`, comes from.
+        who: "the generator" or "the synthetic set".
+        folder: of its run.
 
     Raises:
         ConfigError: recordings were told apart in another way.
         LeakError: held-out recordings were seen.
     """
     group_by = source.options["group_by"]
-    theirs = ways.get(source.scenes.name, group_by)
+    theirs = made.grouping.get(source.scenes.name, group_by)
     if theirs != group_by:
         what = (
             f"was made with --group-by {theirs!r} and not {group_by!r}, "
             "so held-out recordings could not be recognised"
         )
         raise ConfigError(what, f"Repeat the option with which {who} was made.", folder)
-    seen.refuse(source.places((*source.split.validation, *source.split.test)), who, folder)
+    made.seen.refuse(source.places((*source.split.validation, *source.split.test)), who, folder)
 
 
 def open_finished(folder: Path, made: RunRecord) -> SceneSet:
@@ -72,15 +74,15 @@ def open_finished(folder: Path, made: RunRecord) -> SceneSet:
     return open_scenes(f"set:{folder}")
 
 
-def open_drawer(
+def open_generator(
     run: Path,
     maps: Path | None,
     source: Data,
     sampling: SamplingConfig,
     map_sampling: MapSamplingConfig,
     device: torch.device | None = None,
-) -> PairDrawer:
-    """Return the source of pairs, or say why its pairs may not join the training on these data.
+) -> PairSource[Request]:
+    """Return a source of pairs, or say why its pairs may not join the training on these data.
 
     Args:
         run: of the generator.
@@ -95,25 +97,27 @@ def open_drawer(
         ConfigError: recordings were told apart in another way, so that a leak could not be seen.
         LeakError: it was made from recordings that are held out here.
     """
-    from rarescene.sources.pair_source import open_pair_drawer
+    from rarescene.sources.pair_source import open_pair_source
 
-    drawer = open_pair_drawer(run, maps, sampling=sampling, map_sampling=map_sampling, device=device)
-    if drawer.table.fingerprint != source.scenes.classes.fingerprint:
-        what = f"knows the classes of {drawer.table.name!r}, not of {source.scenes.classes.name!r}"
+    pairs = open_pair_source(run, maps, sampling=sampling, map_sampling=map_sampling, device=device)
+    if pairs.table.fingerprint != source.scenes.classes.fingerprint:
+        what = f"knows the classes of {pairs.table.name!r}, not of {source.scenes.classes.name!r}"
         raise CheckpointError(what, "Take a generator that was trained on the same class table.", run)
-    refuse_leaks(source, drawer.seen, drawer.told_apart, "the generator", run)
-    return drawer
+    refuse_leaks(source, pairs.provenance, "the generator", run)
+    return pairs
 
 
-def agreed_size(drawer: PairDrawer, run: Path, height: int | None, width: int | None) -> tuple[int, int]:
-    """Return the size of the drawn pairs. Raises `ConfigError` if another one was asked for."""
-    if (height or drawer.height, width or drawer.width) != (drawer.height, drawer.width):
+def agreed_size(
+    pairs: PairSource[Request], run: Path, height: int | None, width: int | None
+) -> tuple[int, int]:
+    """Return the size of sampled pairs. Raises `ConfigError` if another one was asked for."""
+    if (height or pairs.height, width or pairs.width) != (pairs.height, pairs.width):
         what = (
-            f"draws {drawer.width}×{drawer.height}, and the segmenter is to see "
-            f"{width or drawer.width}×{height or drawer.height}"
+            f"draws {pairs.width}×{pairs.height}, and the segmenter is to see "
+            f"{width or pairs.width}×{height or pairs.height}"
         )
         raise ConfigError(what, "Leave --height and --width out, or train a generator of that size.", run)
-    return drawer.height, drawer.width
+    return pairs.height, pairs.width
 
 
 def real_segmenter(run: Path) -> RunRecord:

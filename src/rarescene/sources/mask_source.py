@@ -1,132 +1,154 @@
 """Where the masks of synthetic pairs come from: a data set, or a map generator that is asked for them.
 
-A source answers for a block of indices at once. Its answer depends on the block and the seed alone.
+A source answers for a block at once: what it gives depends on the block and its seeds alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import numpy as np
 
+from rarescene.diffusion import MapSamplingConfig
 from rarescene.foundation.errors import CheckpointError, ConfigError, DataError
 from rarescene.foundation.files import file_hash
-from rarescene.foundation.run_record import RECORD, RunRecord, Seen, read_record, told_apart, told_apart_alike
+from rarescene.foundation.provenance import Provenance
+from rarescene.foundation.run_record import RECORD, read_record
 from rarescene.foundation.seeds import derive_seed
-from rarescene.scenes import MANIFEST, SceneCache
+from rarescene.scenes import MANIFEST, ClassTable, Request, RequestPool, SceneCache
 from rarescene.scenes.data import class_ids, decode, open_as_in, open_unsplit
-from rarescene.sources.requests import Asked, MapSamplingConfig, ask
+from rarescene.sources.requests import read_pool
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from rarescene.generators import DrawnMap, ImageDiffusion, PromptedMaps
 
+Progress = Callable[[int, int], None]
+Details = dict[str, Any]
+Wanted = TypeVar("Wanted")
+
 
 @dataclass(frozen=True)
 class Masks:
-    """The masks of a block, int64 `(B, H, W)`, and what the manifest says of each, with its confidence."""
-
-    ids: Tensor
-    details: Sequence[dict[str, Any]]
-    confidence: Sequence[np.ndarray | None]
-
-
-class MaskSource(Protocol):
-    """Gives masks by index.
+    """The masks of a block.
 
     Attributes:
-        different: how many different masks or requests there are.
-        made_by: what the set's header says of the masks; a set is resumed with the same only.
-        options: how the data were split, for the run record.
-        data: what the run record says of the data.
-        seen: the recordings that the masks come from.
-        told_apart: data set → `--group-by`, of all data behind masks and image generator.
+        ids: int64 `(B, H, W)` of class ids.
+        details: what the manifest says of each.
+        confidence: float32 `(B, H, W)` in [0, 1]; None where there is none.
     """
 
-    different: int
+    ids: Tensor
+    details: Sequence[Details]
+    confidence: Tensor | None = None
+
+
+class MaskSource(ABC, Generic[Wanted]):
+    """Gives a mask for each of what is wanted: for requests, or for places in a series.
+
+    Attributes:
+        table: the classes of the masks.
+        height: in pixels.
+        width: likewise.
+        pool: the requests of the masks that a generator of them was trained on; empty without one.
+        provenance: where the masks come from.
+        made_by: what a set's header says of the masks; a set is resumed with the same only.
+    """
+
+    table: ClassTable
+    height: int
+    width: int
+    pool: RequestPool
+    provenance: Provenance
     made_by: Mapping[str, Any]
-    options: Mapping[str, Any]
-    data: Mapping[str, Any]
-    seen: Seen
-    told_apart: Mapping[str, str | None]
 
-    def take(self, indices: Sequence[int], seeds: Sequence[int]) -> Masks:
-        """Return the masks of a block of pairs, given their indices and the pairs' own seeds."""
-        ...
+    @abstractmethod
+    def take(self, wanted: Sequence[Wanted], seeds: Sequence[int], progress: Progress | None = None) -> Masks:
+        """Return the masks of a block of pairs, given what is wanted and the pairs' own seeds."""
 
 
-class MasksOfData:
-    """The masks of a part of a data set that show any of some classes, in an order that the seed decides."""
+class MasksOfData(MaskSource[int]):
+    """The masks of a part of a data set that show any of some classes, in an order that the seed decides.
+
+    Args:
+        masks: the data set, as on the command line.
+        images: draws images for them, at its size.
+        run: its folder, for messages.
+        like: where that generator comes from; by default the data set is split as its data were.
+        classes: comma-separated; masks that show any of them. All of them where none is named.
+        part: of the split.
+        split: instead of the split of the generator's data.
+        group_by: instead of theirs.
+        vary: flip and rotate the masks as the generator's training did.
+        seed: of the order.
+
+    Raises:
+        CheckpointError: the generator has other classes.
+        ConfigError: options speak of the split of a synthetic set.
+        DataError: no mask shows the classes.
+    """
+
+    pool = RequestPool((), ())
 
     def __init__(
         self,
-        trained: RunRecord,
-        generator: ImageDiffusion[Any],
-        run: Path,
-        *,
         masks: str,
-        classes: str,
-        part: str,
-        split: str | None,
-        group_by: str | None,
-        vary: bool,
-        seed: int,
+        images: ImageDiffusion[Any],
+        run: Path,
+        like: Provenance,
+        *,
+        classes: str = "",
+        part: str = "train",
+        split: str | None = None,
+        group_by: str | None = None,
+        vary: bool = False,
+        seed: int = 0,
     ) -> None:
+        self.height, self.width = images.config.height, images.config.width
+        self.vary = images.config.augment if vary else None
         # A set that a command wrote is not split: what it was made from is in its own record.
         folder = Path(masks.removeprefix("set:"))
-        made = (
-            read_record(folder, "scene set")
-            if masks.startswith("set:") and (folder / RECORD).is_file()
-            else None
-        )
-        if made is None:
-            source = open_as_in(trained, masks, split=split, group_by=group_by)
-        else:
+        if masks.startswith("set:") and (folder / RECORD).is_file():
             if split or group_by or part not in ("train", "all"):
                 what = "--part, --split and --group-by speak of real data"
                 raise ConfigError(what, f"Leave them out: all of {masks} is drawn for.")
             source, part = open_unsplit(masks), "all"
-        table = source.scenes.classes
-        if table.fingerprint != generator.table.fingerprint:
-            raise CheckpointError(
-                f"knows the classes of {generator.table.name!r}; those of {masks} are {table.name!r}",
-                "Use a generator that was trained on the same class table.",
-                run,
-            )
-        self.table, self.vary, self.augment = table, vary, generator.config.augment
-        self.given = source.scenes.subset(source.part(part))
-        self.cache = decode(self.given, generator.config.height, generator.config.width, images=False)
+            made_from = {"drawn": file_hash(folder / MANIFEST)}
+            self.provenance = like.union(read_record(folder, "scene set").provenance)
+        else:
+            source, made_from = open_as_in(like, masks, split=split, group_by=group_by), {}
+            self.provenance = source.provenance(part)
+        self.table, self.given = source.scenes.classes, source.scenes.subset(source.part(part))
+        need_same_classes(images, self.table, run)
+        self.made_by: Mapping[str, Any] = {
+            "masks": masks, "classes": classes, "part": part, "vary": vary, **made_from
+        }  # fmt: skip
+        self.cache = decode(self.given, self.height, self.width, images=False)
         shown = masks_that_show(self.cache, classes, f"the {part} part of {masks}")
         self.order = np.random.default_rng(derive_seed(seed, "masks")).permutation(shown)
-        self.different = len(self.order)
-        self.made_by: Mapping[str, Any] = {"masks": masks, "classes": classes, "part": part, "vary": vary}
-        if made is None:
-            self.options: Mapping[str, Any] = source.options
-            self.data: Mapping[str, Any] = source.describe(trained)
-            self.seen = source.seen(part)
-            way = {source.scenes.name: source.options["group_by"]}
-        else:
-            self.made_by = {**self.made_by, "drawn": file_hash(folder / MANIFEST)}
-            self.options, self.data, self.seen = split_of(trained), of_both(trained, made), made.seen
-            way = dict(told_apart(made))
-        self.told_apart: Mapping[str, str | None] = told_apart_alike(told_apart(trained), way)
 
-    def take(self, indices: Sequence[int], seeds: Sequence[int]) -> Masks:
-        """Return masks in turn, with the requests that they keep."""
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def take(self, wanted: Sequence[int], seeds: Sequence[int], progress: Progress | None = None) -> Masks:
+        """Return the masks of these places in an endless series, with the requests that they keep."""
         import torch
 
-        from rarescene.scenes import Request, augment
+        from rarescene.scenes import augment
         from rarescene.training import to_masks
 
-        places = [int(self.order[index % len(self.order)]) for index in indices]
+        places = [int(self.order[index % len(self.order)]) for index in wanted]
         ids = to_masks(self.cache.take_masks(places))
-        if self.vary:
+        if self.vary is not None:
             blank = torch.zeros(len(ids), 3, *ids.shape[1:])
-            _, ids = augment(blank, ids, seeds, self.augment, ignore_index=self.table.ignore_index)
+            _, ids = augment(blank, ids, seeds, self.vary, ignore_index=self.table.ignore_index)
         details = []
         for mask, place in zip(ids.numpy().astype(np.uint8), places, strict=True):
             origin, request = self.given.records[place], Request.from_mask(mask, self.table)
@@ -134,82 +156,82 @@ class MasksOfData:
                 {"request": request.to_dict(), "group": origin.group, "order": origin.order,
                  "mask_of": origin.name}
             )  # fmt: skip
-        return Masks(ids, details, [None] * len(details))
+        return Masks(ids, details)
 
 
-class MapsOfRequests:
-    """Maps that a map generator draws for requests: a request goes in, a checked map comes out."""
+class SampledMaps(MaskSource[Request]):
+    """Maps that a map generator draws for requests: a request goes in, a checked map comes out.
+
+    Args:
+        generator: draws them.
+        sampling: how, and how often one that breaks its request is drawn again.
+        pool: the requests of its training masks.
+        provenance: where it comes from.
+        weights: a hash of its weights.
+
+    Raises:
+        ConfigError: the options do not fit the generator.
+    """
 
     def __init__(
         self,
-        trained: RunRecord,
-        generator: ImageDiffusion[Any],
-        maps: Path,
-        *,
-        requests: str,
-        classes: str,
-        part: str,
-        map_sampling: MapSamplingConfig,
-        seed: int,
+        generator: PromptedMaps,
+        sampling: MapSamplingConfig,
+        pool: RequestPool,
+        provenance: Provenance,
+        weights: str,
     ) -> None:
+        self.generator, self.options = generator, generator.sampling(sampling)
+        self.table, self.pool, self.provenance = generator.table, pool, provenance
+        self.height, self.width = generator.config.height, generator.config.width
+        self.made_by = {"maps": weights, "map_sampling": asdict(sampling)}
+
+    @classmethod
+    def open(cls, run: Path, sampling: MapSamplingConfig, device: torch.device | str | None = None) -> Self:
+        """Open the map generator of a `train maps` run, to draw on a device; by default this process's own.
+
+        Raises:
+            CheckpointError: the folder holds something else.
+            ConfigError: the options do not fit the generator.
+        """
         from rarescene.generators import PromptedMaps
+        from rarescene.training import this_rank
 
-        drawer = read_record(maps, "maps")
-        self.drawer: PromptedMaps = PromptedMaps.load(maps / "model")
-        table, config = self.drawer.table, self.drawer.config
-        check_steps(self.drawer, map_sampling)
-        if table.fingerprint != generator.table.fingerprint:
-            raise CheckpointError(
-                f"draws maps of classes of {table.name!r}; the images have those of {generator.table.name!r}",
-                "Train both generators on data of one class table.",
-                maps,
-            )
-        if (config.height, config.width) != (generator.config.height, generator.config.width):
-            raise CheckpointError(
-                f"draws maps of {config.width}×{config.height} for images of "
-                f"{generator.config.width}×{generator.config.height}",
-                "Train both generators at one size.",
-                maps,
-            )
-        self.told_apart: Mapping[str, str | None] = told_apart_alike(told_apart(trained), told_apart(drawer))
-        self.asked: Asked = ask(
-            maps, drawer, table,
-            prompt="", requests=requests, classes=classes, alone=False, part=part, seed=seed,
-        )  # fmt: skip
-        self.sampling, self.seed, self.different = map_sampling, seed, self.asked.different
-        self.made_by: Mapping[str, Any] = {
-            "maps": file_hash(maps / "model" / "weights.safetensors"), "requests": requests,
-            "asked": self.asked.fingerprint, "classes": classes, "part": part,
-            "map_sampling": vars(map_sampling),
-        }  # fmt: skip
-        self.options: Mapping[str, Any] = split_of(trained)
-        self.data: Mapping[str, Any] = of_both(trained, drawer)
-        self.seen = drawer.seen.union(self.asked.seen)
+        trained, generator = read_record(run, "maps"), PromptedMaps.load(run / "model")
+        pool = read_pool(run, generator.table)
+        source = cls(generator, sampling, pool, trained.provenance, weights_hash(run))
+        generator.to(device or this_rank().device)
+        return source
 
-    def take(self, indices: Sequence[int], seeds: Sequence[int]) -> Masks:
-        """Return maps drawn for the requests of these indices."""
+    def draw(
+        self, requests: Sequence[Request], seeds: Sequence[int], progress: Progress | None = None
+    ) -> list[DrawnMap]:
+        """Return a checked map for each request and seed of its own."""
+        return self.generator.draw(requests, seeds=seeds, progress=progress, **self.options)
+
+    def take(
+        self, wanted: Sequence[Request], seeds: Sequence[int], progress: Progress | None = None
+    ) -> Masks:
+        """Return maps for requests, given the seeds of the pairs that they are for."""
         import torch
 
-        drawn = draw_maps(self.drawer, self.asked, indices, self.seed, self.sampling)
+        drawn = self.draw(wanted, [derive_seed(seed, "map") for seed in seeds], progress)
         ids = torch.tensor(np.stack([one.mask for one in drawn]), dtype=torch.int64)
-        details = []
-        for one, index in zip(drawn, indices, strict=True):
-            described = describe_map(one, index)
-            described["map_seed"] = described.pop("seed")
-            details.append(described)
-        return Masks(ids, details, [one.confidence for one in drawn])
+        confidence = torch.from_numpy(np.stack([one.confidence for one in drawn]))
+        details = [
+            {"kept_at_first": one.first.to_dict(), "tries": one.tries, "map_seed": one.seed} for one in drawn
+        ]
+        return Masks(ids, details, confidence)
 
 
-def of_both(images: RunRecord, maps: RunRecord) -> dict[str, Any]:
-    """Return the image generator's data, under the licences of both."""
-    licences = dict.fromkeys((*images.data["licence"].split(" + "), *maps.data["licence"].split(" + ")))
-    phantom = bool(images.data.get("phantom") or maps.data.get("phantom"))
-    return {**images.data, "licence": " + ".join(licences), "phantom": phantom}
-
-
-def split_of(run: RunRecord) -> dict[str, Any]:
-    """Return how a run's data were split, in the words of the command line."""
-    return {name: run.config[name] for name in ("split", "fractions", "split_seed", "group_by")}
+def need_same_classes(images: ImageDiffusion[Any], table: ClassTable, run: Path | None = None) -> None:
+    """Raise `CheckpointError` where an image generator knows other classes than masks have."""
+    if table.fingerprint != images.table.fingerprint:
+        raise CheckpointError(
+            f"knows the classes of {images.table.name!r}; those of the masks are {table.name!r}",
+            "Use a generator that was trained on the same class table.",
+            run,
+        )
 
 
 def masks_that_show(cache: SceneCache, classes: str, where: str) -> np.ndarray:
@@ -226,32 +248,24 @@ def masks_that_show(cache: SceneCache, classes: str, where: str) -> np.ndarray:
     return shown
 
 
-def check_steps(generator: PromptedMaps, sampling: MapSamplingConfig) -> None:
-    """Raise `ConfigError` where a sampler cannot take as many steps."""
-    if sampling.steps > (most := generator.config.diffusion.timesteps):
-        raise ConfigError(
-            f"map_sampling.steps is {sampling.steps}", f"Take 1 to {most}, the timesteps of the generator."
-        )
+def check_map_sampling(maps: Path | None, map_sampling: MapSamplingConfig) -> None:
+    """Check that options of maps were given only where maps are drawn; their block may stand.
+
+    Raises:
+        ConfigError: they would be ignored.
+    """
+    usual = MapSamplingConfig(block=map_sampling.block)
+    deaf = [name for name, value in asdict(map_sampling).items() if value != getattr(usual, name)]
+    if deaf and maps is None:
+        named = ", ".join(f"map_sampling.{name}" for name in deaf)
+        remedy = f"Leave {named} out, or give --maps with the folder of a `train maps` run."
+        raise ConfigError("no maps are drawn, and options say how", remedy)
 
 
-def draw_maps(
-    generator: PromptedMaps, asked: Asked, indices: Sequence[int], seed: int, sampling: MapSamplingConfig
-) -> list[DrawnMap]:
-    """Return the checked maps of a block of indices."""
-    return generator.draw(
-        [asked.at(index) for index in indices],
-        seeds=[derive_seed(seed, "map", index) for index in indices],
-        tries=sampling.tries,
-        sampler=sampling.sampler,
-        steps=sampling.steps,
-        guidance=sampling.guidance,
-        precision=sampling.precision,
-    )
-
-
-def describe_map(one: DrawnMap, index: int) -> dict[str, Any]:
-    """Return what a manifest says of a generated map."""
-    return {
-        "generator": "maps", "request": one.request.to_dict(), "kept": one.report.to_dict(),
-        "kept_at_first": one.first.to_dict(), "tries": one.tries, "seed": one.seed, "order": index,
-    }  # fmt: skip
+def weights_hash(run: Path) -> str:
+    """Return a short hash of all weights of a run's model. Raises `CheckpointError` where there are none."""
+    files = sorted((run / "model").rglob("*.safetensors"))
+    if not files:
+        remedy = "Give the folder of a finished run."
+        raise CheckpointError("holds no weights", remedy, run / "model")
+    return hashlib.sha256("".join(map(file_hash, files)).encode()).hexdigest()[:16]

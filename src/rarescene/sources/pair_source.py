@@ -1,55 +1,57 @@
-"""One way to open any source of pairs by its run: joint diffusion, DatasetGAN, or maps and then images."""
+"""Where pairs come from: joint diffusion, DatasetGAN, or an image generator for masks, given or sampled.
+
+A pair is a function of what is wanted and of its seed alone. Work is cut into blocks, here and nowhere else,
+and the last one is padded, so that a pair is the same to the byte, however many are made with it.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Generic
 
 import numpy as np
 
+from rarescene.diffusion import MapSamplingConfig, SamplingConfig
 from rarescene.foundation.errors import CheckpointError, ConfigError
-from rarescene.foundation.files import file_hash
+from rarescene.foundation.methods import GeneratorMethod
+from rarescene.foundation.plugins import method_of, methods
 from rarescene.foundation.protocols import Pairs
-from rarescene.foundation.run_record import RunRecord, Seen, read_record, told_apart, told_apart_alike
-from rarescene.generators.loading import METHODS, PAIR_METHODS
+from rarescene.foundation.provenance import Provenance
+from rarescene.foundation.run_record import RunRecord, read_record
 from rarescene.scenes import ClassRequest, ClassTable, Request, RequestPool
-from rarescene.sources.mask_source import MaskSource, of_both, split_of
-from rarescene.sources.requests import MapSamplingConfig, SamplingConfig, ask, read_pool
+from rarescene.sources.mask_source import (
+    Details,
+    MasksOfData,
+    MaskSource,
+    Progress,
+    SampledMaps,
+    Wanted,
+    need_same_classes,
+    weights_hash,
+)
+from rarescene.sources.requests import RequestSeries, read_pool
 
 if TYPE_CHECKING:
     import torch
 
-    from rarescene.generators import ImageDiffusion
-
-IMAGE_STEPS, JOINT_STEPS = 30, 20
-"""Denoising steps of an image generator and of a joint one, where none are given."""
-
-Progress = Callable[[int, int], None]
-Draw = Callable[[Sequence[Request], Sequence[int], Progress | None], Pairs]
+    from rarescene.generators import DatasetGan, ImageDiffusion, JointLatent
 
 
-@dataclass(frozen=True)
-class PairDrawer:
-    """A source of pairs, ready to draw, and what must be known of it before its pairs may join real data.
+class PairSource(ABC, Generic[Wanted]):
+    """Makes a pair for each of what is wanted: for requests, or for places in a series.
 
     Attributes:
-        name: of the method, as in run records.
+        name: of the generator, as in run records.
         table: its classes.
         height: of the pairs, in pixels.
         width: likewise.
-        words: whether numbers of pieces and places are listened to, or the classes alone.
-        pool: the requests of its training masks.
-        seen: the recordings that it was made from.
-        told_apart: data set → `--group-by`, of all data behind it.
+        words: whether numbers of pieces and places in a request are supported, or its classes alone.
+        pool: the requests of its training masks; empty where masks are given.
+        block: pairs made at once.
+        provenance: where its pairs come from, to be known before they may join real data.
         made_by: what a set's header says of it; a set is resumed with the same only.
-        data: what a run record says of the data, with the licences of all of them.
-        options: how its data were split, in the words of the command line.
-        block: pairs drawn at once.
-        generate: draws a pair for each request and seed of one block, and calls `progress`, if there is one,
-            after each denoising step.
     """
 
     name: str
@@ -58,66 +60,178 @@ class PairDrawer:
     width: int
     words: bool
     pool: RequestPool
-    seen: Seen
-    told_apart: Mapping[str, str | None]
-    made_by: Mapping[str, Any]
-    data: Mapping[str, Any]
-    options: Mapping[str, Any]
     block: int
-    generate: Draw
+    provenance: Provenance
+    made_by: Mapping[str, Any]
 
-    def heard(self, request: Request) -> Request:
-        """Return what of a request is listened to, by which its pair is judged."""
+    @abstractmethod
+    def sample_block(
+        self, wanted: Sequence[Wanted], seeds: Sequence[int], progress: Progress | None = None
+    ) -> tuple[Pairs, list[Details]]:
+        """Return the pairs of one whole block, and what a manifest says of each."""
+
+    def sample(
+        self, wanted: Sequence[Wanted], seeds: Sequence[int], progress: Progress | None = None
+    ) -> tuple[Pairs, list[Details]]:
+        """Make a pair for each of what is wanted, whether it keeps its request or not.
+
+        Prompted maps are not always the same to the byte: those that break their requests are drawn again in
+        smaller batches, whose size may change how floats are rounded.
+
+        Args:
+            wanted: one or more.
+            seeds: one for each; pair i depends on what is wanted and on seed i alone.
+            progress: called after each denoising step, with those done of a block and all of them.
+
+        Returns:
+            The pairs, on the CPU, and what a manifest says of each.
+        """
+        blocks: list[Pairs] = []
+        details: list[Details] = []
+        for start in range(0, len(wanted), self.block):
+            here = slice(start, start + self.block)
+            these, theirs = list(wanted[here]), list(seeds[here])
+            lacking = self.block - len(these)
+            pairs, told = self.sample_block(
+                these + these[-1:] * lacking, theirs + theirs[-1:] * lacking, progress
+            )
+            blocks.append(_first(pairs, len(these)))
+            details += told[: len(these)]
+        return _joined(blocks), details
+
+    def generate(
+        self, wanted: Sequence[Wanted], seeds: Sequence[int], progress: Progress | None = None
+    ) -> Pairs:
+        """Return the pairs of `sample` alone."""
+        return self.sample(wanted, seeds, progress)[0]
+
+    def supported(self, request: Request) -> Request:
+        """Return what of a request is supported, by which its pair is judged."""
         if self.words:
             return request
         return Request(tuple(ClassRequest(entry.class_id) for entry in request.classes))
 
-    def draw(
+
+class PairsForRequests(PairSource[Request]):
+    """Pairs of a generator that draws an image and its mask at once.
+
+    Args:
+        generator: a trained p(image, mask | request).
+        sampling: how pairs are drawn.
+        pool: the requests of its training masks.
+        provenance: where it comes from.
+        weights: a hash of its weights.
+
+    Raises:
+        ConfigError: the options do not fit the generator.
+    """
+
+    def __init__(
         self,
-        requests: Sequence[Request],
-        seeds: Sequence[int],
-        progress: Progress | None = None,
-    ) -> Pairs:
-        """Draw a pair for each request, whether it keeps it or not.
+        generator: JointLatent | DatasetGan,
+        sampling: SamplingConfig,
+        pool: RequestPool,
+        provenance: Provenance,
+        weights: str,
+    ) -> None:
+        self.generator, self.options = generator, generator.sampling(sampling)
+        self.name, self.table, self.words = generator.name, generator.table, generator.words
+        self.height, self.width = generator.config.height, generator.config.width
+        self.pool, self.block, self.provenance = pool, sampling.block, provenance
+        self.made_by = {
+            "generator": self.name, "weights": weights, "sampling": {**self.options, "block": self.block}
+        }  # fmt: skip
 
-        The work is cut into blocks and the last one padded, so that a pair is the same to the byte, however
-        many are drawn with it. Prompted maps are the exception: those that break their requests are drawn
-        again in smaller batches, whose size may change how floats are rounded.
-
-        Args:
-            requests: one or more.
-            seeds: one a request; pair i depends on request i and seed i alone.
-            progress: called after each denoising step, with those done of a block and all of them.
-
-        Returns:
-            The pairs, on the CPU.
-        """
-        import torch
-
-        drawn: list[Pairs] = []
-        for start in range(0, len(requests), self.block):
-            asked = [self.heard(request) for request in requests[start : start + self.block]]
-            theirs = list(seeds[start : start + self.block])
-            lacking = self.block - len(asked)
-            pairs = self.generate(asked + asked[-1:] * lacking, theirs + theirs[-1:] * lacking, progress)
-            drawn.append(_first(pairs, len(asked)))
-        sure = [pairs.confidence for pairs in drawn if pairs.confidence is not None]
-        return Pairs(
-            torch.cat([pairs.images for pairs in drawn]),
-            torch.cat([pairs.masks for pairs in drawn]),
-            torch.cat(sure) if sure else None,
-        )
+    def sample_block(
+        self, wanted: Sequence[Request], seeds: Sequence[int], progress: Progress | None = None
+    ) -> tuple[Pairs, list[Details]]:
+        """Return a pair for each request."""
+        pairs = self.generator.generate(wanted, seeds=seeds, progress=progress, **self.options)
+        return pairs, [{} for _ in wanted]
 
 
-def open_pair_drawer(
+class ImagesForMasks(PairSource[Wanted]):
+    """Images that an image generator draws for the masks of a source: those of data, or sampled maps.
+
+    Args:
+        generator: a trained p(image | mask).
+        masks: gives the masks, for requests or by place.
+        sampling: how images are drawn.
+        provenance: where masks and generator come from.
+        weights: a hash of the generator's weights.
+
+    Raises:
+        CheckpointError: generator and masks have other classes or sizes.
+        ConfigError: the options do not fit the generator.
+    """
+
+    words = True
+
+    def __init__(
+        self,
+        generator: ImageDiffusion[Any],
+        masks: MaskSource[Wanted],
+        sampling: SamplingConfig,
+        provenance: Provenance,
+        weights: str,
+    ) -> None:
+        need_same_classes(generator, masks.table)
+        self.height, self.width = generator.config.height, generator.config.width
+        if (masks.height, masks.width) != (self.height, self.width):
+            raise CheckpointError(
+                f"maps of {masks.width}×{masks.height} for images of {self.width}×{self.height}",
+                "Train both generators at one size.",
+            )
+        self.generator, self.masks, self.options = generator, masks, generator.sampling(sampling)
+        self.name, self.table, self.pool = generator.name, generator.table, masks.pool
+        self.block, self.provenance = sampling.block, provenance
+        self.made_by = {
+            "generator": self.name, "weights": weights, "sampling": {**self.options, "block": self.block},
+            **masks.made_by,
+        }  # fmt: skip
+
+    def sample_block(
+        self, wanted: Sequence[Wanted], seeds: Sequence[int], progress: Progress | None = None
+    ) -> tuple[Pairs, list[Details]]:
+        """Return an image for each mask."""
+        given = self.masks.take(wanted, seeds, progress)
+        images = self.generator.generate(given.ids, seeds=seeds, progress=progress, **self.options)
+        return Pairs(images, given.ids, given.confidence), list(given.details)
+
+
+class RequestedPairs(PairSource[int]):
+    """The pairs of a source for a series of requests, by their places there, each with what it keeps."""
+
+    def __init__(self, source: PairSource[Request], requests: RequestSeries) -> None:
+        self.source, self.requests = source, requests
+        self.name, self.table, self.words, self.pool = source.name, source.table, source.words, source.pool
+        self.height, self.width, self.block = source.height, source.width, source.block
+        self.provenance = source.provenance.union(*requests.behind)
+        self.made_by = {**source.made_by, **requests.made_by}
+
+    def sample_block(
+        self, wanted: Sequence[int], seeds: Sequence[int], progress: Progress | None = None
+    ) -> tuple[Pairs, list[Details]]:
+        """Return a pair for the request at each place."""
+        requests = [self.source.supported(self.requests.at(index)) for index in wanted]
+        pairs, details = self.source.sample_block(requests, seeds, progress)
+        masks = pairs.masks.cpu().numpy().astype(np.uint8)
+        return pairs, [
+            {"request": request.to_dict(), "kept": request.kept_by(mask, self.table).to_dict(),
+             "order": index, **told}
+            for index, request, mask, told in zip(wanted, requests, masks, details, strict=True)
+        ]  # fmt: skip
+
+
+def open_pair_source(
     run: Path,
     maps: Path | None = None,
     *,
     sampling: SamplingConfig = SamplingConfig(),  # noqa: B008 - frozen
     map_sampling: MapSamplingConfig = MapSamplingConfig(),  # noqa: B008 - frozen
     device: torch.device | str | None = None,
-) -> PairDrawer:
-    """Open a source of pairs.
+) -> PairSource[Request]:
+    """Open a source of pairs for requests.
 
     Args:
         run: folder of a run that trained a joint generator or a DatasetGAN; or an image generator.
@@ -133,245 +247,91 @@ def open_pair_drawer(
     from rarescene.training import this_rank
 
     trained, place = read_record(run), device or this_rank().device
-    if trained.kind in METHODS:
-        return _maps_then_images(run, trained, maps, sampling, map_sampling, place)
-    if trained.kind not in PAIR_METHODS:
-        known = ", ".join((*PAIR_METHODS, *METHODS))
-        what = f"holds a run of kind {trained.kind!r}, and a generator of pairs is needed"
-        raise CheckpointError(what, f"Give the folder of a run of one of: {known}.", run)
+    method = generator_of(run, trained)
+    if method.draws == "images":
+        if maps is None:
+            remedy = "Add --maps with the folder of a `train maps` run, or give the run of a joint generator."
+            raise ConfigError(f"a {trained.kind} draws images for masks, and has none", remedy, run)
+        sampled, images = SampledMaps.open(maps, map_sampling, place), method.load(run / "model")
+        behind = trained.provenance.union(sampled.provenance)
+        of_maps = ImagesForMasks(images, sampled, sampling, behind, weights_hash(run))
+        images.to(place)
+        return of_maps
     if maps:
         remedy = "Leave the maps out, or give the run of an image generator."
         raise ConfigError(f"a {trained.kind} draws its own masks", remedy, run)
-    if trained.kind == "joint_latent":
-        return _joint_latent(run, trained, sampling, place)
-    return _datasetgan(run, trained, sampling, place)
+    generator = method.load(run / "model")
+    pool = read_pool(run, generator.table)
+    of_pairs = PairsForRequests(generator, sampling, pool, trained.provenance, weights_hash(run))
+    generator.to(place)
+    return of_pairs
 
 
-def _joint_latent(
-    run: Path, trained: RunRecord, sampling: SamplingConfig, device: torch.device | str
-) -> PairDrawer:
-    from rarescene.generators import JointLatent
+def generator_of(run: Path, trained: RunRecord) -> GeneratorMethod:
+    """Return the method that a run trained, which samples images or pairs.
 
-    generator = JointLatent.load(run / "model")
-    sampling = sampling.settled(JOINT_STEPS)
-    options = generation_options(sampling)
-    generator.check(options["steps"], options["guidance"])
-    generator.to(device)
-    return PairDrawer(
-        words=generator.condition.words,
-        made_by={**_identity(run, trained), "sampling": asdict(sampling)},
-        block=sampling.block,
-        generate=lambda requests, seeds, progress: generator.generate(
-            requests, seeds=seeds, progress=progress, **options
-        ),
-        **_described(run, trained, generator.table),
-    )
+    Raises:
+        CheckpointError: it is another kind of run, or the method is not installed here.
+    """
+    known = methods("generators")
+    if trained.kind in known or "package" in trained.config:
+        method: GeneratorMethod = method_of("generators", trained.kind, trained.config.get("package"), run)
+        if method.draws in ("images", "pairs"):
+            return method
+    able = ", ".join(name for name, method in known.items() if method.draws in ("images", "pairs"))
+    what = f"holds a run of kind {trained.kind!r}, and a generator of images or pairs is needed"
+    raise CheckpointError(what, f"Give the folder of a run of one of: {able}.", run)
 
 
-def _datasetgan(
-    run: Path, trained: RunRecord, sampling: SamplingConfig, device: torch.device | str
-) -> PairDrawer:
-    from rarescene.generators import DatasetGan
-
-    given, usual = generation_options(sampling), generation_options(SamplingConfig())
-    if deaf := ", ".join(f"sampling.{name}" for name in given if given[name] != usual[name]):
-        remedy = f"Leave {deaf} out; of its drawing, sampling.block alone can be chosen."
-        raise ConfigError("DatasetGAN draws in one step, and knows no guidance", remedy, run)
-    generator = DatasetGan.load(run / "model")
-    generator.to(device)
-    return PairDrawer(
-        words=False,
-        made_by={**_identity(run, trained), "sampling": {"block": sampling.block}},
-        block=sampling.block,
-        generate=lambda requests, seeds, progress: generator.generate(
-            requests, seeds=seeds, progress=progress
-        ),
-        **_described(run, trained, generator.table),
-    )
-
-
-def _maps_then_images(
+def open_images_for(
     run: Path,
-    trained: RunRecord,
-    maps: Path | None,
+    masks: str,
     sampling: SamplingConfig,
-    map_sampling: MapSamplingConfig,
-    device: torch.device | str,
-) -> PairDrawer:
-    from rarescene.generators import MapsThenImages, PromptedMaps, load_image_generator
-    from rarescene.sources.mask_source import check_steps
+    *,
+    device: torch.device | str | None = None,
+    **options: Any,
+) -> tuple[ImagesForMasks[int], int]:
+    """Open an image generator for the masks of a data set.
 
-    if maps is None:
-        remedy = "Add --maps with the folder of a `train maps` run, or give the run of a joint generator."
-        raise ConfigError(f"a {trained.kind} draws images for masks, and has none", remedy, run)
-    drawer = read_record(maps, "maps")
-    of_maps, of_images = PromptedMaps.load(maps / "model"), load_image_generator(run / "model")
-    generator = MapsThenImages(of_maps, of_images)
-    sampling = sampling.settled(IMAGE_STEPS)
-    options = generation_options(sampling)
-    of_images.check(options["steps"], options["guidance"])
-    check_steps(of_maps, map_sampling)
-    generator.to(device)
-    tries, map_options = map_sampling.tries, generation_options(map_sampling)
-    return PairDrawer(
-        name=trained.kind,
-        table=generator.table,
-        height=of_images.config.height,
-        width=of_images.config.width,
-        words=True,
-        pool=read_pool(maps, generator.table),
-        seen=trained.seen.union(drawer.seen),
-        told_apart=told_apart_alike(told_apart(trained), told_apart(drawer)),
-        made_by={
-            **_identity(run, trained), "sampling": asdict(sampling),
-            "maps": weights_hash(maps), "map_sampling": asdict(map_sampling),
-        },
-        data=of_both(trained, drawer),
-        options=split_of(trained),
-        block=sampling.block,
-        generate=lambda requests, seeds, progress: generator.generate(
-            requests, seeds=seeds, tries=tries, map_options=map_options, image_options=options,
-            progress=progress,
-        ),
-    )  # fmt: skip
+    Args:
+        run: folder of its run.
+        masks: the data set, NAME:PATH or a YAML file.
+        sampling: how images are drawn.
+        device: where to draw; by default this process's own.
+        **options: which of the masks, as of `MasksOfData`.
 
+    Returns:
+        The source of pairs, by their places in an endless series, and how many different masks there are.
 
-def generation_options(sampling: SamplingConfig | MapSamplingConfig) -> dict[str, Any]:
-    """Return what `generate` of a diffusion model is told of the sampling."""
-    return {name: getattr(sampling, name) for name in ("sampler", "steps", "guidance", "precision")}
+    Raises:
+        CheckpointError: the folder holds something else, or the masks are of other classes.
+        ConfigError: the options do not fit the generator or the masks.
+    """
+    from rarescene.training import this_rank
 
-
-def weights_hash(run: Path) -> str:
-    """Return a short hash of all weights of a run's model. Raises `CheckpointError` where there are none."""
-    files = sorted((run / "model").rglob("*.safetensors"))
-    if not files:
-        remedy = "Give the folder of a finished run."
-        raise CheckpointError("holds no weights", remedy, run / "model")
-    return hashlib.sha256("".join(map(file_hash, files)).encode()).hexdigest()[:16]
-
-
-def _identity(run: Path, trained: RunRecord) -> dict[str, Any]:
-    return {"generator": trained.kind, "weights": weights_hash(run)}
-
-
-def _described(run: Path, trained: RunRecord, table: ClassTable) -> dict[str, Any]:
-    """Return what a generator of pairs, trained by one run, says of itself."""
-    model = trained.config["model"]
-    return {
-        "name": trained.kind,
-        "table": table,
-        "height": model["height"],
-        "width": model["width"],
-        "pool": read_pool(run, table),
-        "seen": trained.seen,
-        "told_apart": told_apart(trained),
-        "data": trained.data,
-        "options": split_of(trained),
-    }
+    trained = read_record(run)
+    generator = generator_of(run, trained).load(run / "model")
+    given = MasksOfData(masks, generator, run, trained.provenance, **options)
+    behind = given.provenance.union(trained.provenance)
+    source = ImagesForMasks(generator, given, sampling, behind, weights_hash(run))
+    generator.to(device or this_rank().device)
+    return source, len(given)
 
 
 def _first(pairs: Pairs, count: int) -> Pairs:
     """Return the first pairs of a block, on the CPU."""
     sure = pairs.confidence
     return Pairs(
-        pairs.images[:count].cpu(),
-        pairs.masks[:count].cpu(),
-        None if sure is None else sure[:count].cpu(),
+        pairs.images[:count].cpu(), pairs.masks[:count].cpu(), None if sure is None else sure[:count].cpu()
     )
 
 
-class PairSource(Protocol):
-    """Gives pairs by index.
+def _joined(blocks: Sequence[Pairs]) -> Pairs:
+    import torch
 
-    Attributes:
-        name: of the generator.
-        table: its classes.
-        different: how many different masks or requests there are.
-        made_by: what the set's header says of how its pairs are made; a set is resumed with the same only.
-        options: how the data were split, for the run record.
-        data: what the run record says of the data.
-        seen: the recordings that the pairs are made from.
-        told_apart: data set → `--group-by`, of all data behind them.
-    """
-
-    name: str
-    table: ClassTable
-    different: int
-    made_by: Mapping[str, Any]
-    options: Mapping[str, Any]
-    data: Mapping[str, Any]
-    seen: Seen
-    told_apart: Mapping[str, str | None]
-
-    def take(self, indices: Sequence[int], seeds: Sequence[int]) -> tuple[Pairs, list[dict[str, Any]]]:
-        """Return the pairs of a block and what the manifest says of each."""
-        ...
-
-
-class ImagesForMasks:
-    """Images that an image generator draws for the masks of a source of masks."""
-
-    def __init__(
-        self,
-        run: Path,
-        trained: RunRecord,
-        generator: ImageDiffusion[Any],
-        masks: MaskSource,
-        sampling: SamplingConfig,
-    ) -> None:
-        self.generator, self.masks, self.sampling = generator, masks, generation_options(sampling)
-        self.name, self.table, self.different = generator.name, generator.table, masks.different
-        self.made_by: Mapping[str, Any] = {
-            "generator": generator.name, "weights": file_hash(run / "model" / "weights.safetensors"),
-            **masks.made_by,
-        }  # fmt: skip
-        self.options, self.data, self.told_apart = masks.options, masks.data, masks.told_apart
-        self.seen = trained.seen.union(masks.seen)
-
-    def take(self, indices: Sequence[int], seeds: Sequence[int]) -> tuple[Pairs, list[dict[str, Any]]]:
-        """Return images for the masks of these indices."""
-        import torch
-
-        given = self.masks.take(indices, seeds)
-        images = self.generator.generate(given.ids, seeds=seeds, **self.sampling)
-        sure = [one for one in given.confidence if one is not None]
-        confidence = torch.from_numpy(np.stack(sure)) if sure else None
-        return Pairs(images, given.ids, confidence), list(given.details)
-
-
-class PairsOfRequests:
-    """Pairs that a drawer draws for requests, each with what it keeps of its own."""
-
-    def __init__(
-        self,
-        run: Path,
-        trained: RunRecord,
-        drawer: PairDrawer,
-        *,
-        requests: str,
-        classes: str,
-        part: str,
-        seed: int,
-    ) -> None:
-        self.drawer, self.name, self.table = drawer, drawer.name, drawer.table
-        self.asked = ask(
-            run, trained, drawer.table,
-            prompt="", requests=requests, classes=classes, alone=False, part=part, seed=seed,
-        )  # fmt: skip
-        self.different = self.asked.different
-        self.made_by: Mapping[str, Any] = {
-            **drawer.made_by, "requests": requests, "asked": self.asked.fingerprint,
-            "classes": classes, "part": part,
-        }  # fmt: skip
-        self.options, self.data, self.told_apart = drawer.options, drawer.data, drawer.told_apart
-        self.seen = drawer.seen.union(self.asked.seen)
-
-    def take(self, indices: Sequence[int], seeds: Sequence[int]) -> tuple[Pairs, list[dict[str, Any]]]:
-        """Return pairs for the requests of these indices."""
-        requests = [self.drawer.heard(self.asked.at(index)) for index in indices]
-        pairs = self.drawer.draw(requests, seeds)
-        details = []
-        for index, request, mask in zip(indices, requests, pairs.masks.numpy(), strict=True):
-            kept = request.kept_by(mask.astype(np.uint8), self.table)
-            details.append({"request": request.to_dict(), "kept": kept.to_dict(), "order": index})
-        return pairs, details
+    sure = [pairs.confidence for pairs in blocks if pairs.confidence is not None]
+    return Pairs(
+        torch.cat([pairs.images for pairs in blocks]),
+        torch.cat([pairs.masks for pairs in blocks]),
+        torch.cat(sure) if sure else None,
+    )

@@ -79,11 +79,11 @@ class ToyPairs:
     name, table, height, width, words, block = "toy", TABLE, HEIGHT, WIDTH, True, 4
     pool = RequestPool.of_masks(toy_scenes(12, HEIGHT, WIDTH).take_masks(range(12)), TABLE)
 
-    def heard(self, request: Request) -> Request:
+    def supported(self, request: Request) -> Request:
         """Return the request as it is."""
         return request
 
-    def draw(self, requests: Sequence[Request], seeds: Sequence[int], progress: Any = None) -> Pairs:
+    def generate(self, requests: Sequence[Request], seeds: Sequence[int], progress: Any = None) -> Pairs:
         """Return a pair for each request, in seven denoising steps."""
         for done in range(7):
             if progress is not None:

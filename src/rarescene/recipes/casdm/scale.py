@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from rarescene.commands.synthesize import SamplingConfig
+from rarescene.diffusion import MapSamplingConfig, SamplingConfig
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.plugins import method_for
 from rarescene.generators.casdm_config import CasdmConfig
@@ -23,7 +23,6 @@ from rarescene.recipes.scale import DataScale, read_scale_file
 from rarescene.segmenters.mask2former_config import Mask2FormerConfig
 from rarescene.segmenters.segformer_config import SegFormerConfig
 from rarescene.segmenters.unet_config import UNetConfig
-from rarescene.sources.requests import MapSamplingConfig
 from rarescene.training.config import TrainingConfig
 
 SegmenterName = Literal["segformer", "mask2former", "unet"]

@@ -9,14 +9,14 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from rarescene.diffusion import SamplingConfig
 from rarescene.foundation.run_record import describe_machine, read_record
 from rarescene.recipes.gauda.published import TABLE_6
 from rarescene.recipes.gauda.scale import PAPER, SEGMENTERS, TITLES, DataName, SegmenterName
 from rarescene.recipes.gauda.study import Cells, GaudaStudy
 from rarescene.recipes.outcome import MISSING, Outcome, Sheet
 from rarescene.scenes.data import decode
-from rarescene.sources.pair_source import open_pair_drawer
-from rarescene.sources.requests import SamplingConfig
+from rarescene.sources.pair_source import open_pair_source
 
 if TYPE_CHECKING:
     import torch
@@ -192,9 +192,9 @@ def _drawing(
         sampling = SamplingConfig(block=1)
     else:
         sampling = replace(study.scale.sampling, block=1, steps=steps, sampler=sampler)
-    drawer = open_pair_drawer(run, sampling=sampling)
-    requests = [drawer.pool.draw(0, index) for index in range(count)]
-    return _seconds(count, lambda i: drawer.draw([requests[i]], [i]), warm=count > 1)
+    source = open_pair_source(run, sampling=sampling)
+    requests = [source.pool.draw(0, index) for index in range(count)]
+    return _seconds(count, lambda i: source.generate([requests[i]], [i]), warm=count > 1)
 
 
 def _seconds(count: int, act: Callable[[int], object], *, warm: bool = True) -> float:

@@ -15,6 +15,7 @@ from typing import Literal
 from rarescene.augmentation.adaptive_sampling import AdaptiveSamplingConfig
 from rarescene.augmentation.classic import ClassicConfig
 from rarescene.augmentation.gauda_config import GaudaConfig
+from rarescene.diffusion import SamplingConfig
 from rarescene.foundation.errors import ConfigError
 from rarescene.generators.datasetgan_config import DatasetGanConfig
 from rarescene.generators.joint_latent_config import JointLatentConfig
@@ -22,7 +23,6 @@ from rarescene.generators.vq_gan_config import ImageVqGanConfig, MaskVqGanConfig
 from rarescene.recipes.scale import DataScale, read_scale_file
 from rarescene.segmenters.phiseg_config import PHiSegConfig
 from rarescene.segmenters.unet_ensemble_config import UNetEnsembleConfig
-from rarescene.sources.requests import SamplingConfig
 from rarescene.training.config import TrainingConfig
 
 DataName = Literal["cholecseg8k", "cadis"]

@@ -13,6 +13,7 @@ from rarescene.augmentation.offline import OfflineConfig
 from rarescene.commands.evaluate import evaluate
 from rarescene.commands.segment import segment
 from rarescene.commands.synthesize import synthesize
+from rarescene.diffusion import SamplingConfig
 from rarescene.foundation.console import say
 from rarescene.foundation.files import write_json
 from rarescene.foundation.plugins import by_command, method_for
@@ -35,7 +36,6 @@ from rarescene.scenes.config import NO_AUGMENTATION
 from rarescene.scenes.data import decode
 from rarescene.scenes.statistics import rare_classes
 from rarescene.sources.leakage import open_judge
-from rarescene.sources.requests import SamplingConfig
 
 Generator = Literal["joint", "datasetgan"]
 Cells = Mapping[int, Path]
@@ -85,7 +85,7 @@ class GaudaStudy(DataStudy):
     @cached_property
     def title(self) -> str:
         """What tables call the data: never by the paper's name where they are phantom."""
-        if self.data.describe()["phantom"]:
+        if self.data.provenance().phantom:
             return f"phantom for {TITLES[self.name]}"
         return TITLES[self.name] if self.options["data"].startswith(self.name) else self.data.scenes.name
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from rarescene.foundation.errors import ConfigError, DataError
+from rarescene.foundation.errors import ConfigError
+from rarescene.foundation.methods import DatasetMethod
 from rarescene.scenes.datasets.class_tables import SETTINGS
-from rarescene.scenes.datasets.groups import group_by_pattern
 from rarescene.scenes.faults import Fault, Listing
-from rarescene.scenes.pairs import MaskCode, PairReader
+from rarescene.scenes.pairs import MaskCode, list_pairs
 from rarescene.scenes.rasters import walk_files
-from rarescene.scenes.scene import SceneRecord, SceneSet
+from rarescene.scenes.scene import SceneRecord
+from rarescene.scenes.split import named_recordings
 
 LICENCE = "terms of its publishers: https://cataracts-semantic-segmentation2020.grand-challenge.org"
 
@@ -24,24 +25,26 @@ TEST_VIDEOS = ("Video02", "Video12", "Video22")
 """The official split by video."""
 
 _FILE = re.compile(r"(?P<name>Video(?P<video>\d+)_frame(?P<frame>\d+))\.png", re.IGNORECASE)
+_WISHES = {"": None, "yes": True, "true": True, "no": False, "false": False}  # YAML makes true and false
 
 
-def list_cadis(
-    root: Path, group_by: str | None = None, *, setting: str = "2", images: bool | None = None
-) -> Listing:
+def list_cadis(root: Path, *, setting: str = "2", images: str = "") -> Listing:
     """List the frames under `root`, which may be the whole data set or some of its video folders.
+
+    Recordings are the videos, `Video01`, …; names are like `Video1_frame000090`.
 
     Args:
         root: the folder.
-        group_by: a regular expression over names like `Video1_frame000090` that tells recordings apart; by
-            default they are the videos, `Video01`, ….
         setting: "1", "2" or "3", see `SETTINGS`.
-        images: False reads the labels alone. By default images are read, and one that is missing is a fault,
-            unless there is none at all: then the labels are read alone.
+        images: "no" reads the labels alone, with "yes" an image that is missing is a fault. By default it is
+            one, unless there is no image at all: then the labels are read alone.
 
     Raises:
-        ConfigError: no such setting.
+        ConfigError: no such setting, or `images` is neither.
     """
+    if images.casefold() not in _WISHES:
+        remedy = "Leave it out, or write images=no."
+        raise ConfigError(f"images={images} is neither yes nor no", remedy)
     if setting not in SETTINGS:
         remedy = f"Choose one of {', '.join(SETTINGS)}: 8, 17 or 25 classes."
         raise ConfigError(f"CaDIS has no setting {setting!r}", remedy)
@@ -49,7 +52,8 @@ def list_cadis(
     if not labels:
         remedy = "Give the folder that holds Video01, Video02, …, each with Images and Labels."
         return Listing(None, (Fault(root, "holds no CaDIS labels", remedy),))
-    pictured = bool(frames) if images is None else images
+    wish = _WISHES[images.casefold()]
+    pictured = bool(frames) if wish is None else wish
 
     faults: list[Fault] = []
     if pictured:
@@ -60,20 +64,11 @@ def list_cadis(
         match = _FILE.fullmatch(label.name)
         if match is None or (pictured and name not in frames):
             continue
-        try:
-            group = (
-                group_by_pattern(group_by, match["name"]) if group_by else f"Video{int(match['video']):02d}"
-            )
-        except DataError as error:
-            faults.append(Fault.of(error))
-            continue
-        image = frames[name] if pictured else None
+        group, image = f"Video{int(match['video']):02d}", frames[name] if pictured else None
         records.append(SceneRecord(match["name"], group, int(match["frame"]), image, label))
-    records.sort(key=lambda record: (record.group, record.order, record.name))
     chosen = SETTINGS[setting]
     code = MaskCode(chosen.table, chosen.values, {}, first_channel=True)
-    scenes = SceneSet(chosen.table.name, chosen.table, tuple(records), PairReader(code), LICENCE)
-    return Listing(scenes if records else None, tuple(faults))
+    return list_pairs(code, records, LICENCE, faults)
 
 
 def _found(root: Path, folder: str) -> dict[str, Path]:
@@ -94,3 +89,13 @@ def _without_image(label: Path) -> Fault:
 def _without_label(image: Path) -> Fault:
     label = image.parent.with_name("Labels") / image.name
     return Fault(image, "has no label map", f"Restore {label}, or remove the image.")
+
+
+CADIS = DatasetMethod(
+    name="cadis",
+    summary="CaDISv2 as it is distributed, or some of its video folders",
+    example="rarescene check cadis:/data/CaDIS,setting=3",
+    list=list_cadis,
+    options=("setting", "images"),
+    splits={"cadis": named_recordings("CaDIS", VALIDATION_VIDEOS, TEST_VIDEOS)},
+)

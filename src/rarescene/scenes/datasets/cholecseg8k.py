@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from rarescene.foundation.methods import DatasetMethod
 from rarescene.scenes.datasets.class_tables import CHOLECSEG8K, WATERSHED_CODES
-from rarescene.scenes.datasets.groups import group_by_pattern
 from rarescene.scenes.faults import Fault, Listing
-from rarescene.scenes.pairs import MaskCode, PairReader
+from rarescene.scenes.pairs import MaskCode, list_pairs
 from rarescene.scenes.rasters import walk_files
-from rarescene.scenes.scene import SceneRecord, SceneSet
+from rarescene.scenes.scene import SceneRecord
+from rarescene.scenes.split import named_recordings
 
 LICENCE = "CC BY-NC-SA 4.0"
 
@@ -29,11 +30,10 @@ _FILE = re.compile(
 _VIDEO = re.compile(r"video_?\d+", re.IGNORECASE)
 
 
-def list_cholecseg8k(root: Path, group_by: str | None = None) -> Listing:
+def list_cholecseg8k(root: Path) -> Listing:
     """List the frames under `root`, which may be the whole data set, one video, or one clip.
 
-    `group_by` is a regular expression over the relative path that tells recordings apart; by default they are
-    the `videoXX` folders.
+    Recordings are the `videoXX` folders; names are relative paths.
     """
     frames: dict[Path, dict[str, Path]] = {}
     for path in walk_files(root):
@@ -56,19 +56,15 @@ def list_cholecseg8k(root: Path, group_by: str | None = None) -> Listing:
         name = frame.relative_to(root).as_posix()
         match = _FILE.fullmatch(kinds[""].name)
         order = int(match["number"]) if match else 0
-        group = group_by_pattern(group_by, name) if group_by else _video(frame, root)
-        records.append(SceneRecord(name, group, order, kinds[""], mask))
-    records.sort(key=lambda record: (record.group, record.order, record.name))
+        records.append(SceneRecord(name, _video(frame, root), order, kinds[""], mask))
     notes = (f"{coloured} frames have no watershed mask; their colour masks are read",) if coloured else ()
-    scenes = SceneSet(CHOLECSEG8K.name, CHOLECSEG8K, tuple(records), PairReader(_code()), LICENCE)
-    return Listing(scenes if records else None, tuple(faults), notes)
+    return list_pairs(_code(), records, LICENCE, faults, notes)
 
 
 def _code() -> MaskCode:
     ignore = CHOLECSEG8K.ignore_index
     values = {code: class_id for class_id, code in enumerate(WATERSHED_CODES)}
-    colours = {entry.colour: entry.id for entry in CHOLECSEG8K.classes}
-    colours |= {(255, 255, 255): ignore, (0, 0, 0): ignore}
+    colours = {**MaskCode.plain(CHOLECSEG8K).colours, (0, 0, 0): ignore}
     # Gray 255 is a white border and 0 may stray; a mask that is mostly 0 is the stroke mask under another
     # name.
     return MaskCode(CHOLECSEG8K, values | {255: ignore, 0: ignore}, colours, refuse_strokes=True)
@@ -93,3 +89,12 @@ def _missing(frame: Path, kinds: dict[str, Path]) -> Fault:
     )
     remedy = f"Restore {frame.name}_watershed_mask.png, or remove the image.{strokes}"
     return Fault(kinds[""], "has no watershed mask and no colour mask", remedy)
+
+
+CHOLECSEG8K_FRAMES = DatasetMethod(
+    name="cholecseg8k",
+    summary="CholecSeg8k as it is distributed: all of it, one video, or one clip",
+    example="rarescene check cholecseg8k:/data/CholecSeg8k",
+    list=list_cholecseg8k,
+    splits={"cholecseg8k": named_recordings("CholecSeg8k", VALIDATION_VIDEOS, TEST_VIDEOS)},
+)

@@ -1,6 +1,7 @@
-"""The classes of CaDISv2 (cataract surgery): 36 ids in the files, and the three settings that merge them.
+"""The classes of CaDISv2, CholecSeg8k and SISVSE.
 
-Colours are ours: anatomy and surroundings in natural tones, instruments in vivid ones.
+CaDISv2 (cataract surgery) has 36 ids in its files, and three settings that merge them. Its colours and those
+of SISVSE are ours: anatomy and surroundings in natural tones, instruments in vivid ones.
 """
 
 from __future__ import annotations

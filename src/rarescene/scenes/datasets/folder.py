@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from rarescene.foundation.errors import DataError, RareSceneError
+from rarescene.foundation.methods import DatasetMethod
 from rarescene.scenes.class_table import ClassTable
-from rarescene.scenes.datasets.groups import default_group, frame_number, group_by_pattern
+from rarescene.scenes.datasets.groups import default_group, frame_number
 from rarescene.scenes.datasets.infer_classes import propose_from
 from rarescene.scenes.faults import Fault, Listing
-from rarescene.scenes.pairs import MaskCode, PairReader
+from rarescene.scenes.pairs import MaskCode, list_pairs
 from rarescene.scenes.rasters import IMAGE_SUFFIXES, MASK_FOLDERS, walk_files
-from rarescene.scenes.scene import SceneRecord, SceneSet
+from rarescene.scenes.scene import SceneRecord
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "frames")
 CLASSES_FILE = "classes.json"
@@ -39,36 +40,28 @@ _MASK_WORD = re.compile(
 
 def list_folder(
     root: Path,
-    group_by: str | None = None,
     *,
     images: str | None = None,
     masks: str | None = None,
     classes: str | None = None,
-    name: str | None = None,
+    title: str = "",
     licence: str = "unknown",
 ) -> Listing:
-    """List the pairs of a folder.
+    """List the pairs of a folder, named by their relative paths without ending, see also `default_group`.
 
     Args:
         root: the folder.
-        group_by: a regular expression over the relative path without ending that tells recordings apart; by
-            default the leading folder, or what stands before the frame number (see `default_group`).
         images: the folder of images within `root`; by default the one with an obvious name.
         masks: the folder of masks within `root`, likewise. It may be the folder of the images; masks are then
             the files whose names end in a word such as `_mask`.
         classes: the class table; by default `classes.json` in `root`.
-        name: what the data set is called.
+        title: what the data set is called; by default as the folder.
         licence: the licence of the data, which every run folder repeats.
     """
-    try:
-        image_folder = _find_folder(root, images, IMAGE_FOLDERS, "images")
-        mask_folder = _find_folder(root, masks, MASK_FOLDERS, "masks")
-    except DataError as error:
-        return Listing(None, (Fault.of(error),))
+    image_folder = _find_folder(root, images, IMAGE_FOLDERS, "images")
+    mask_folder = _find_folder(root, masks, MASK_FOLDERS, "masks")
     image_files, mask_files = _files(image_folder, mask_folder)
     pairs, faults = _pairs(image_folder, image_files, mask_folder, mask_files)
-    notes = []
-
     table_file = root / (classes or CLASSES_FILE)
     try:
         code = read_classes(table_file, [mask for _, _, mask in pairs])
@@ -76,19 +69,11 @@ def list_folder(
         return Listing(None, (Fault.of(error), *faults))
 
     alone = root.resolve().name
-    records = []
-    for key, image, mask in pairs:
-        try:
-            group = group_by_pattern(group_by, key) if group_by else default_group(key, alone)
-        except DataError as error:
-            faults.append(Fault.of(error))
-            continue
-        records.append(SceneRecord(key, group, frame_number(key) or 0, image, mask))
-    records.sort(key=lambda record: (record.group, record.order, record.name))
-    if group_by is None and len(records) > 1 and len({record.group for record in records}) == len(records):
-        notes.append("every image counts as a recording of its own; --group-by REGEX tells recordings apart")
-    scenes = SceneSet(name or alone, code.classes, tuple(records), PairReader(code), licence)
-    return Listing(scenes if records else None, tuple(faults), tuple(notes))
+    records = (
+        SceneRecord(name, default_group(name, alone), frame_number(name) or 0, image, mask)
+        for name, image, mask in pairs
+    )
+    return list_pairs(code, records, licence, faults, name=title or alone)
 
 
 def read_classes(path: Path, masks: Iterable[Path] = ()) -> MaskCode:
@@ -150,8 +135,6 @@ def _without_table(path: Path, masks: list[Path]) -> DataError:
 
 
 def _find_folder(root: Path, given: str | None, obvious: tuple[str, ...], kind: str) -> Path:
-    if not root.is_dir():
-        raise DataError("is not a folder", "Check the path after the colon.", root)
     if given is not None:
         if not (root / given).is_dir():
             raise DataError(
@@ -219,3 +202,12 @@ def _keyed(folder: Path, files: list[Path], word: re.Pattern[str] | None) -> dic
         key = word.sub("", name) if word else name
         table.setdefault(key.casefold(), []).append(path)
     return table
+
+
+FOLDER = DatasetMethod(
+    name="folder",
+    summary="your own folder with images/, masks/ and classes.json",
+    example="rarescene check folder:/data/mine",
+    list=list_folder,
+    options=("images", "masks", "classes", "licence", "title"),
+)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from rarescene.foundation.errors import ConfigError, DataError
+from rarescene.scenes.faults import Fault, Listing
+from rarescene.scenes.scene import in_order
 
 _FRAME_NUMBER = re.compile(
     r"(?P<before>.*?)[-_. ]*(?:(?<![a-z])(?:frame|frm|image|img|f))?[-_. ]*(?P<number>\d+)", re.IGNORECASE
@@ -26,6 +29,26 @@ def group_by_pattern(pattern: str, name: str) -> str:
     if match is None:
         raise DataError(f"--group-by {pattern!r} finds no recording in this name", "Widen the pattern.", name)
     return match[1] if match.re.groups and match[1] is not None else match[0]
+
+
+def regroup(listing: Listing, pattern: str) -> Listing:
+    """Return the listing with the recordings that a pattern finds in the names; see `group_by_pattern`.
+
+    A name in which it finds nothing is a fault. What was sorted is sorted again; a set keeps its own order.
+    """
+    if listing.scenes is None:
+        return listing
+    faults = list(listing.faults)
+    records = []
+    for record in listing.scenes.records:
+        try:
+            records.append(replace(record, group=group_by_pattern(pattern, record.name)))
+        except DataError as error:
+            faults.append(Fault.of(error))
+    if listing.sorted:
+        records.sort(key=in_order)
+    scenes = replace(listing.scenes, records=tuple(records)) if records else None
+    return replace(listing, scenes=scenes, faults=tuple(faults))
 
 
 def default_group(name: str, alone: str) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from rarescene.foundation.errors import DataError
 from rarescene.scenes.class_table import Colour
 from rarescene.scenes.datasets.class_tables import CHOLECSEG8K, WATERSHED_CODES
-from rarescene.scenes.rasters import read_raster, walk_files
+from rarescene.scenes.rasters import MASK_FOLDERS, read_raster, walk_files
 
 _MOST_CLASSES = 64
 _MOST_FILES = (
@@ -28,8 +28,6 @@ def propose_class_table(folder: Path) -> dict[str, Any]:
     their ids; the codes and colours of CholecSeg8k get their names. Raises `DataError` when the files are no
     label masks.
     """
-    from rarescene.scenes.rasters import MASK_FOLDERS
-
     inside = [
         path for path in sorted(folder.iterdir()) if path.is_dir() and path.name.casefold() in MASK_FOLDERS
     ]

@@ -1,21 +1,19 @@
 r"""One way to open any data set: `NAME:PATH`, or a YAML file.
 
+NAME is that of a data set of the house or of an installed package (`foundation.plugins`); each says in its
+declaration which options it takes, and in the head of its file what lies where. For instance:
+
 | written | opened |
 | --- | --- |
 | `cholecseg8k:/data/CholecSeg8k` | CholecSeg8k as it is distributed |
-| `cadis:/data/CaDIS` | CaDISv2 as it is distributed, in Setting 2 |
-| `cadis:/data/CaDIS,setting=3` | the same in another setting |
-| `cadis:/data/CaDIS,images=no` | its label maps alone, for a map generator |
-| `sisvse:/data/SISVSE` | the real frames of SISVSE, with its three folds |
+| `cadis:/data/CaDIS,setting=3` | CaDISv2, with an option |
 | `folder:/data/mine` | `images/`, `masks/` and `classes.json` |
 | `set:/data/synthetic` | a scene set that `rarescene synthesize` wrote |
-| `phantom:videos=12,frames=80,size=64,seed=0` | phantom scenes, drawn on demand; each may be left out |
-| `phantom:videos=12,classes=sisvse` | phantom gastrectomies with the 32 classes of SISVSE |
-| `phantom:/data/phantom` | phantom scenes that `rarescene phantom` wrote, whatever their layout |
-| `mine.yaml` | a YAML file with `name` (one of the above), `path` (relative to the file) and options |
+| `phantom:videos=12,frames=80,size=64,seed=0` | phantom scenes, drawn on demand |
+| `mine.yaml` | a YAML file with `name` (such as the above), `path` (relative to the file) and options |
 
-Options, in YAML, all with a sensible default: `group_by` (a regular expression that tells recordings apart),
-for `cadis` `setting` and `images`, and for `folder` `images`, `masks`, `classes`, `licence` and `title`:
+In YAML, every data set also takes `group_by`, a regular expression over scene names that tells recordings
+apart:
 
 ```yaml
 name: folder
@@ -29,33 +27,23 @@ group_by: '(case\d+)'
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 import yaml
 
 from rarescene.foundation.errors import ConfigError, DataError
-from rarescene.scenes.datasets.cadis import list_cadis
-from rarescene.scenes.datasets.cholecseg8k import list_cholecseg8k
-from rarescene.scenes.datasets.folder import list_folder
-from rarescene.scenes.datasets.phantom.config import PhantomConfig
-from rarescene.scenes.datasets.phantom.dataset import LICENCE as PHANTOM_LICENCE
-from rarescene.scenes.datasets.phantom.dataset import phantom_scenes
-from rarescene.scenes.datasets.sisvse import MASKS, list_sisvse
+from rarescene.foundation.methods import DatasetMethod
+from rarescene.foundation.plugins import by_command
+from rarescene.scenes.datasets.groups import regroup
+from rarescene.scenes.datasets.phantom.config import LICENCE as PHANTOM_LICENCE
+from rarescene.scenes.datasets.phantom.config import MARK as PHANTOM_MARK
 from rarescene.scenes.faults import Fault, Listing
 from rarescene.scenes.scene import SceneSet
-from rarescene.scenes.store import MANIFEST, list_set
 
 _YAML = (".yaml", ".yml")
-PHANTOM_MARK = "phantom.json"
-"""The file that `rarescene phantom` leaves in a folder of phantom scenes."""
-
-_FOLDER_OPTIONS = ("images", "masks", "classes", "licence", "title")
-_CADIS_OPTIONS = ("setting", "images")
-_TRAILING = {"cadis": re.compile(rf"(.*),({'|'.join(_CADIS_OPTIONS)})=([^,]*)")}
-_NOTHING = re.compile(r"(?!)")
 
 
 def open_scenes(spec: str | Path, *, group_by: str | None = None) -> SceneSet:
@@ -75,29 +63,43 @@ def open_scenes(spec: str | Path, *, group_by: str | None = None) -> SceneSet:
 
 def list_scenes(spec: str | Path, *, group_by: str | None = None) -> Listing:
     """Return the scenes of a data set, and the faults that show without decoding; see `open_scenes`."""
-    name, path, options = _understood(str(spec))
+    method, path, options = _understood(str(spec))
+    pattern = options.pop("group_by", None)
     if group_by is not None:
-        options["group_by"] = group_by
-    return _LISTERS[name](path, options)
+        pattern = group_by
+    unknown = next((name for name in options if name not in method.options), None)
+    if unknown is not None:
+        refuse_option(unknown, method)
+    listing = _list_folder(method, path, options) if method.folder else method.list(path, **options)
+    return listing if pattern is None else regroup(listing, pattern)
 
 
-def _understood(spec: str) -> tuple[str, str, dict[str, Any]]:
-    if spec.lower().endswith(_YAML) and spec.partition(":")[0] not in _LISTERS:
-        return _from_yaml(Path(spec))
+def refuse_option(name: str, method: DatasetMethod) -> NoReturn:
+    """Raise the `ConfigError` for an option that a data set does not take."""
+    known = ", ".join(("name", "path", "group_by", *method.options))
+    raise ConfigError(f"unknown option {name!r} of a data set", f"{method.command} knows: {known}.")
+
+
+def _understood(spec: str) -> tuple[DatasetMethod, str, dict[str, str]]:
+    """Return the data set that a spec names, its path, and its options as text."""
+    known: Mapping[str, DatasetMethod] = by_command("datasets")
     name, colon, path = spec.partition(":")
-    options: dict[str, Any] = {}
-    while match := _TRAILING.get(name, _NOTHING).fullmatch(path):
-        path, key, value = match.groups()
-        options.setdefault(key, value)
-    if not colon or name not in _LISTERS:
-        remedy = f"Write NAME:PATH with NAME one of {', '.join(_LISTERS)}, or give a YAML file."
+    if spec.lower().endswith(_YAML) and name not in known:
+        return _from_yaml(Path(spec), known)
+    if not colon or name not in known:
+        remedy = f"Write NAME:PATH with NAME one of {', '.join(known)}, or give a YAML file."
         raise ConfigError(f"{spec!r} is not a data set", remedy)
-    if not path and name != "phantom":
+    method, options = known[name], dict[str, str]()
+    option = re.compile(rf"(?:(.*),)?\s*({'|'.join(map(re.escape, method.options))})\s*=\s*([^,]*?)\s*,?")
+    while method.options and (match := option.fullmatch(path)):
+        path = match[1] or ""
+        options.setdefault(match[2], match[3])
+    if method.folder and not path:
         raise ConfigError(f"{spec!r} has no path", f"Write {name}:/path/to/the/data.")
-    return name, path, options
+    return method, path, options
 
 
-def _from_yaml(file: Path) -> tuple[str, str, dict[str, Any]]:
+def _from_yaml(file: Path, known: Mapping[str, DatasetMethod]) -> tuple[DatasetMethod, str, dict[str, str]]:
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -106,119 +108,29 @@ def _from_yaml(file: Path) -> tuple[str, str, dict[str, Any]]:
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"is not valid YAML ({error})", "Correct the file.", file) from error
-    if not isinstance(content, dict) or content.get("name") not in _LISTERS:
-        raise ConfigError("names no data set", f"Write `name:` with one of {', '.join(_LISTERS)}.", file)
-    options = {str(key): value for key, value in content.items()}
-    name, path = str(options.pop("name")), options.pop("path", None)
-    if path is None and name != "phantom":
+    method = known.get(str(content.get("name"))) if isinstance(content, dict) else None
+    if method is None:
+        raise ConfigError("names no data set", f"Write `name:` with one of {', '.join(known)}.", file)
+    options = {str(key): str(value) for key, value in content.items() if value is not None}
+    del options["name"]
+    path = options.pop("path", None)
+    if path is None and method.folder:
         raise ConfigError("has no `path`", "Write `path:` and the folder, relative to this file.", file)
-    return name, "" if path is None else str(file.parent / str(path)), options
+    return method, "" if path is None else str(file.parent / path), options
 
 
-def _cholecseg8k(path: str, options: Mapping[str, Any]) -> Listing:
-    _only(options, "group_by")
-    return _in_folder(path, lambda root: list_cholecseg8k(root, options.get("group_by")))
-
-
-def _cadis(path: str, options: Mapping[str, Any]) -> Listing:
-    _only(options, "group_by", *_CADIS_OPTIONS)
-    wish = str(options.get("images", "")).casefold()
-    if wish not in _WISHES:
-        raise ConfigError(f"images={wish} is neither yes nor no", "Leave it out, or write images=no.")
-    setting = str(options.get("setting", "2"))
-    return _in_folder(
-        path,
-        lambda root: list_cadis(root, options.get("group_by"), setting=setting, images=_WISHES[wish]),
-    )
-
-
-def _sisvse(path: str, options: Mapping[str, Any]) -> Listing:
-    _only(options, "group_by")
-    return _in_folder(path, lambda root: list_sisvse(root, options.get("group_by")))
-
-
-def _folder(path: str, options: Mapping[str, Any]) -> Listing:
-    _only(options, "group_by", *_FOLDER_OPTIONS)
-    given = {key: str(value) for key, value in options.items()}
-    if "title" in given:
-        given["name"] = given.pop("title")
-    group_by = given.pop("group_by", None)
-    return _in_folder(path, lambda root: list_folder(root, group_by, **given))  # type: ignore[arg-type]
-
-
-def _set(path: str, options: Mapping[str, Any]) -> Listing:
-    _only(options, "group_by")
-    return _in_folder(path, lambda root: list_set(root, options.get("group_by")))
-
-
-def _phantom(path: str, options: Mapping[str, Any]) -> Listing:
-    if not path or "=" in path:
-        return Listing(_drawn({**options, **_phantom_options(path)}))
-    root = Path(path).expanduser()
-    if (root / MANIFEST).is_file():
-        return _set(path, options)
-    if (root / MASKS).is_dir():
-        return _sisvse(path, options)
-    if (root / "images").is_dir():
-        return _folder(path, options)
-    return _cholecseg8k(path, options)
-
-
-_LISTERS: dict[str, Callable[[str, Mapping[str, Any]], Listing]] = {
-    "cholecseg8k": _cholecseg8k,
-    "cadis": _cadis,
-    "sisvse": _sisvse,
-    "folder": _folder,
-    "phantom": _phantom,
-    "set": _set,
-}
-
-_WISHES = {"": None, "yes": True, "true": True, "no": False, "false": False}
-
-_PHANTOM = {"videos": 12, "frames": 80, "size": 64, "seed": 0}
-
-
-def _drawn(options: Mapping[str, Any]) -> SceneSet:
-    """Return phantom scenes that are drawn on demand; their name says all that they depend on."""
-    _only(options, *_PHANTOM, "height", "width", "classes")
-    numbers = {key: int(value) for key, value in {**_PHANTOM, **options}.items() if key != "classes"}
-    size = numbers.pop("size")
-    sizes = {"height": size, "width": size}
-    config = PhantomConfig(**sizes | numbers, classes=options.get("classes", "cholecseg8k"))
-    made = f"{config.videos},frames={config.frames},height={config.height},width={config.width}"
-    kind = "" if config.classes == "cholecseg8k" else f",classes={config.classes}"
-    return replace(phantom_scenes(config), name=f"phantom:videos={made},seed={config.seed}{kind}")
-
-
-def _phantom_options(text: str) -> dict[str, Any]:
-    """Return the options of `videos=12,frames=80,classes=sisvse`; all others are numbers."""
-    options: dict[str, Any] = {}
-    for part in filter(None, text.split(",")):
-        key, _, value = (word.strip() for word in part.partition("="))
-        if key != "classes" and not value.isdigit():
-            remedy = "Write for instance phantom:videos=12,frames=80,size=64,seed=0,classes=sisvse."
-            raise ConfigError(f"{part!r} is no number of a phantom data set", remedy)
-        options[key] = value if key == "classes" else int(value)
-    return options
-
-
-def _in_folder(path: str, list_root: Callable[[Path], Listing]) -> Listing:
+def _list_folder(method: DatasetMethod, path: str, options: Mapping[str, str]) -> Listing:
     root = Path(path).expanduser()
     if not root.is_dir():
         return Listing(None, (Fault.of(DataError("is not a folder", "Check the path of the data.", root)),))
     try:
-        listing = list_root(root)
+        listing = method.list(root, **options)
     except DataError as error:
         return Listing(None, (Fault.of(error),))
+    if listing.scenes is None and not listing.faults:
+        nothing = Fault(root, f"holds no scenes of {method.command}", "Give the folder that holds its files.")
+        return replace(listing, faults=(nothing,))
     if listing.scenes is not None and (root / PHANTOM_MARK).is_file():
         # Whatever layout they were written in, phantom scenes are never taken for surgical ones.
         return replace(listing, scenes=replace(listing.scenes, name="phantom", licence=PHANTOM_LICENCE))
     return listing
-
-
-def _only(options: Mapping[str, Any], *known: str) -> None:
-    for key in options:
-        if key not in known:
-            raise ConfigError(
-                f"unknown option {key!r} of a data set", f"Known here: name, path, {', '.join(known)}."
-            )

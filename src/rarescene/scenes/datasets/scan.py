@@ -117,6 +117,8 @@ def _notes(scenes: SceneSet, class_pixels: np.ndarray, sizes: set[tuple[int, int
             f"all scenes come from a single recording ({scenes.groups[0]!r}): nothing can be shown about "
             "generalising; `--split time` splits it in time"
         )
+    if 1 < len(scenes) == len(scenes.groups):
+        notes.append("every image counts as a recording of its own; --group-by REGEX tells recordings apart")
     if len(sizes) > 1:
         small, large = min(sizes), max(sizes)
         span = f"{small[1]}x{small[0]} to {large[1]}x{large[0]}"

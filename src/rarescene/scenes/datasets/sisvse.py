@@ -9,21 +9,31 @@ minutes, seconds and frames.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from rarescene.foundation.errors import DataError
+import numpy as np
+
+from rarescene.foundation.errors import ConfigError
+from rarescene.foundation.methods import DatasetMethod
 from rarescene.scenes.datasets.class_tables import SISVSE
-from rarescene.scenes.datasets.groups import default_group, frame_number, group_by_pattern
+from rarescene.scenes.datasets.groups import default_group, frame_number
 from rarescene.scenes.faults import Fault, Listing
-from rarescene.scenes.pairs import MaskCode, PairReader
+from rarescene.scenes.pairs import MaskCode, list_pairs
 from rarescene.scenes.rasters import walk_files
-from rarescene.scenes.scene import SceneRecord, SceneSet
+from rarescene.scenes.scene import SceneRecord
+from rarescene.scenes.split import Fractions, Parts, SplitRule, draw_recordings
 
 LICENCE = "terms of its publishers: https://sisvse.github.io"
 
 FOLDS = (1, 2, 3)
 IMAGES = Path("images", "real")
 MASKS = Path("semantic_masks")
+FOLD_NOTE = (
+    "An official fold of SISVSE has two parts, by case: its val cases are tested on. Of its train cases some "
+    "are held back as validation, drawn by --split-seed, so that nothing is chosen on what is tested."
+)
 
 _CASE = re.compile(r"([^_]+)_.+")
 _TIME = re.compile(r".*?(?P<part>\d+)_(?P<h>\d+)-(?P<m>\d+)-(?P<s>\d+)-(?P<f>\d+)")
@@ -31,15 +41,13 @@ _FRAMES_A_SECOND = 30
 _DAY = 24 * 60 * 60
 
 
-def list_sisvse(root: Path, group_by: str | None = None) -> Listing:
-    """List the real frames of SISVSE.
+def list_sisvse(root: Path) -> Listing:
+    """List the real frames of SISVSE; recordings are the cases, what stands before the first `_` of a name.
 
     Each record's details hold `folds`: for each fold that knows the frame, "train" or "val".
 
     Args:
         root: the folder that holds `images` and `semantic_masks`, or the folder around it.
-        group_by: a regular expression over names that tells recordings apart; by default they are the cases,
-            what stands before the first `_`.
     """
     root = next(
         (path.parent for path in (root / MASKS, *sorted(root.glob(f"*/{MASKS}"))) if path.is_dir()), root
@@ -58,20 +66,13 @@ def list_sisvse(root: Path, group_by: str | None = None) -> Listing:
             remedy = f"Restore {root / IMAGES / name}.jpg, or remove the mask from all folds."
             faults.append(Fault(mask, "is a mask without its image", remedy))
             continue
-        try:
-            group = group_by_pattern(group_by, name) if group_by else _case(name, root)
-        except DataError as error:
-            faults.append(Fault.of(error))
-            continue
         details = {"folds": folds[name]}
-        records.append(SceneRecord(name, group, _order(name), images.get(name), mask, details))
+        records.append(SceneRecord(name, _case(name, root), _order(name), images.get(name), mask, details))
     for name in sorted(images.keys() - masks.keys()):
         remedy = f"Restore {name}.png in the folders of {root / MASKS}, or remove the image."
         faults.append(Fault(images[name], "has no mask", remedy))
-    records.sort(key=lambda record: (record.group, record.order, record.name))
-    code = MaskCode(SISVSE, {index: index for index in range(len(SISVSE))} | {255: 255}, {})
-    scenes = SceneSet(SISVSE.name, SISVSE, tuple(records), PairReader(code), LICENCE)
-    return Listing(scenes if records else None, tuple(faults))
+    code = replace(MaskCode.plain(SISVSE), colours={})
+    return list_pairs(code, records, LICENCE, faults)
 
 
 def _masks(folder: Path) -> tuple[dict[str, Path], dict[str, dict[str, str]]]:
@@ -101,3 +102,36 @@ def _order(name: str) -> int:
         return frame_number(name) or 0
     part, h, m, s, f = (int(match[key]) for key in ("part", "h", "m", "s", "f"))
     return (part * _DAY + (h * 60 + m) * 60 + s) * _FRAMES_A_SECOND + f
+
+
+def _by_fold(fold: int) -> SplitRule:
+    """Return the rule of an official fold, see `FOLD_NOTE`; cases in neither part are left out."""
+
+    def divide(
+        records: Sequence[SceneRecord], shares: Fractions, seed: int, class_pixels: np.ndarray | None
+    ) -> Parts:
+        where = [record.details.get("folds", {}).get(str(fold)) for record in records]
+        known = [index for index, part in enumerate(where) if part == "train"]
+        test = [index for index, part in enumerate(where) if part == "val"]
+        if not known or not test:
+            remedy = "Use it with sisvse:PATH and all folders of masks, or choose another split."
+            raise ConfigError(f"the scenes do not say what trains and what tests in fold {fold}", remedy)
+        left = 1 - shares[2]
+        train, validation, _ = draw_recordings(
+            [records[index] for index in known],
+            (shares[0] / left, shares[1] / left, 0.0),
+            seed,
+            None if class_pixels is None else class_pixels[known],
+        )
+        return [known[index] for index in train], [known[index] for index in validation], test
+
+    return SplitRule(divide, (0.65, 0.1, 0.25), looks_at_classes=True, note=FOLD_NOTE)
+
+
+SISVSE_FRAMES = DatasetMethod(
+    name="sisvse",
+    summary="the real frames of SISVSE, with its three official folds",
+    example="rarescene check sisvse:/data/SISVSE",
+    list=list_sisvse,
+    splits={f"fold{fold}": _by_fold(fold) for fold in FOLDS},
+)

@@ -159,6 +159,16 @@ class Export:
         parts = [part for source in self.sources for part in source.scenes.licence.split(" + ")]
         return " + ".join(dict.fromkeys(parts))
 
+    @property
+    def synthetic(self) -> int:
+        """The number of synthetic cases."""
+        return sum(case.source.synthetic for case in self.cases)
+
+    @property
+    def phantom(self) -> bool:
+        """Whether any set is phantom, or drawn after such."""
+        return any(source.phantom for source in self.sources)
+
     def of_part(self, part: str) -> tuple[Case, ...]:
         """Return the cases of "train", "validation" or "test"."""
         return tuple(case for case in self.cases if case.part == part)

@@ -17,20 +17,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
 from scipy import ndimage
 
 from rarescene.foundation.errors import ConfigError
-from rarescene.foundation.files import atomic, write_text
+from rarescene.foundation.files import write_text
 from rarescene.scenes.class_table import ClassTable
 from rarescene.scenes.export.cases import Case, Export
 from rarescene.scenes.export.writing import Progress, each_case, whole_folder, write_card, write_told
 from rarescene.scenes.rasters import write_image
+from rarescene.scenes.request import TOUCHING
 from rarescene.scenes.scene import Scene
 
 FOLDERS = {"train": "train", "validation": "val", "test": "test"}
-
-_TOUCHING = np.ones((3, 3), np.int8)
 
 
 class Segment(NamedTuple):
@@ -83,8 +81,7 @@ def write_coco(
             file, part = f"{case.name}.png", FOLDERS[case.part]
             write_image(out / part / file, scene.image)
             segments = list(panoptic_segments(scene.mask, classes, frozenset(things)))
-            with atomic(marks / f"panoptic_{part}" / file) as path:
-                Image.fromarray(_painted(segments, scene.mask.shape)).save(path, "PNG")
+            write_image(marks / f"panoptic_{part}" / file, _painted(segments, scene.mask.shape))
             pieces = [_instance(piece, scene.mask.shape) for piece in class_pieces(scene.mask, counted)]
             listed = [{"id": number, **_described(one)} for number, one in enumerate(segments, start=1)]
             return _image(case, scene, file, classes.ignore_index), pieces, listed
@@ -104,7 +101,7 @@ def write_coco(
 def class_pieces(mask: np.ndarray, class_ids: Collection[int]) -> Iterator[Segment]:
     """Yield the connected pieces of these classes in a mask uint8 `(H, W)`, by class, then from the top."""
     for class_id in sorted(set(np.unique(mask).tolist()) & set(class_ids)):
-        labels, _ = ndimage.label(mask == class_id, _TOUCHING)
+        labels, _ = ndimage.label(mask == class_id, TOUCHING)
         for label, box in enumerate(ndimage.find_objects(labels), start=1):
             yield Segment(class_id, labels[box] == label, box[0].start, box[1].start)
 

@@ -136,13 +136,12 @@ def _png(pixels: np.ndarray) -> bytes:
 def _head(export: Export, parts: list[str]) -> str:
     """Return the YAML head that the hub and `load_dataset` read."""
     synthetic = any(source.synthetic for source in export.sources)
-    phantom = any(source.phantom for source in export.sources)
     files = [{"split": part, "path": f"data/{part}-*.parquet"} for part in parts]
     head = {
         **_licence(export.licence),
         "pretty_name": export.title,
         "task_categories": ["image-segmentation"],
-        "tags": ["medical", *["synthetic"] * synthetic, *["phantom"] * phantom],
+        "tags": ["medical", *["synthetic"] * synthetic, *["phantom"] * export.phantom],
         "configs": [{"config_name": "default", "data_files": files}],
     }
     return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n\n"

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from rarescene.foundation.errors import ConfigError
-from rarescene.foundation.files import atomic, write_json
+from rarescene.foundation.files import write_json
 from rarescene.scenes.class_table import ClassTable
 from rarescene.scenes.export.cases import Case, Export
 from rarescene.scenes.export.writing import Progress, each_case, whole_folder, write_card, write_told
@@ -57,8 +56,7 @@ def write_nnunet(export: Export, folder: Path, progress: Progress | None = None)
         def work(case: Case, scene: Scene) -> bool:
             end = "Ts" if case.part == "test" else "Tr"
             write_image(out / f"images{end}" / f"{case.name}_0000{_ENDING}", scene.image)
-            with atomic(out / f"labels{end}" / f"{case.name}{_ENDING}") as path:
-                Image.fromarray(table[scene.mask]).save(path, "PNG")
+            write_image(out / f"labels{end}" / f"{case.name}{_ENDING}", table[scene.mask])
             return bool((scene.mask == export.classes.ignore_index).any())
 
         ignored = False
@@ -111,8 +109,8 @@ def _told(export: Export, table: np.ndarray) -> dict[str, int]:
 
 
 def _dataset(export: Export, name: str, labels: dict[str, int]) -> dict[str, Any]:
-    synthetic = sum(case.source.synthetic for case in export.cases)
-    phantom = "Phantom scenes, no surgery. " if any(source.phantom for source in export.sources) else ""
+    phantom = "Phantom scenes, no surgery. " if export.phantom else ""
+    synthetic = f"{export.synthetic} of {len(export)} cases are synthetic (syn_…)"
     return {
         "channel_names": {"0": "R", "1": "G", "2": "B"},
         "labels": labels,
@@ -120,7 +118,7 @@ def _dataset(export: Export, name: str, labels: dict[str, int]) -> dict[str, Any
         "file_ending": _ENDING,
         "overwrite_image_reader_writer": "NaturalImage2DIO",
         "name": name,
-        "description": f"{phantom}{synthetic} of {len(export)} cases are synthetic (syn_…); see README.md.",
+        "description": f"{phantom}{synthetic}; see README.md.",
         "licence": export.licence,
         "converted_by": "rarescene",
     }

@@ -76,7 +76,7 @@ def write_told(folder: Path, export: Export, layout: str, more: Mapping[str, Any
         "title": export.title,
         "layout": layout,
         "licence": export.licence,
-        "phantom": any(source.phantom for source in export.sources),
+        "phantom": export.phantom,
         "notes": list(export.notes),
         "classes": export.classes.to_dict(),
         "size": None if export.size is None else list(export.size),
@@ -106,11 +106,10 @@ def write_card(folder: Path, export: Export, layout: str, opened: str, head: str
         opened: how it is opened, Markdown.
         head: what stands before the title.
     """
-    synthetic = sum(case.source.synthetic for case in export.cases)
     size = "at its own size" if export.size is None else f"resized to {export.size[1]}×{export.size[0]}"
     parts = [
         f"# {export.title}",
-        f"{len(export):,} scenes with masks, as {layout}, each {size}. {_whose(export, synthetic)}",
+        f"{len(export):,} scenes with masks, as {layout}, each {size}. {_whose(export.synthetic)}",
         *(f"> **{note}**" for note in export.notes),
         *_phantom(export),
         "## Licence",
@@ -132,7 +131,7 @@ def write_card(folder: Path, export: Export, layout: str, opened: str, head: str
     write_text(folder / CARD, head + "\n\n".join(parts) + "\n")
 
 
-def _whose(export: Export, synthetic: int) -> str:
+def _whose(synthetic: int) -> str:
     if not synthetic:
         return "None is synthetic."
     return (

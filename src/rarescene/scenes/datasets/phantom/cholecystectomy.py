@@ -6,13 +6,13 @@ the frames that show the class, and its mean share of the area of those frames.
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Mapping
 
 from rarescene.scenes.datasets.class_tables import CHOLECSEG8K
 from rarescene.scenes.datasets.phantom.anatomy import Anatomy
 from rarescene.scenes.datasets.phantom.instruments import GRASPER, HOOK
 from rarescene.scenes.datasets.phantom.operation import Figures, Look, Operation
-from rarescene.scenes.datasets.phantom.video import PhantomVideo, half_sides, moment
+from rarescene.scenes.datasets.phantom.video import half_sides, moment, phantom_video
 
 PUBLISHED: dict[str, Figures] = {
     "blood": Figures(0.0856, 0.0493, 0.45, 0.35, (0.25, 2.2), (0.35, 1.25)),
@@ -53,14 +53,12 @@ _LOOKS = {
 }
 
 
-def _draw(seed: int, number: int, frame: int, areas: np.ndarray, size: tuple[int, int]) -> Anatomy:
-    video = PhantomVideo.of(seed, number)
-    half_height, half_width = half_sides(size)
-    now = moment(video, frame, float(areas[GRASPER]), float(areas[HOOK]), half_height, half_width)
-    present = {identity: float(area) for identity, area in enumerate(areas) if area > 0}
-    anatomy = Anatomy(video, now, present, (seed, number), size)
+def _draw(seed: int, number: int, frame: int, areas: Mapping[int, float], size: tuple[int, int]) -> Anatomy:
+    video = phantom_video(seed, number)
+    now = moment(video, frame, areas.get(GRASPER, 0.0), areas.get(HOOK, 0.0), *half_sides(size))
+    anatomy = Anatomy(video, now, areas, (seed, number), size)
     anatomy.lay_out()
     return anatomy
 
 
-CHOLECYSTECTOMY = Operation(CHOLECSEG8K, _EPISODIC, _WHOLE_VIDEOS, _REMAINDER, _LOOKS, PhantomVideo.of, _draw)
+CHOLECYSTECTOMY = Operation(CHOLECSEG8K, _EPISODIC, _WHOLE_VIDEOS, _REMAINDER, _LOOKS, phantom_video, _draw)

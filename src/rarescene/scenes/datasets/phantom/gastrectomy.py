@@ -7,13 +7,13 @@ their parts are an outlook only.
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Mapping
 
 from rarescene.scenes.datasets.class_tables import SISVSE
 from rarescene.scenes.datasets.phantom.gastric_anatomy import GastricAnatomy
-from rarescene.scenes.datasets.phantom.gastric_video import GastricVideo
+from rarescene.scenes.datasets.phantom.gastric_video import phantom_gastrectomy
+from rarescene.scenes.datasets.phantom.instruments import HEADS
 from rarescene.scenes.datasets.phantom.operation import Figures, Light, Look, Operation
-from rarescene.scenes.datasets.phantom.robot import HEADS
 from rarescene.scenes.datasets.phantom.video import PhantomVideo, half_sides, moment
 
 PUBLISHED: dict[str, Figures] = {
@@ -104,14 +104,15 @@ _LOOKS = {
 
 
 def _video(seed: int, number: int) -> PhantomVideo:
-    return GastricVideo.of(seed, number).shared
+    return phantom_gastrectomy(seed, number).shared
 
 
-def _draw(seed: int, number: int, frame: int, areas: np.ndarray, size: tuple[int, int]) -> GastricAnatomy:
-    operated = GastricVideo.of(seed, number)
+def _draw(
+    seed: int, number: int, frame: int, areas: Mapping[int, float], size: tuple[int, int]
+) -> GastricAnatomy:
+    operated = phantom_gastrectomy(seed, number)
     now = moment(operated.shared, frame, 0.0, 0.0, *half_sides(size))
-    present = {identity: float(area) for identity, area in enumerate(areas) if area > 0}
-    anatomy = GastricAnatomy(operated, now, frame, present, (seed, number), size)
+    anatomy = GastricAnatomy(operated, now, frame, areas, (seed, number), size)
     anatomy.lay_out()
     return anatomy
 

@@ -7,13 +7,14 @@ pixels; the robotic instruments have their own size and may cover each other.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
 from rarescene.scenes.datasets.class_tables import SISVSE
 from rarescene.scenes.datasets.phantom.canvas import Box, Canvas
 from rarescene.scenes.datasets.phantom.gastric_video import GastricVideo
-from rarescene.scenes.datasets.phantom.robot import (
+from rarescene.scenes.datasets.phantom.instruments import (
     HEADS,
     draw_endotip,
     draw_other,
@@ -52,7 +53,7 @@ class GastricAnatomy(Canvas):
         operated: GastricVideo,
         now: Moment,
         frame: int,
-        areas: dict[int, float],
+        areas: Mapping[int, float],
         texture: tuple[int, int],
         size: tuple[int, int],
     ) -> None:
@@ -62,13 +63,19 @@ class GastricAnatomy(Canvas):
     def lay_out(self) -> None:
         """Let the classes claim their pixels, front to back."""
         self._ground()
-        self._needle()
+        if self._planned("needle"):
+            self._needle()
         self._assistant()
         self._robot()
-        for draw in (self._gauze, self._drain, self._bag):
-            draw()
+        if area := self._planned("gauze"):
+            self._gauze(area)
+        if self._planned("drain tube"):
+            self._drain()
+        if area := self._planned("specimen bag"):
+            self._bag(area)
         for name in _ORGANS:
-            self._organ(name)
+            if area := self._planned(name):
+                self._organ(name, area)
         np.copyto(self.label, self.ground, where=self.free)
 
     def _planned(self, name: str) -> float:
@@ -122,10 +129,8 @@ class GastricAnatomy(Canvas):
             if area := sum(self._planned(f"{name} {piece}") for piece in pieces):
                 draw_robot(self, name, self._shaft(name, area))
 
-    def _organ(self, name: str) -> None:
+    def _organ(self, name: str, area: float) -> None:
         """Draw an organ: an uneven, bent oval of the planned size that stands out of the ground."""
-        if not (area := self._planned(name)):
-            return
         ratio, bend, uneven, rise = _ORGANS[name]
         x, y, angle = self._place(name)
         width = math.sqrt(4 * area / (math.pi * ratio))
@@ -149,10 +154,8 @@ class GastricAnatomy(Canvas):
     def _shadow(self, box: Box, far: np.ndarray) -> None:
         self.gain[box] *= 1 - 0.35 * np.clip(1.7 - far, 0, 1)
 
-    def _gauze(self) -> None:
+    def _gauze(self, area: float) -> None:
         """Lay a woven swab, a crumpled square."""
-        if not (area := self._planned("gauze")):
-            return
         x, y, angle = self._place("gauze")
         half = math.sqrt(area)
         box = self.box(x, y, 2.6 * half + 0.2)
@@ -166,10 +169,8 @@ class GastricAnatomy(Canvas):
         folds = self.fibres(angle + 0.5, 3.0, 0.8, box)
         self.paint(box, chosen, 0.05 + 0.012 * folds + 0.002 * weave, 0.5 * weave + 0.35 * folds, 1.05)
 
-    def _bag(self) -> None:
+    def _bag(self, area: float) -> None:
         """Draw a specimen bag: thin foil in folds."""
-        if not (area := self._planned("specimen bag")):
-            return
         x, y, angle = self._place("specimen bag")
         half = math.sqrt(4 * area / math.pi)
         box = self.box(x, y, 2.6 * half + 0.2)
@@ -183,8 +184,6 @@ class GastricAnatomy(Canvas):
 
     def _drain(self) -> None:
         """Draw a drain tube: a winding silicone tube with a marking line along it."""
-        if not self._planned("drain tube"):
-            return
         x, y, angle = self._place("drain tube")
         box = self.box(x, y, 1.1)
         along, across = self.local(box, x, y, angle)
@@ -200,8 +199,6 @@ class GastricAnatomy(Canvas):
 
     def _needle(self) -> None:
         """Draw a curved needle: two fifths of a thin ring."""
-        if not self._planned("needle"):
-            return
         x, y, angle = self._place("needle")
         box, radius = self.box(x, y, 0.4), 0.16
         along, across = self.local(box, x, y, angle + 0.02 * self.frame)

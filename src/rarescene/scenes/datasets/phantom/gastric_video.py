@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from rarescene.foundation.seeds import derive_seed
-from rarescene.scenes.datasets.phantom.video import PhantomVideo, Waves
+from rarescene.scenes.datasets.phantom.video import PhantomVideo, Waves, chances, phantom_video
 
 Place = tuple[float, float, float]
 
@@ -56,7 +56,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class GastricVideo:
-    """What the frames of a phantom gastrectomy share. `of(seed, number)` draws it.
+    """What the frames of a phantom gastrectomy share; `phantom_gastrectomy` draws it.
 
     Attributes:
         shared: camera, light, texture and breath.
@@ -70,22 +70,12 @@ class GastricVideo:
     places: Mapping[str, Place]
     horizon: tuple[float, float]
 
-    @staticmethod
-    def of(seed: int, number: int) -> GastricVideo:
-        """Return video number `number` of the set with this seed."""
-        return _draw(seed, number)
-
 
 @lru_cache(maxsize=4096)
-def _draw(seed: int, number: int) -> GastricVideo:
+def phantom_gastrectomy(seed: int, number: int) -> GastricVideo:
+    """Return video number `number` of the set with this seed."""
     rng = np.random.default_rng(derive_seed(seed, "phantom gastrectomy", number))
-
-    def u(low: float, high: float) -> float:
-        return float(rng.uniform(low, high))
-
-    def waves(amplitude: float, slow: float, fast: float) -> Waves:
-        return tuple((amplitude * u(0.4, 1.0) / k, k / u(fast, slow), u(0, 1)) for k in (1, 2))
-
+    u, waves = chances(rng)
     arms = {
         name: Arm(
             way + u(-0.22, 0.22),
@@ -102,5 +92,5 @@ def _draw(seed: int, number: int) -> GastricVideo:
     }
     jitter = 1 + rng.uniform(-0.1, 0.1, (32, 1)) + rng.uniform(-0.05, 0.05, (32, 3))
     # The camera of a robot fills the frame; only the corners are cut off.
-    shared = replace(PhantomVideo.of(seed, number), radius=u(1.2, 1.36), jitter=jitter.astype(np.float32))
+    shared = replace(phantom_video(seed, number), radius=u(1.2, 1.36), jitter=jitter.astype(np.float32))
     return GastricVideo(shared, arms, places, (u(-0.60, -0.40), u(-0.15, 0.15)))

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from rarescene.scenes.class_table import ClassTable
 from rarescene.scenes.datasets.phantom.canvas import Canvas
 from rarescene.scenes.datasets.phantom.video import PhantomVideo
 
 Light = tuple[float, float, float]
-Draw = Callable[[int, int, int, np.ndarray, tuple[int, int]], Canvas]
+Draw = Callable[[int, int, int, Mapping[int, float], tuple[int, int]], Canvas]
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ class Operation:
         remainder: shares of what the others leave of the field.
         looks: by name of the class.
         video: a video of this operation, by seed and number.
-        draw: lays out a frame: seed, number of the video, frame, planned areas `(C,)`, height and width.
+        draw: lays out a frame: seed, number of the video, frame, planned areas by id, height and width.
         parts: instrument → class → share of the instrument's area.
     """
 

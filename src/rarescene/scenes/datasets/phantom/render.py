@@ -29,7 +29,8 @@ def render(
         Image uint8 `(H, W, 3)` and mask uint8 `(H, W)` of class ids.
     """
     height, width = size
-    canvas = operation.draw(seed, number, frame, areas, size)
+    present = {identity: float(area) for identity, area in enumerate(areas) if area > 0}
+    canvas = operation.draw(seed, number, frame, present, size)
     image = np.zeros((height, width, 3), np.uint8)
     mask = np.zeros((height, width), np.uint8)
     mask[canvas.crop] = canvas.label

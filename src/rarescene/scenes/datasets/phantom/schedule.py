@@ -16,7 +16,6 @@ import numpy as np
 from rarescene.foundation.seeds import derive_seed
 from rarescene.scenes.datasets.phantom.config import PhantomConfig
 from rarescene.scenes.datasets.phantom.operation import Figures
-from rarescene.scenes.datasets.phantom.repertoire import OPERATIONS
 
 _MINIMUM_VIDEOS = 1 / 3
 _FULL = 0.93  # of a frame
@@ -39,7 +38,7 @@ class PhantomPlan:
 
 def plan(config: PhantomConfig) -> PhantomPlan:
     """Return the plan of a phantom set, without drawing it. It does not depend on the size of the frames."""
-    operation, videos, frames = OPERATIONS[config.classes], config.videos, config.frames
+    operation, videos, frames = config.operation, config.videos, config.frames
     table, classes = operation.table, len(operation.table)
     area = np.zeros((videos, frames, classes))
     for name, figures in operation.episodic.items():

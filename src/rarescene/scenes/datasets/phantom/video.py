@@ -9,6 +9,7 @@ because they enter at its rim. Angles are in radians, times in frames.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -21,7 +22,7 @@ Waves = tuple[tuple[float, float, float], ...]  # amplitude, frequency per frame
 
 @dataclass(frozen=True)
 class PhantomVideo:
-    """Everything about a video that its frames share. `of(seed, video)` draws it."""
+    """Everything about a video that its frames share; `phantom_video` draws it."""
 
     centre: tuple[float, float]
     radius: float
@@ -57,11 +58,6 @@ class PhantomVideo:
     strength: tuple[float, float, float]  # of relief, vessels, highlights
     noise: float
 
-    @staticmethod
-    def of(seed: int, video: int) -> PhantomVideo:
-        """Return video number `video` of the set with this seed."""
-        return _draw(seed, video)
-
     @property
     def field_share(self) -> float:
         """Share of a square frame that the field of view covers."""
@@ -77,9 +73,10 @@ def swing(waves: Waves, frame: float) -> float:
     return sum(amplitude * math.sin(2 * math.pi * (rate * frame + phase)) for amplitude, rate, phase in waves)
 
 
-@lru_cache(maxsize=4096)
-def _draw(seed: int, video: int) -> PhantomVideo:
-    rng = np.random.default_rng(derive_seed(seed, "phantom video", video))
+def chances(
+    rng: np.random.Generator,
+) -> tuple[Callable[[float, float], float], Callable[[float, float, float], Waves]]:
+    """Return what draws a number between two, and waves of an amplitude and of slow to fast periods."""
 
     def u(low: float, high: float) -> float:
         return float(rng.uniform(low, high))
@@ -87,6 +84,14 @@ def _draw(seed: int, video: int) -> PhantomVideo:
     def waves(amplitude: float, slow: float, fast: float) -> Waves:
         return tuple((amplitude * u(0.4, 1.0) / k, k / u(fast, slow), u(0, 1)) for k in (1, 2))
 
+    return u, waves
+
+
+@lru_cache(maxsize=4096)
+def phantom_video(seed: int, video: int) -> PhantomVideo:
+    """Return video number `video` of the set with this seed."""
+    rng = np.random.default_rng(derive_seed(seed, "phantom video", video))
+    u, waves = chances(rng)
     middle = u(-0.08, 0.08)
     slope, bow = u(-0.42, 0.05), u(-0.25, 0.25)
     top, bottom = u(-0.62, -0.24), u(0.10, 0.26)

@@ -14,8 +14,8 @@ from rarescene.foundation.errors import CheckpointError, ConfigError, DataError
 from rarescene.foundation.files import atomic, read_json, write_json, write_text
 from rarescene.scenes.class_table import ClassTable
 from rarescene.scenes.datasets.class_tables import WATERSHED_CODES
-from rarescene.scenes.datasets.phantom.config import PhantomConfig
-from rarescene.scenes.datasets.phantom.dataset import LICENCE, phantom_scenes
+from rarescene.scenes.datasets.phantom.config import LICENCE, MARK, PhantomConfig
+from rarescene.scenes.datasets.phantom.dataset import phantom_scenes
 from rarescene.scenes.datasets.sisvse import IMAGES, MASKS
 from rarescene.scenes.scene import Scene, SceneRecord
 
@@ -81,7 +81,7 @@ def _claim_folder(config: PhantomConfig, out: Path, layout: str) -> None:
         remedy = f'Choose the layout "folder" or {config.classes!r}, or the classes of {layout!r}.'
         raise ConfigError(f"phantom scenes with the classes of {config.classes} do not fit {layout}", remedy)
     expected = {**asdict(config), "layout": layout}
-    marker = out / "phantom.json"
+    marker = out / MARK
     if marker.is_file():
         try:
             found = read_json(marker)
