@@ -11,19 +11,10 @@ from rarescene.diffusion import ClassAwareConfig, DiffusionConfig, SelfPerceptua
 from rarescene.foundation.errors import CheckpointError
 from rarescene.generators import Casdm, CasdmConfig, CasdmLearner
 from rarescene.scenes import AugmentConfig
+from rarescene.testing.toys import equal, moved_off_zero
 from rarescene.training import fit
 
-from .toy import (
-    NETWORK,
-    TABLE,
-    TRAINING,
-    assert_painted_in_their_colours,
-    batches,
-    equal,
-    long_training,
-    maps,
-    moved_off_zero,
-)
+from .toy import NETWORK, TABLE, TRAINING, assert_painted_in_their_colours, batches, long_training, maps
 
 CONFIG = CasdmConfig(
     height=16,

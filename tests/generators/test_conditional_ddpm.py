@@ -17,18 +17,10 @@ from rarescene.generators import (
     ConditionalDdpmLearner,
 )
 from rarescene.networks import one_hot_layout
+from rarescene.testing.toys import moved_off_zero
 from rarescene.training import fit
 
-from .toy import (
-    NETWORK,
-    TABLE,
-    TRAINING,
-    assert_painted_in_their_colours,
-    batches,
-    long_training,
-    maps,
-    moved_off_zero,
-)
+from .toy import NETWORK, TABLE, TRAINING, assert_painted_in_their_colours, batches, long_training, maps
 
 CONFIG = ConditionalDdpmConfig(
     height=16, width=16, network=NETWORK, diffusion=DiffusionConfig(prediction="v"), training=TRAINING

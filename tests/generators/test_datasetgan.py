@@ -11,15 +11,16 @@ import pytest
 import torch
 
 from rarescene.foundation.errors import CheckpointError, ConfigError
-from rarescene.foundation.protocols import PairGenerator, Pairs
+from rarescene.foundation.protocols import Pairs
 from rarescene.foundation.seeds import derive_seed
 from rarescene.generators import DatasetGan, DatasetGanConfig
 from rarescene.generators.label_branch import LabelEnsemble
 from rarescene.networks import StyleGan2Config
 from rarescene.scenes import Request
+from rarescene.testing.generators import can_be_learned_from
 
 from .gan_toy import GAN, generator
-from .toy import TABLE, assert_can_be_learned_from
+from .toy import TABLE
 
 
 def made(config: DatasetGanConfig = GAN) -> DatasetGan:
@@ -34,33 +35,8 @@ def asked(*texts: str) -> list[Request]:
     return [Request.parse(text, TABLE) for text in texts]
 
 
-def same(one: Pairs, other: Pairs) -> bool:
-    assert one.confidence is not None
-    assert other.confidence is not None
-    parts = (one.images, other.images), (one.masks, other.masks), (one.confidence, other.confidence)
-    return all(torch.equal(a, b) for a, b in parts)
-
-
-def test_a_pair_depends_on_its_request_and_seed_alone_to_the_bit() -> None:
-    generator = made()
-    assert isinstance(generator, PairGenerator)
-    requests = asked("red", "", "blue; red")
-    together = generator.generate(requests, seeds=[4, 5, 6])
-    assert together.images.shape == (3, 3, 16, 16)
-    assert together.images.abs().max() <= 1
-    assert (together.masks.dtype, together.masks.shape) == (torch.int64, (3, 16, 16))
-    for index in range(3):
-        alone = generator.generate(requests[index : index + 1], seeds=[4 + index])
-        row = slice(index, index + 1)
-        assert together.confidence is not None
-        assert same(alone, Pairs(together.images[row], together.masks[row], together.confidence[row]))
-    assert not torch.equal(generator.generate(asked(""), seeds=[8]).images, together.images[1:2])
-
-
-def test_a_plain_loop_learns_from_drawn_pairs() -> None:
-    gan = made()
-    assert_can_be_learned_from(gan.generate(asked("red", ""), seeds=[1, 2]))
-    assert_can_be_learned_from(gan.draw([3]))
+def test_a_plain_loop_learns_from_pairs_that_nobody_asked_for() -> None:
+    can_be_learned_from(made().draw([3]))
 
 
 def test_the_confidence_is_the_mean_probability_of_the_class() -> None:
@@ -116,18 +92,6 @@ def test_of_candidates_in_vain_the_one_that_shows_most_is_taken() -> None:
 def test_truncation_moves_images_to_the_mean() -> None:
     whole, little = made().draw(range(12)).images, made(replace(GAN, truncation=0.05)).draw(range(12)).images
     assert little.std(dim=0).mean() < 0.2 * whole.std(dim=0).mean()
-
-
-def test_sizes_that_the_network_does_not_divide_are_cut_back() -> None:
-    pairs = made(replace(GAN, height=18, width=30)).draw([1, 2])
-    assert pairs.images.shape == (2, 3, 18, 30)
-    assert pairs.masks.shape == pairs.confidence.shape == (2, 18, 30)  # type: ignore[union-attr]
-
-
-def test_a_saved_generator_draws_the_same(tmp_path: Path) -> None:
-    generator = made()
-    generator.save(tmp_path)
-    assert same(DatasetGan.load(tmp_path).draw([1, 2, 3]), generator.draw([1, 2, 3]))
 
 
 def test_files_that_do_not_fit_are_named(tmp_path: Path) -> None:

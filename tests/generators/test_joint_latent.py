@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from rarescene.diffusion import SAMPLERS, DiffusionConfig
+from rarescene.diffusion import DiffusionConfig
 from rarescene.foundation.errors import CheckpointError, ConfigError
-from rarescene.foundation.protocols import Batch, PairGenerator, Pairs
+from rarescene.foundation.protocols import Pairs
 from rarescene.generators import (
     JointLatent,
     JointLatentConfig,
@@ -22,18 +21,19 @@ from rarescene.generators import (
 )
 from rarescene.networks import EMBEDDED, LabelUNet, TextEncoder
 from rarescene.scenes import ClassTable, Request, SceneClass
+from rarescene.testing.generators import (
+    can_be_learned_from,
+    killed_training_resumes,
+    loss_is_the_mean_of_scenes,
+)
 from rarescene.training import fit
 
-from .toy import TABLE, assert_can_be_learned_from, equal
+from .toy import TABLE
 from .toy_pairs import CONFIG, ToyImages, ToyMasks, codec, prepared, two_scenes, untrained
 
 
 def asked(*texts: str) -> list[Request]:
     return [Request.parse(text, TABLE) for text in texts]
-
-
-def joined(*parts: Pairs) -> torch.Tensor:
-    return torch.cat([part.images for part in parts])
 
 
 LONG = replace(
@@ -73,12 +73,6 @@ def test_image_and_mask_show_what_was_asked(learned: JointLatent) -> None:
     assert 1 / 3 <= pairs.confidence.min() <= pairs.confidence.max() <= 1
 
 
-def test_a_plain_loop_learns_from_drawn_pairs() -> None:
-    assert_can_be_learned_from(untrained().generate(asked("red", ""), seeds=[1, 2], steps=2))
-    bf16 = untrained().generate(asked("red", ""), seeds=[1, 2], steps=2, precision="bf16")
-    assert_can_be_learned_from(bf16)
-
-
 def test_where_nothing_is_asked_both_kinds_come_and_image_and_mask_still_agree(learned: JointLatent) -> None:
     found = shows(learned.generate(asked(*[""] * 24), seeds=range(24)))
     assert all(image == mask for image, mask in found)
@@ -106,24 +100,6 @@ def test_guidance_of_one_and_of_nought() -> None:
         assert (images[one] - images[other]).abs().max() > 1e-3
     default = untrained(replace(config, guidance=3.0)).generate(wanted, seeds=[1, 2, 3], steps=4)
     assert torch.equal(default.images, images[3.0])
-
-
-@pytest.mark.parametrize("sampler", SAMPLERS)
-@pytest.mark.parametrize("guidance", [1.0, 2.0])
-def test_a_pair_depends_on_its_request_and_seed_alone(sampler: str, guidance: float) -> None:
-    generator, wanted = untrained(), asked("red", "", "dark; blue")
-    together = generator.generate(wanted, seeds=[5, 6, 7], sampler=sampler, steps=4, guidance=guidance)
-    alone = [
-        generator.generate([one], seeds=[seed], sampler=sampler, steps=4, guidance=guidance)
-        for one, seed in zip(wanted, (5, 6, 7), strict=True)
-    ]
-    assert (together.images - joined(*alone)).abs().max() < 2 / 255
-    assert (together.masks == torch.cat([one.masks for one in alone])).float().mean() > 0.999
-    again = generator.generate(wanted, seeds=[5, 6, 7], sampler=sampler, steps=4, guidance=guidance)
-    assert torch.equal(together.images, again.images)
-    other = generator.generate(wanted, seeds=[8, 9, 10], sampler=sampler, steps=4, guidance=guidance)
-    assert (together.images - other.images).abs().mean() > 0.01
-    assert isinstance(generator, PairGenerator)
 
 
 def test_drawn_latents_stay_where_those_of_the_scenes_lie() -> None:
@@ -155,11 +131,18 @@ def test_half_precision_draws_nearly_the_same() -> None:
     assert 0 < (whole - half).abs().mean() < 0.05
 
 
-def test_sizes_that_the_strides_do_not_divide() -> None:
-    config = replace(CONFIG, height=18, width=21)
-    pairs = untrained(config).generate(asked("red"), seeds=[1], steps=2)
-    assert pairs.images.shape == (1, 3, 18, 21)
-    assert pairs.masks.shape == (1, 18, 21)
+def test_a_plain_loop_learns_from_pairs_in_half_precision() -> None:
+    can_be_learned_from(untrained().generate(asked("red", ""), seeds=[1, 2], steps=2, precision="bf16"))
+
+
+def test_the_loss_of_a_scene_does_not_depend_on_its_batch() -> None:
+    learner, batches, _, _ = prepared()
+    loss_is_the_mean_of_scenes(learner, batches(0), 0)
+
+
+def test_a_killed_training_resumes_to_the_same_weights() -> None:
+    config = replace(CONFIG, horizontal_flip=0.5)
+    killed_training_resumes(lambda: prepared(config)[0], prepared(config)[1], config.training, 5)
 
 
 def test_specks_are_painted_over_but_not_what_was_asked() -> None:
@@ -203,16 +186,6 @@ def test_the_loss_is_the_weighted_mean_of_each_modality(prediction: str) -> None
     torch.testing.assert_close(told["loss"], 0.5 * told["image"] + 2.0 * told["mask"])
 
 
-def test_the_loss_of_a_scene_does_not_depend_on_its_batch() -> None:
-    learner, batches, _, _ = prepared()
-    batch = batches(0)
-    alone = [
-        learner(Batch(batch.images[i : i + 1], batch.masks[i : i + 1], batch.seeds[i : i + 1]), 0)["loss"]
-        for i in range(len(batch))
-    ]
-    torch.testing.assert_close(learner(batch, 0)["loss"], torch.stack(alone).mean())
-
-
 @pytest.mark.parametrize("share", [0.0, 0.1, 1.0])
 def test_as_many_conditions_are_dropped_as_was_set(share: float) -> None:
     condition = LabelCondition(replace(CONFIG, condition_dropout=share), TABLE)
@@ -231,18 +204,6 @@ def test_nothing_asked_is_not_no_class_at_all() -> None:
     told, free = (network(z, t, none, torch.tensor([asked])) for asked in (True, False))
     assert (told - free).abs().max() > 1e-3
     assert torch.equal(network(z, t, none + 7, torch.tensor([False])), free)
-
-
-def test_a_killed_training_resumes_to_the_same_weights(tmp_path: Path) -> None:
-    config = replace(CONFIG, horizontal_flip=0.5)
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    learner, batches, _, _ = prepared(config)
-    undisturbed = fit(learner, batches, config.training, whole, seed=0)
-    learner, batches, _, _ = prepared(config)
-    fit(learner, batches, replace(config.training, steps=4), cut, seed=0)
-    learner, batches, _, _ = prepared(config)
-    resumed = fit(learner, batches, config.training, cut, seed=0, resume=True)
-    assert equal(undisturbed.average, resumed.average)
 
 
 def test_text_asks_with_numbers_and_places() -> None:

@@ -13,9 +13,9 @@ from rarescene.foundation.errors import ConfigError, DataError
 from rarescene.generators import LabelBranchLearner, train_labels
 from rarescene.generators.datasetgan_config import LabelBranchConfig
 from rarescene.generators.label_branch import LabelEnsemble, enlarged, features_at
+from rarescene.testing.toys import equal
 
 from .gan_toy import GAN, LABEL_TRAINING, generator, latents
-from .toy import equal
 
 NETWORK = generator()
 

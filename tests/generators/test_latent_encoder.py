@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from rarescene.foundation.errors import DataError
 from rarescene.generators import LatentEncoderLearner, PerceptualDistance, choose_frames, refine
+from rarescene.testing.toys import equal
 from rarescene.training import SceneBatches, fit
 
 from .gan_toy import GAN, generator, latents
-from .toy import TRAINING, equal, toy_scenes
+from .toy import TRAINING, toy_scenes
 
 DISTANCE = PerceptualDistance(32)
 

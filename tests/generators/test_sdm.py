@@ -14,18 +14,10 @@ from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.protocols import Batch
 from rarescene.generators import Sdm, SdmConfig, SdmLearner
 from rarescene.networks import one_hot_layout
+from rarescene.testing.toys import moved_off_zero
 from rarescene.training import fit
 
-from .toy import (
-    NETWORK,
-    TABLE,
-    TRAINING,
-    assert_painted_in_their_colours,
-    batches,
-    long_training,
-    maps,
-    moved_off_zero,
-)
+from .toy import NETWORK, TABLE, TRAINING, assert_painted_in_their_colours, batches, long_training, maps
 
 CONFIG = SdmConfig(
     height=16, width=16, network=NETWORK, diffusion=DiffusionConfig(prediction="v"), training=TRAINING,

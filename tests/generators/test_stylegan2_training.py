@@ -21,10 +21,11 @@ from rarescene.generators.stylegan2_training import (
     path_lengths,
     standard_normal,
 )
+from rarescene.testing.toys import equal
 from rarescene.training import SceneBatches, fit
 
 from .gan_toy import GAN, GAN_TRAINING, generator
-from .toy import equal, toy_scenes
+from .toy import toy_scenes
 
 
 class Linear(nn.Module):

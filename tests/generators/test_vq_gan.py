@@ -32,7 +32,7 @@ from rarescene.networks import VqAutoencoderConfig
 from rarescene.scenes import ClassTable, SceneCache, open_scenes, pad_masks
 from rarescene.training import Fitted, SceneBatches, TrainingConfig, fit, to_images, to_masks
 
-from .toy import TABLE, equal, toy_scenes
+from .toy import TABLE, toy_scenes
 
 TRAINING = TrainingConfig(
     steps=6, batch_size=4, learning_rate=1e-3, weight_decay=0.01, betas=(0.5, 0.9), gradient_clip=0,
@@ -58,8 +58,8 @@ def batches(size: int = 4) -> SceneBatches:
     return SceneBatches(lambda index: (images[index], masks[index]), range(12), size, seed=1)
 
 
-def train(folder: Path, kind: str, training: TrainingConfig = TRAINING, resume: bool = False) -> Fitted:
-    return fit(learner(kind), batches(), training, folder, seed=3, resume=resume)
+def train(folder: Path, kind: str) -> Fitted:
+    return fit(learner(kind), batches(), TRAINING, folder, seed=3)
 
 
 def built(kind: str, network: nn.Module | None = None) -> ImageVqGan | MaskVqGan:
@@ -144,11 +144,9 @@ def test_one_optimiser_does_what_two_would(tmp_path: Path, kind: str) -> None:
 
 
 @both
-def test_resumed_equals_undisturbed(tmp_path: Path, kind: str) -> None:
-    whole = train(tmp_path / "whole", kind)
-    train(tmp_path / "cut", kind, replace(TRAINING, steps=3))
-    assert equal(whole.average, train(tmp_path / "cut", kind, resume=True).average)
-    log = read_json_lines(tmp_path / "whole" / "log.jsonl")
+def test_the_log_tells_of_both_networks(tmp_path: Path, kind: str) -> None:
+    train(tmp_path, kind)
+    log = read_json_lines(tmp_path / "log.jsonl")
     assert {
         "quantisation",
         "discriminator",
@@ -183,21 +181,9 @@ def test_save_and_load(tmp_path: Path, kind: str) -> None:
     loaded = type(made).load(tmp_path)
     assert (loaded.config, loaded.table.fingerprint) == (made.config, TABLE.fingerprint)
     assert (loaded.factor, loaded.channels) == (4, 3)
-    latents = made.encode(given(kind))
-    assert torch.equal(latents, loaded.encode(given(kind)))
-    assert torch.equal(made.decode(latents), loaded.decode(latents))
     other = MaskVqGan if kind == "images" else ImageVqGan
     with pytest.raises(CheckpointError, match="holds a"):
         other.load(tmp_path)
-
-
-@both
-def test_a_scene_comes_back_alike_alone_and_among_others(kind: str) -> None:
-    made = built(kind)
-    alone = torch.cat([made.encode(given(kind)[index : index + 1]) for index in range(3)])
-    torch.testing.assert_close(made.encode(given(kind)), alone, rtol=1e-4, atol=1e-5)
-    decoded = torch.cat([made.decode(alone[index : index + 1]) for index in range(3)])
-    torch.testing.assert_close(made.decode(alone), decoded, rtol=1e-4, atol=1e-5)
 
 
 def test_what_is_decoded_is_images_and_probabilities() -> None:

@@ -6,10 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from rarescene.foundation.protocols import Pairs
 from rarescene.generators import ImageDiffusionConfig
 from rarescene.networks import SpadeUNetConfig
 from rarescene.scenes import ClassTable, SceneClass
@@ -44,24 +42,11 @@ def batches(config: ImageDiffusionConfig) -> SceneBatches:
     )
 
 
-def moved_off_zero(network: nn.Module) -> nn.Module:
-    """Make the output depend on everything: the head of an untrained network answers 0."""
-    generator = torch.Generator().manual_seed(0)
-    for weight in network.parameters():
-        weight.data += 0.05 * torch.randn(weight.shape, generator=generator)
-    return network
-
-
 def maps(count: int, height: int = 16, width: int = 16) -> Tensor:
     masks = torch.zeros(count, height, width, dtype=torch.long)
     for index in range(count):
         masks[index, :, 3 + index :] = 1 + index % 2
     return masks
-
-
-def equal(one: nn.Module, other: nn.Module) -> bool:
-    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
-    return all(torch.equal(a, b) for a, b in pairs)
 
 
 def long_training(config: TrainingConfig = TRAINING) -> TrainingConfig:
@@ -74,14 +59,3 @@ def assert_painted_in_their_colours(images: Tensor, masks: Tensor) -> None:
     for class_id, colour in enumerate([(20, 20, 20), (220, 40, 40), (40, 40, 220)]):
         painted = levels.permute(0, 2, 3, 1)[masks == class_id].mean(0)
         assert (painted - torch.tensor(colour).float()).abs().max() < 40, (class_id, painted)
-
-
-def assert_can_be_learned_from(pairs: Pairs) -> None:
-    """Take a step of a loop that knows nothing of us: inference tensors would be refused by autograd."""
-    torch.manual_seed(0)
-    network = nn.Conv2d(3, len(TABLE), 3, padding=1)
-    sure = torch.ones(1) if pairs.confidence is None else pairs.confidence
-    loss = (F.cross_entropy(network(pairs.images), pairs.masks, reduction="none") * sure).mean()
-    loss.backward()  # type: ignore[no-untyped-call]
-    assert network.weight.grad is not None
-    assert network.weight.grad.abs().max() > 0

@@ -18,9 +18,11 @@ from rarescene.scenes import ClassTable, Request, RequestPool, SceneClass
 from rarescene.sources.mask_source import SampledMaps
 from rarescene.sources.pair_source import ImagesForMasks, RequestedPairs
 from rarescene.sources.requests import requests_for
+from rarescene.testing.generators import can_be_learned_from
+from rarescene.testing.toys import moved_off_zero
 
 from ..generators.test_prompted_maps import CONFIG, learner
-from ..generators.toy import NETWORK, TABLE, assert_can_be_learned_from, moved_off_zero
+from ..generators.toy import NETWORK, TABLE
 from ..provenance import provenance
 
 
@@ -82,10 +84,10 @@ def test_a_series_of_requests_has_the_same_pairs_and_says_what_they_keep(maps: P
 
 def test_a_plain_loop_learns_from_drawn_pairs(maps: PromptedMaps) -> None:
     wanted = asked("red", "blue")
-    assert_can_be_learned_from(joined(maps, images(), tries=1).generate(wanted, [1, 2]))
+    can_be_learned_from(joined(maps, images(), tries=1).generate(wanted, [1, 2]))
     masks, confidence = maps.generate(wanted, seeds=[1, 2], steps=2)
     drawn = images().generate(masks, seeds=[1, 2], steps=2)
-    assert_can_be_learned_from(Pairs(drawn, masks, confidence))
+    can_be_learned_from(Pairs(drawn, masks, confidence))
 
 
 def test_further_tries_keep_more(maps: PromptedMaps) -> None:
