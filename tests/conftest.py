@@ -13,10 +13,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from rarescene.cli import main
 from rarescene.foundation.files import read_json, write_json
 from rarescene.foundation.run_record import read_record
+
+# A property holds or does not; how long an example takes says how busy the machine is.
+settings.register_profile("rarescene", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("rarescene")
 
 PHANTOM = "phantom:videos=6,frames=8,size=32"
 FRACTIONS = "--fractions=[0.5,0.17,0.33]"
