@@ -12,11 +12,18 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-import torch
+from hypothesis import HealthCheck, settings
 
 from rarescene.cli import main
 from rarescene.foundation.files import read_json, write_json
 from rarescene.foundation.run_record import read_record
+
+# Two threads of torch that wait by spinning take ten times as long where other processes want the cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+# A property holds or does not; how long an example takes says how busy the machine is.
+settings.register_profile("rarescene", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("rarescene")
 
 PHANTOM = "phantom:videos=6,frames=8,size=32"
 FRACTIONS = "--fractions=[0.5,0.17,0.33]"
@@ -159,6 +166,8 @@ def on_two_ranks() -> Callable[[Sequence[str], Path], None]:
     """Run a command as two processes of torchrun, and see that they shared the work."""
 
     def run(words: Sequence[str], out: Path) -> None:
+        import torch
+
         launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
         # as many threads as this process has: sums are rounded by how they are divided
         environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}

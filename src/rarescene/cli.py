@@ -355,9 +355,8 @@ def _overview(names: Sequence[str] = ()) -> None:
     print("usage: rarescene COMMAND …    (rarescene COMMAND --help shows its options and an example)\n")
     for name in names or commands():
         print(f"  {name:<22} {commands()[name].summary}")
-    print(
-        "\nDATA is NAME:PATH (cholecseg8k:…, cadis:…, sisvse:…, folder:…, set:…, phantom:…) or a YAML file."
-    )
+    names = ", ".join(f"{word}:…" for word in by_command("datasets"))
+    print(f"\nDATA is NAME:PATH ({names}) or a YAML file.")
     print("Start with:  rarescene demo")
 
 

@@ -54,7 +54,7 @@ def test_a_class_that_is_never_predicted_gets_its_turn_again_and_again(uncertain
 UNCERTAINTY = st.one_of(st.none(), st.floats(0, 1, allow_subnormal=False))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.data(), st.integers(1, 9), st.integers(1, 6), st.integers(1, 8))
 def test_every_class_has_its_turn_within_the_bound(
     data: Any, classes: int, places: int, patience: int

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rarescene.augmentation import CurationConfig, Decision, choose_pairs
@@ -42,7 +42,6 @@ def parts(decisions: list[Decision]) -> Counter[int | None]:
     return Counter(decision.part for decision in decisions)
 
 
-@settings(deadline=None)
 @given(
     made=sets(),
     keep=st.floats(0.01, 1.0),
@@ -60,7 +59,6 @@ def test_the_share_kept_of_each_class_is_the_one_asked_for(made: Any, keep: floa
         assert decision.part == rarest
 
 
-@settings(deadline=None)
 @given(made=sets(), keeps=st.tuples(st.floats(0.01, 1.0), st.floats(0.01, 1.0)), filters=st.booleans())
 def test_a_larger_share_keeps_the_same_pairs_and_more(
     made: Any, keeps: tuple[float, float], filters: bool
@@ -84,7 +82,6 @@ def test_a_larger_share_keeps_the_same_pairs_and_more(
     assert fewer <= more
 
 
-@settings(deadline=None)
 @given(made=sets())
 def test_no_pair_of_a_part_is_kept_before_a_better_one(made: Any) -> None:
     scores, shown = made

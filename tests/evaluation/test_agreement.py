@@ -26,7 +26,7 @@ def test_each_pair_is_scored_by_itself() -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 3])
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 1000))
 def test_it_is_the_iou_of_two_sets_of_pixels(batch: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

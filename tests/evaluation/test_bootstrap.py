@@ -30,7 +30,7 @@ def test_each_resample_draws_as_many_recordings_as_there_are_and_the_seed_decide
     assert (counts == 0).mean() == pytest.approx((6 / 7) ** 7, abs=0.03)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.data())
 def test_resampled_mean_and_median_equal_those_of_the_repeated_frames(data: st.DataObject) -> None:
     recordings = data.draw(st.integers(1, 4))

@@ -126,7 +126,7 @@ masks_and_predictions = st.tuples(st.sampled_from([1, 3]), st.integers(1, 6), st
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(masks_and_predictions)
 def test_confusion_and_iou_agree_with_torchmetrics(pair: tuple[np.ndarray, np.ndarray]) -> None:
     from torchmetrics.functional.classification import multiclass_confusion_matrix, multiclass_jaccard_index
@@ -148,7 +148,7 @@ def test_confusion_and_iou_agree_with_torchmetrics(pair: tuple[np.ndarray, np.nd
             assert entry.iou is None
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(masks_and_predictions, st.permutations([0, 1, 2]))
 def test_batches_ranks_and_their_order_do_not_matter(
     pair: tuple[np.ndarray, np.ndarray], order: list[int]
@@ -170,7 +170,7 @@ def test_batches_ranks_and_their_order_do_not_matter(
     assert one.sample_mean.iou == pytest.approx(other.sample_mean.iou)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(masks_and_predictions)
 def test_scores_are_proper_and_json_holds_no_nan(pair: tuple[np.ndarray, np.ndarray]) -> None:
     masks, predictions = pair

@@ -62,7 +62,7 @@ def test_equals_the_slow_reference(measure: str, samples: int, batch: int, class
     assert meter.result().values == pytest.approx(slow(given_posterior, masks, measure), abs=1e-6)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(1, 5), st.integers(2, 4), st.integers(0, 1000))
 def test_batches_add_up(batch: int, classes: int, seed: int) -> None:
     given_posterior, masks = posterior(3, batch, classes, seed), masks_for(batch, classes, seed)

@@ -78,7 +78,7 @@ def test_the_encoder_learns_and_the_generator_stays(tmp_path: Path) -> None:
     assert equal(again.network, LatentEncoderLearner(GAN, network, seed=0).network)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     shown=st.lists(st.lists(st.booleans(), min_size=4, max_size=4), min_size=1, max_size=30),
     count=st.integers(1, 12),

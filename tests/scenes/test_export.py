@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -29,11 +29,9 @@ from rarescene.scenes import (
 
 from .exporting import data, drawn, mixed, scene_set, synthetic_set
 
-UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
 LONG = "a" * 300 + "/"
 
 
-@UNHURRIED
 @given(
     st.lists(st.text("ab/ A_ü.-\\:", min_size=1, max_size=8), min_size=1, max_size=12, unique=True),
     st.integers(0, 3),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
@@ -20,13 +20,11 @@ from rarescene.scenes.export.coco import class_pieces, panoptic_segments, run_le
 
 from .exporting import TABLE, mixed, scene_set
 
-UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
 MASKS = arrays(
     np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.sampled_from([0, 1, 2, 3, 255])
 )
 
 
-@UNHURRIED
 @given(MASKS)
 def test_pieces_are_run_length_encoded_as_pycocotools_does(mask: np.ndarray) -> None:
     coder = pytest.importorskip("pycocotools.mask", reason="pycocotools is not installed")
@@ -44,7 +42,6 @@ def test_pieces_are_run_length_encoded_as_pycocotools_does(mask: np.ndarray) -> 
     np.testing.assert_array_equal(found, mask)
 
 
-@UNHURRIED
 @given(MASKS, st.sets(st.sampled_from([0, 1, 2, 3])))
 def test_segments_cover_all_that_is_labelled(mask: np.ndarray, things: set[int]) -> None:
     segments = list(panoptic_segments(mask, TABLE, things))

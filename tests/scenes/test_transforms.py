@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -31,7 +31,6 @@ def test_resizing_invents_no_id(mask: np.ndarray, height: int, width: int, keep:
     assert set(np.unique(small)) <= set(np.unique(mask))
 
 
-@settings(deadline=None)
 @given(MASKS, st.integers(0, 2**32), st.integers(1, 8))
 def test_augmenting_and_padding_invent_no_id_but_the_ignored(
     mask: np.ndarray, seed: int, multiple: int

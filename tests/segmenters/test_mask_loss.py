@@ -208,7 +208,7 @@ def test_points_are_read_as_the_answer_is_enlarged() -> None:
 # --- Ignored pixels -----------------------------------------------------------------------------------------
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     share=st.sampled_from([0.0, 0.3, 0.95, 0.99]),
     scenes=st.sampled_from([1, 3]),
