@@ -35,13 +35,13 @@ from rarescene.commands.segment import segment_segformer
 from rarescene.commands.stats import stats
 from rarescene.commands.synthesize import SamplingConfig, synthesize
 from rarescene.commands.train_images import train_casdm
+from rarescene.evaluation.run_metrics import METRICS
 from rarescene.foundation.errors import ConfigError, DataError, RareSceneError
 from rarescene.foundation.files import read_json, write_json
 from rarescene.foundation.run_folder import fresh_folder
 from rarescene.foundation.run_record import read_record
 from rarescene.recipes.run_store import finished
 from rarescene.reports import contact_sheet
-from rarescene.reports.from_json import METRICS
 from rarescene.scenes import open_scenes, write_image
 from rarescene.scenes.data import decode, open_data
 from rarescene.segmenters import SegFormerConfig, load_segmenter, training_defaults

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from rarescene.reports.content import Report, RunScores
 from rarescene.reports.formatting import count, listing, percent
 from rarescene.reports.verdict import ENOUGH_SEEDS
+
+if TYPE_CHECKING:
+    from rarescene.reports.report_page import Report
+    from rarescene.reports.run_scores import RunScores
 
 
 @dataclass(frozen=True)
@@ -34,13 +38,13 @@ def mistakes(run: RunScores, rare: tuple[str, ...], *, most: int = 3) -> tuple[M
     """Return, for each rare class that the test labels show, what its pixels were predicted as."""
     if run.confusion is None:
         return ()
-    names = [entry.name for entry in run.classes]
+    names = [entry.name for entry in run.scores.classes]
     found = []
     for name in rare:
         if name not in names:
             continue
         index = names.index(name)
-        row = run.confusion[index]
+        row = [int(pixels) for pixels in run.confusion[index]]
         total = sum(row)
         if total == 0:
             continue
@@ -61,7 +65,8 @@ def remarks(report: Report) -> tuple[Remark, ...]:
             "how strategies rank on them. They say nothing about surgery, patients or real frames."
         )
         chosen.append(Remark("Phantoms are not patients", text))
-    seeds = [one.seeds for one in report.comparisons] or [len(run.seeds) for run in report.runs if run.seeds]
+    table = report.comparison
+    seeds = [len(run.seeds) for run in report.runs if run.seeds] if table is None else [len(table.seeds)]
     if seeds and min(seeds) < ENOUGH_SEEDS:
         text = (
             f"The figures rest on {count(min(seeds), 'training seed')}. Training is a draw: with other "
@@ -77,7 +82,7 @@ def remarks(report: Report) -> tuple[Remark, ...]:
             "operations would give."
         )
         chosen.append(Remark("Intervals", text))
-    if report.comparisons:
+    if table is not None:
         text = (
             "Differences are paired: both sides are scored on the same recordings. Cohen's d is the "
             "mean difference over the spread of the differences between recordings. p comes from a "
@@ -85,7 +90,7 @@ def remarks(report: Report) -> tuple[Remark, ...]:
             "none is given."
         )
         chosen.append(Remark("Differences", text))
-    absent = sorted({entry.name for run in report.runs for entry in run.classes if entry.iou.value is None})
+    absent = sorted({entry.name for run in report.runs for entry in run.scores.classes if entry.iou is None})
     if absent:
         text = (
             f"Not scored, since no test label shows it: {listing(absent)}. A class that is absent "
@@ -114,7 +119,7 @@ def remarks(report: Report) -> tuple[Remark, ...]:
             "distance to the nearest training frame."
         )
         chosen.append(Remark("Realism is not usefulness", text))
-    if any(run.stride > 1 for run in report.runs):
+    if any(run.cell > 1 for run in report.runs):
         text = (
             "A segmenter that predicts on a coarser grid cannot draw a target smaller than one of its "
             "output cells. Where a class spans only a few cells, its score says more about the grid "

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rarescene.reports.caveats import Remark
-from rarescene.reports.content import Curve, CurvePlot, Provenance
+from rarescene.reports.provenance import Provenance
+from rarescene.reports.svg import Curve, CurvePlot
 
 if TYPE_CHECKING:
     import numpy as np

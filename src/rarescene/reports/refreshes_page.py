@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -14,10 +14,13 @@ from PIL import Image
 from rarescene.foundation.files import write_text
 from rarescene.foundation.run_folder import refresh_picture
 from rarescene.foundation.run_record import RunRecord
-from rarescene.reports import svg as plots
+from rarescene.reports import svg
+from rarescene.reports.provenance import PHANTOM_WARNING, provenance_of
 from rarescene.reports.refreshes import (
+    DrawnPair,
     Refresh,
     RefreshesReport,
+    read_refreshes,
     refresh_curves,
     refresh_remarks,
     shown_in_full,
@@ -26,9 +29,6 @@ from rarescene.reports.report_page import class_colours, template
 from rarescene.reports.tables import rare_first
 from rarescene.scenes import ClassTable
 from rarescene.scenes.data import is_phantom
-
-if TYPE_CHECKING:
-    from rarescene.reports import DrawnPair
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,7 @@ def render_refreshes(report: RefreshesReport) -> str:
         report=report,
         chips=chips,
         lines=_class_lines(report, chips),
-        curves=[
-            (plot, Markup(plots.line_plot(plot))) for plot in refresh_curves(report, chips) if plot.curves
-        ]
+        curves=[(plot, Markup(svg.line_plot(plot))) for plot in refresh_curves(report, chips) if plot.curves]
         if len(report.refreshes) > 1
         else [],
         views=[_view(one, report, chips) for one in full],
@@ -102,11 +100,11 @@ def _class_lines(report: RefreshesReport, chips: Mapping[str, str]) -> list[Clas
                 chosen=sum(chosen),
                 lead=_ends(lead),
                 lead_curve=Markup(
-                    plots.sparkline(lead, highest, chips[name], chosen, label=f"{report.lead} of {name}")
+                    svg.sparkline(lead, highest, chips[name], chosen, label=f"{report.lead} of {name}")
                 ),
                 iou=_ends(iou),
                 iou_curve=Markup(
-                    plots.sparkline(
+                    svg.sparkline(
                         iou, 1.0, chips[name], [*chosen, *(False for _ in last)], label=f"IoU of {name}"
                     )
                 ),
@@ -126,7 +124,7 @@ def _view(refresh: Refresh, report: RefreshesReport, chips: Mapping[str, str]) -
     for name in refresh.by_lead(report.classes.names):
         value = refresh.lead.get(name)
         label = f"{report.lead} of {name}"
-        bars.append((name, Markup(plots.value_bar(value, highest, chips[name], label=label))))
+        bars.append((name, Markup(svg.value_bar(value, highest, chips[name], label=label))))
     return RefreshView(refresh, tuple(bars))
 
 
@@ -138,14 +136,6 @@ def write_page(
     folder: Path, record: RunRecord, lines: Sequence[Mapping[str, Any]], rare: Sequence[str] = ()
 ) -> Path:
     """Write the page about all refreshes of a finished run; it lists the rare classes first."""
-    from rarescene.reports import (
-        PHANTOM_WARNING,
-        RefreshesReport,
-        provenance,
-        read_refreshes,
-        write_refreshes,
-    )
-
     config, phantom = record.config, is_phantom(record)
     table = ClassTable.from_dict(record.class_table)
     gauda = config["strategies"].get("gauda")
@@ -164,15 +154,13 @@ def write_page(
         training_seconds=record.seconds,
         warnings=(PHANTOM_WARNING,) if phantom else (),
         phantom=phantom,
-        provenance=provenance([record]),
+        provenance=provenance_of([record]),
     )
     return write_refreshes(report, folder / PAGE)
 
 
 def read_pictures(path: Path, width: int, table: ClassTable) -> tuple[DrawnPair, ...]:
     """Return the pairs of a picture of `RefreshLog`, each `width` pixels wide; none without a file."""
-    from rarescene.reports import DrawnPair
-
     if not path.is_file():
         return ()
     with Image.open(path) as opened:

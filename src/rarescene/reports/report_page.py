@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +15,68 @@ from markupsafe import Markup
 from PIL import Image
 
 from rarescene.foundation.files import write_text
-from rarescene.reports import formatting as wording
-from rarescene.reports import svg as plots
+from rarescene.foundation.methods import Column
+from rarescene.reports import formatting, svg
 from rarescene.reports.caveats import mistakes, remarks
-from rarescene.reports.content import Comparison, Report, RunScores
-from rarescene.reports.gallery import ERROR_LEGEND, ERRORS
-from rarescene.reports.tables import rare_first
+from rarescene.reports.gallery import ERROR_LEGEND, ERRORS, GalleryRow
+from rarescene.reports.provenance import Provenance
+from rarescene.reports.realism import Measure
+from rarescene.reports.run_scores import RunScores
+from rarescene.reports.tables import MEANS, rare_first
 from rarescene.reports.verdict import Verdict, verdict_on
 
 if TYPE_CHECKING:
-    from rarescene.scenes import ClassTable
+    from rarescene.evaluation import ClassOverlap, Comparison, ComparisonTable, MeanOverlap
+    from rarescene.scenes import ClassTable, SceneStatistics
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything on the page. An empty field leaves its section out.
+
+    Attributes:
+        title: heading of the page.
+        summary: what this is, in one or two sentences.
+        classes: the class table; it gives the legend.
+        rare: names of the rare classes; they are listed first.
+        warnings: what a reader must know before any number, such as `PHANTOM_WARNING`.
+        phantom: whether the scenes are phantom ones.
+        compared: what was compared, one line a run: name and words.
+        statistics: how often and how large each class is.
+        runs: the scores, a column each.
+        confidence: what each run's probabilities are worth, by its name.
+        comparison: every strategy against the first.
+        equal_steps: whether all of them had the same steps, batch size and image size.
+        realism: what is known of the images of each synthetic set, by its name.
+        gallery: rows of pictures.
+        gallery_rule: how they were chosen, in a sentence.
+        curves: of the trainings.
+        provenance: where all of it comes from.
+    """
+
+    title: str
+    summary: str
+    classes: ClassTable
+    rare: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    phantom: bool = False
+    compared: Mapping[str, str] = field(default_factory=dict)
+    statistics: SceneStatistics | None = None
+    runs: tuple[RunScores, ...] = ()
+    confidence: Mapping[str, Sequence[Column]] = field(default_factory=dict)
+    comparison: ComparisonTable | None = None
+    equal_steps: bool = True
+    realism: Mapping[str, tuple[Measure, ...]] = field(default_factory=dict)
+    gallery: tuple[GalleryRow, ...] = ()
+    gallery_rule: str = ""
+    curves: tuple[svg.CurvePlot, ...] = ()
+    provenance: Provenance = field(default_factory=Provenance)
+
+    def verdicts(self) -> dict[str, Verdict]:
+        """Return what each strategy but the first shows, by its name."""
+        table = self.comparison
+        names = () if table is None else table.strategies[1:]
+        return {name: verdict_on(table, name, equal_steps=self.equal_steps) for name in names if table}
 
 
 @dataclass(frozen=True)
@@ -43,12 +95,15 @@ class ScoreLine:
 
 @dataclass(frozen=True)
 class Judged:
-    """A comparison with its verdict and the drawn differences."""
+    """A strategy against the baseline: the verdict, its headline, and all rows with the drawn differences."""
 
-    comparison: Comparison
+    strategy: str
     verdict: Verdict
+    headline: Comparison
+    conclusion: str
     axis: Markup
-    marks: tuple[Markup, ...]
+    rows: tuple[tuple[Comparison, Comparison, Markup], ...]
+    """The baseline's row, the strategy's, and the difference."""
 
 
 def write_report(report: Report, path: Path) -> Path:
@@ -76,16 +131,16 @@ def template(name: str) -> Template:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "percent": wording.percent,
-        "share": wording.share,
-        "signed": wording.signed,
-        "signed_interval": wording.signed_interval,
-        "effect": wording.effect,
-        "p_value": wording.p_value,
-        "figure": wording.figure,
-        "short": wording.short,
-        "counted": wording.count,
-        "listing": wording.listing,
+        "percent": formatting.percent,
+        "share": formatting.share,
+        "signed": formatting.signed,
+        "signed_interval": formatting.signed_interval,
+        "effect": formatting.effect,
+        "p_value": formatting.p_value,
+        "number": formatting.number,
+        "short": formatting.short,
+        "counted": formatting.count,
+        "listing": formatting.listing,
         "picture": picture_uri,
     }
     return environment.get_template(name)
@@ -100,19 +155,19 @@ def picture_uri(picture: np.ndarray) -> str:
 
 def _context(report: Report) -> Mapping[str, Any]:
     chips = class_colours(report.classes)
-    limit = plots.difference_limit([one for pair in report.comparisons for one in pair.differences])
     return {
         "report": report,
         "chips": chips,
-        "series": [plots.colour(index) for index in range(len(plots.SERIES))],
-        "judged": [_judged(comparison, limit) for comparison in report.comparisons],
-        "axis": Markup(plots.bar_axis()),
+        "series": [svg.colour(index) for index in range(len(svg.SERIES))],
+        "judged": _judged(report),
+        "score": None if report.comparison is None else formatting.SCORES[report.comparison.score],
+        "axis": Markup(svg.bar_axis()),
         "class_lines": _class_lines(report, chips),
         "mean_lines": _mean_lines(report.runs),
+        "mean_names": MEANS,
         "mistaken": {run.name: mistakes(run, report.rare) for run in report.runs},
-        "curves": [(plot, Markup(plots.line_plot(plot))) for plot in report.curves],
-        "notes": list(dict.fromkeys(note for run in report.runs for note in run.notes)),
-        "comparison_notes": list(dict.fromkeys(note for one in report.comparisons for note in one.notes)),
+        "curves": [(plot, Markup(svg.line_plot(plot))) for plot in report.curves],
+        "notes": list(dict.fromkeys(note for run in report.runs for note in run.scores.notes)),
         "remarks": remarks(report),
         "has_errors": any(cell.label.startswith(ERRORS) for row in report.gallery for cell in row.cells),
         "error_legend": error_colours(),
@@ -133,62 +188,76 @@ def _hex(colour: tuple[int, int, int]) -> str:
     return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
-def _judged(comparison: Comparison, limit: float) -> Judged:
-    marks = tuple(Markup(plots.difference_mark(one, limit)) for one in comparison.differences)
-    return Judged(comparison, verdict_on(comparison), Markup(plots.difference_axis(limit)), marks)
+def _judged(report: Report) -> list[Judged]:
+    if (table := report.comparison) is None:
+        return []
+    limit = svg.difference_limit(table.rows)
+    verdicts = report.verdicts()
+    return [
+        Judged(
+            strategy=name,
+            verdict=verdicts[name],
+            headline=table.of(name, table.headline),
+            conclusion=conclusion,
+            axis=Markup(svg.difference_axis(limit)),
+            rows=tuple(
+                (table.of(table.baseline, row.measure), row, Markup(svg.difference_mark(row, limit)))
+                for row in table.rows_of(name)
+            ),
+        )
+        for name, conclusion in zip(verdicts, table.conclusions, strict=True)
+    ]
 
 
 def _class_lines(report: Report, chips: Mapping[str, str]) -> list[ScoreLine]:
-    names = [run.name for run in report.runs]
-    by_run = [{entry.name: entry for entry in run.classes} for run in report.runs]
-    lines = []
-    for name in rare_first(report.classes.names, report.rare) if report.runs else ():
-        scores = [known[name] for known in by_run]
-        lines.append(
-            ScoreLine(
-                name=name,
-                rare=name in report.rare,
-                chip=chips[name],
-                bars=Markup(plots.interval_bars([one.iou for one in scores], names)),
-                iou=tuple(wording.percent(one.iou.value) for one in scores),
-                intervals=tuple(wording.interval(one.iou) for one in scores),
-                dice=tuple(wording.percent(one.dice.value) for one in scores),
-                support=_support(report.runs[0], name),
-            )
+    return [
+        _line(
+            name,
+            [run.scores.of(name) for run in report.runs],
+            report.runs,
+            rare=name in report.rare,
+            chip=chips[name],
+            support=_support(report.runs[0], name),
         )
-    return lines
+        for name in (rare_first(report.classes.names, report.rare) if report.runs else ())
+    ]
 
 
-def _mean_lines(runs: tuple[RunScores, ...]) -> list[ScoreLine]:
-    lines = []
-    for head, field in (
-        ("label mean", "label_mean"),
-        ("sample mean", "sample_mean"),
-        ("sample median", "sample_median"),
-    ):
-        scores = [getattr(run, field) for run in runs]
-        lines.append(
-            ScoreLine(
-                name=head,
-                rare=False,
-                chip="",
-                bars=Markup(plots.interval_bars([score.iou for score in scores], [run.name for run in runs])),
-                iou=tuple(wording.percent(score.iou.value) for score in scores),
-                intervals=tuple(wording.interval(score.iou) for score in scores),
-                dice=tuple(wording.percent(score.dice.value) for score in scores),
-                support="",
-            )
-        )
-    return lines if runs else []
+def _mean_lines(runs: Sequence[RunScores]) -> list[ScoreLine]:
+    return [
+        _line(mean.replace("_", " "), [getattr(run.scores, mean) for run in runs], runs)
+        for mean in (("label_mean", "sample_mean", "sample_median") if runs else ())
+    ]
+
+
+def _line(
+    name: str,
+    scores: Sequence[ClassOverlap | MeanOverlap],
+    runs: Sequence[RunScores],
+    *,
+    rare: bool = False,
+    chip: str = "",
+    support: str = "",
+) -> ScoreLine:
+    return ScoreLine(
+        name=name,
+        rare=rare,
+        chip=chip,
+        bars=Markup(svg.interval_bars(scores, [run.name for run in runs])),
+        iou=tuple(formatting.percent(score.iou) for score in scores),
+        intervals=tuple(formatting.interval(score.iou_interval) for score in scores),
+        dice=tuple(formatting.percent(score.dice) for score in scores),
+        support=support,
+    )
 
 
 def _support(run: RunScores, name: str) -> str:
     """Say how much of a class the test shows, and its size in output cells where these are coarse."""
-    entry = next(entry for entry in run.classes if entry.name == name)
+    entry = run.scores.of(name)
     if entry.pixels == 0:
         return "not in the test recordings"
-    text = f"{wording.count(entry.frames, 'frame')}, {wording.count(entry.recordings, 'recording')}"
-    if run.stride > 1 and entry.frames:
-        cells = entry.pixels / entry.frames / run.stride**2
+    text = f"{formatting.count(entry.frames, 'frame')}, {formatting.count(entry.recordings, 'recording')}"
+    if run.cell > 1 and entry.frames:
+        cells = entry.pixels / entry.frames / run.cell**2
         text += f", {cells:.2g} output cells a frame"
     return text

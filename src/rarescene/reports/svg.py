@@ -8,11 +8,15 @@ own; the first six are those of Okabe and Ito, which colour-blind readers tell a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
+from typing import TYPE_CHECKING, Any
 
-from rarescene.reports.content import CurvePlot, Difference, Estimate
 from rarescene.reports.formatting import interval, percent, short, signed, signed_interval
+
+if TYPE_CHECKING:
+    from rarescene.evaluation import ClassOverlap, Comparison, MeanOverlap
 
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A6D00", "#5C5C5C")
 DASHES = ("", "6 3", "2 3", "8 3 2 3", "1 2", "10 4", "4 2", "3 6")
@@ -24,14 +28,59 @@ GAP = 5
 SMOOTH_FROM = 60
 
 
+@dataclass(frozen=True)
+class Curve:
+    """One line of a plot. `steps` and `values` are equally long; values that are not finite leave a gap.
+
+    `colour` is a CSS colour, for instance that of a class; by default a line has that of its place.
+    """
+
+    name: str
+    steps: tuple[float, ...]
+    values: tuple[float, ...]
+    colour: str = ""
+
+
+@dataclass(frozen=True)
+class CurvePlot:
+    """A plot of curves over optimiser steps."""
+
+    title: str
+    curves: tuple[Curve, ...]
+    y_label: str = "loss"
+    x_label: str = "optimiser step"
+    logarithmic: bool = False
+
+
+def curve_plot(
+    title: str, logs: Mapping[str, Sequence[Mapping[str, float]]], value: str = "loss", **options: Any
+) -> CurvePlot:
+    """Return a plot of one scalar of several training logs; lines of a log without that scalar are left out.
+
+    Args:
+        title: of the plot.
+        logs: the lines of each run's `log.jsonl`, by the run's name.
+        value: the scalar.
+        **options: those of `CurvePlot`, such as `logarithmic`.
+    """
+    curves = []
+    for name, log in logs.items():
+        lines = [line for line in log if value in line]
+        steps, values = (tuple(float(line[key]) for line in lines) for key in ("step", value))
+        curves.append(Curve(name, steps, values))
+    return CurvePlot(title, tuple(curves), **{"y_label": value, **options})
+
+
 def colour(series: int) -> str:
     """Return the CSS colour of a series, counted from 0."""
     index = series % len(SERIES)
     return f"var(--series-{index}, {SERIES[index]})"
 
 
-def interval_bars(scores: Sequence[Estimate], names: Sequence[str], *, maximum: float = 1.0) -> str:
-    """Return one class's bars, one a run, from 0 to `maximum`, with whiskers for the intervals.
+def interval_bars(
+    scores: Sequence[ClassOverlap | MeanOverlap], names: Sequence[str], *, maximum: float = 1.0
+) -> str:
+    """Return the IoU of one class or mean as bars, one a run, from 0 to `maximum`, with whiskers.
 
     A bar's width is `value / maximum` of the whole. A score of None draws no bar but the word `absent`.
     """
@@ -41,15 +90,15 @@ def interval_bars(scores: Sequence[Estimate], names: Sequence[str], *, maximum: 
     for index, score in enumerate(scores):
         top = GAP + index * step
         middle = top + BAR / 2
-        if score.value is None:
+        if score.iou is None:
             parts.append(f'<text class="absent" x="0" y="{middle + 4:g}" dx="4">absent</text>')
             continue
-        width, style = _place(score.value / maximum), f"fill:{colour(index)}"
+        width, style = _place(score.iou / maximum), f"fill:{colour(index)}"
         parts.append(f'<rect class="bar" x="0" y="{top:g}" width="{width}" height="{BAR}" style="{style}"/>')
-        if score.low is not None and score.high is not None:
-            parts += _whisker(score.low / maximum, score.high / maximum, middle, BAR * 0.6)
+        if (bounds := score.iou_interval) is not None:
+            parts += _whisker(bounds.low / maximum, bounds.high / maximum, middle, BAR * 0.6)
     words = "; ".join(
-        f"{name} {percent(score.value)} {interval(score)}".strip()
+        f"{name} {percent(score.iou)} {interval(score.iou_interval)}".strip()
         for name, score in zip(names, scores, strict=True)
     )
     return _flexible(height, f"Bars: {words}", parts)
@@ -66,30 +115,30 @@ def bar_axis(maximum: float = 1.0) -> str:
     return _flexible(16, f"Axis from 0 to {100 * maximum:g} per cent", parts)
 
 
-def difference_limit(differences: Sequence[Difference]) -> float:
+def difference_limit(rows: Sequence[Comparison]) -> float:
     """Return a round bound, the same on both sides of 0, that holds every difference and its interval."""
-    ends = [abs(end) for one in differences for end in (one.mean, one.low, one.high) if end is not None]
-    largest = max(ends, default=0.0)
+    ends = [abs(row.difference) for row in rows if row.difference is not None]
+    bounds = [row.difference_interval for row in rows if row.difference_interval is not None]
+    largest = max([*ends, *(abs(end) for one in bounds for end in (one.low, one.high))], default=0.0)
     steps = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
     return next((step for step in steps if largest <= step), largest)
 
 
-def difference_mark(difference: Difference, limit: float) -> str:
-    """Return one difference as a dot with its interval, on an axis from -limit to +limit with a line at 0."""
+def difference_mark(row: Comparison, limit: float) -> str:
+    """Return a row's difference as a dot with its interval, from -limit to +limit with a line at 0."""
     height = BAR + 2 * GAP
     middle = height / 2
     parts = [_vertical(0.5, height, "zero")]
-    if difference.mean is None:
+    if row.difference is None:
         parts.append(f'<text class="absent" x="50%" y="{middle + 4:g}" dx="6">not compared</text>')
-        return _flexible(height, f"{difference.of}: not compared", parts)
-    if difference.low is not None and difference.high is not None:
-        low, high = (0.5 + end / (2 * limit) for end in (difference.low, difference.high))
-        parts += _whisker(low, high, middle, BAR * 0.6)
-    kind = "dot up" if (difference.low or 0) > 0 else "dot down" if (difference.high or 0) < 0 else "dot"
-    parts.append(
-        f'<circle class="{kind}" cx="{_place(0.5 + difference.mean / (2 * limit))}" cy="{middle:g}" r="5"/>'
-    )
-    words = f"{difference.of}: {signed(difference.mean)} points {signed_interval(difference)}".strip()
+        return _flexible(height, f"{row.measure}: not compared", parts)
+    kind, bounds = "dot", row.difference_interval
+    if bounds is not None:
+        parts += _whisker(0.5 + bounds.low / (2 * limit), 0.5 + bounds.high / (2 * limit), middle, BAR * 0.6)
+        kind = "dot up" if bounds.low > 0 else "dot down" if bounds.high < 0 else "dot"
+    x = _place(0.5 + row.difference / (2 * limit))
+    parts.append(f'<circle class="{kind}" cx="{x}" cy="{middle:g}" r="5"/>')
+    words = f"{row.measure}: {signed(row.difference)} points {signed_interval(bounds)}".strip()
     return _flexible(height, words, parts)
 
 

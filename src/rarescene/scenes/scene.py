@@ -117,6 +117,17 @@ class SceneSet:
         """The recording of each scene, in the order of the scenes."""
         return tuple(record.group for record in self.records)
 
+    def batches(self, most: int) -> Iterator[list[Scene]]:
+        """Yield the scenes in order, up to `most` at a time as long as their masks are of one size."""
+        batch: list[Scene] = []
+        for scene in self:
+            if batch and (len(batch) == most or scene.mask.shape != batch[0].mask.shape):
+                yield batch
+                batch = []
+            batch.append(scene)
+        if batch:
+            yield batch
+
     def subset(self, indices: Iterable[int]) -> SceneSet:
         """Return the set of these scenes, in this order."""
         return replace(self, records=tuple(self.records[index] for index in indices))

@@ -14,13 +14,13 @@ from rarescene.commands.segment import segment_mask2former, segment_segformer, s
 from rarescene.commands.synthesize import synthesize
 from rarescene.commands.train_images import train_casdm, train_conditional_ddpm, train_sdm
 from rarescene.commands.train_maps import train_maps
+from rarescene.evaluation.run_metrics import METRICS
 from rarescene.foundation.console import say
 from rarescene.generators.config import CasdmConfig
 from rarescene.recipes.casdm.scale import CasdmScale, SegmenterName
 from rarescene.recipes.run_store import RunStore
 from rarescene.recipes.scale import DataScale
 from rarescene.recipes.study import DataStudy
-from rarescene.reports.from_json import METRICS
 from rarescene.scenes.data import decode
 from rarescene.segmenters import output_cell
 

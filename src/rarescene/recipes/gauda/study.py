@@ -15,6 +15,7 @@ from rarescene.commands.synthesize import synthesize
 from rarescene.commands.train_datasetgan import train_datasetgan
 from rarescene.commands.train_joint import train_joint
 from rarescene.commands.train_vqgan import train_image_vqgan, train_mask_vqgan
+from rarescene.evaluation.run_metrics import METRICS
 from rarescene.foundation.console import say
 from rarescene.foundation.files import write_json
 from rarescene.foundation.run_record import read_record
@@ -30,7 +31,6 @@ from rarescene.recipes.gauda.scale import (
 from rarescene.recipes.run_store import Planned, RunStore, finished
 from rarescene.recipes.scale import DataScale
 from rarescene.recipes.study import DataStudy, Scores, read_scores
-from rarescene.reports.from_json import METRICS
 from rarescene.scenes import open_scenes
 from rarescene.scenes.config import NO_AUGMENTATION
 from rarescene.scenes.data import decode

@@ -1,0 +1,77 @@
+"""Where the numbers of a page or of a card come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rarescene.foundation.run_record import RunRecord
+
+PHANTOM_WARNING = "Phantom scenes: procedural pictures. No figure here is a surgical one."
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the figures come from.
+
+    Attributes:
+        commands: the commands that made them, in order.
+        data: name of the data set.
+        licence: its licence.
+        split: how recordings were split, in words.
+        train: recordings trained on.
+        validation: recordings of the validation.
+        test: recordings that the figures are measured on.
+        seeds: the seeds.
+        commit: the commit of the code, `+` appended where files were changed.
+        machine: processor, accelerator, memory, in words.
+        versions: package names and versions.
+        more: anything else worth a line: label and text.
+    """
+
+    commands: tuple[str, ...] = ()
+    data: str = ""
+    licence: str = ""
+    split: str = ""
+    train: tuple[str, ...] = ()
+    validation: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
+    commit: str = ""
+    machine: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    more: Mapping[str, str] = field(default_factory=dict)
+
+
+def provenance_of(records: Sequence[RunRecord], **more: str) -> Provenance:
+    """Return where figures come from, told by the records of the runs behind them, each fact once.
+
+    `more` adds lines, such as the wall time. What the runs trained on is what any of them has seen.
+    """
+
+    def each(values: Sequence[object]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(str(value) for value in values if value))
+
+    held_out = {
+        part: sorted({name for record in records for name in record.recordings.get(part, ())})
+        for part in ("validation", "test")
+    }
+    return Provenance(
+        commands=each([record.command for record in records]),
+        data="; ".join(each([f"{record.data['name']} ({record.data['spec']})" for record in records])),
+        licence="; ".join(each([record.data["licence"] for record in records])),
+        split="; ".join(each([record.data.get("split") for record in records])),
+        train=tuple(sorted({name for record in records for name in record.seen.spans})),
+        validation=tuple(held_out["validation"]),
+        test=tuple(held_out["test"]),
+        seeds=tuple(sorted({record.seed for record in records})),
+        commit="; ".join(each([record.commit for record in records])),
+        machine="; ".join(each([_machine(record.machine) for record in records])),
+        versions={name: version for record in records for name, version in record.versions.items()},
+        more={name.replace("_", " "): words for name, words in more.items()},
+    )
+
+
+def _machine(machine: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in machine.items())
