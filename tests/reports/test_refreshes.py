@@ -17,7 +17,7 @@ from rarescene.reports import (
     read_refreshes,
     render_refreshes,
 )
-from rarescene.reports.refreshes import SHOWN, refresh_curves, shown_in_full
+from rarescene.reports.refreshes_page import SHOWN, refresh_curves, shown_in_full
 from rarescene.reports.svg import sparkline, value_bar
 from rarescene.scenes import ClassTable
 

@@ -35,8 +35,14 @@ if TYPE_CHECKING:
     )
     from rarescene.reports.provenance import PHANTOM_WARNING, Provenance, provenance_of
     from rarescene.reports.realism import Measure, realism_measures
-    from rarescene.reports.refreshes import DrawnPair, Refresh, RefreshesReport, read_refreshes
-    from rarescene.reports.refreshes_page import render_refreshes, write_refreshes
+    from rarescene.reports.refreshes_page import (
+        DrawnPair,
+        Refresh,
+        RefreshesReport,
+        read_refreshes,
+        render_refreshes,
+        write_refreshes,
+    )
     from rarescene.reports.report_of_runs import build_report
     from rarescene.reports.report_page import Report, render, write_report
     from rarescene.reports.run_scores import RunScores

@@ -11,17 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from markupsafe import Markup
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from rarescene.foundation.files import write_text
-from rarescene.reports import svg
-from rarescene.reports.caveats import Remark
 from rarescene.reports.formatting import count, number, percent, share
-from rarescene.reports.gallery import ERRORS, GalleryRow
+from rarescene.reports.gallery import GalleryRow
 from rarescene.reports.provenance import Provenance
-from rarescene.reports.report_page import class_colours, error_colours, template
+from rarescene.reports.report_page import class_colours, error_colours, has_errors, template
 from rarescene.reports.tables import class_name, plain_table
 
 if TYPE_CHECKING:
@@ -156,34 +153,16 @@ def write_curation(report: CurationReport, path: Path) -> Path:
 
 def render_curation(report: CurationReport) -> str:
     """Return the page as HTML. Every text of it is escaped."""
-    rows = (*report.dropped, *report.borderline)
+    worst = "The worst of each reason and of each rare class in turn, by the score and not by eye."
+    limit = "The last that stayed and the first that went, of each rare class in turn."
+    galleries = (("Dropped", worst, report.dropped), ("Borderline", limit, report.borderline))
     return template("curation.html.j2").render(
         report=report,
-        copies=[(one, distance_rows(one)) for one in report.copies],
         chips=class_colours(report.classes),
-        histograms=[
-            (one, Markup(svg.histogram(one.kept, one.dropped, tuple(one.limits.values()), label=one.name)))
-            for one in report.histograms
-        ],
-        galleries=[
-            (name, lead, part)
-            for name, lead, part in (
-                (
-                    "Dropped",
-                    "The worst of each reason and of each rare class in turn, by the score and not by eye.",
-                    report.dropped,
-                ),
-                (
-                    "Borderline",
-                    "The last that stayed and the first that went, of each rare class in turn.",
-                    report.borderline,
-                ),
-            )
-            if part
-        ],
-        has_errors=any(cell.label.startswith(ERRORS) for row in rows for cell in row.cells),
+        distance_rows=distance_rows,
+        galleries=[one for one in galleries if one[2]],
+        has_errors=has_errors((*report.dropped, *report.borderline)),
         error_legend=error_colours(),
-        remarks=curation_remarks(report),
     )
 
 
@@ -211,37 +190,3 @@ def curation_table(report: CurationReport) -> RenderableType:
     gone = "; ".join(f"{words}: {number:,}" for words, number in report.reasons.items() if words != "kept")
     parts += [Text(f"dropped: {gone}")] if gone else []
     return Group(*parts, *(Text(note, style="dim") for note in report.notes))
-
-
-def curation_remarks(report: CurationReport) -> tuple[Remark, ...]:
-    """Return what the numbers of this page mean and do not mean."""
-    chosen = []
-    if report.phantom:
-        text = (
-            "Phantom scenes are drawn by a program. What a curation does to them says nothing about surgery."
-        )
-        chosen.append(Remark("Phantoms are not patients", text))
-    if any(entry.synthetic is not None for entry in report.by_class):
-        text = (
-            "Agreement is the IoU between a pair's mask and what a segmenter trained on real scenes sees in "
-            "its image. It is low where the image does not show what the mask says. It is low as well where "
-            "the segmenter does not know the class, and that is why synthetic pairs are wanted. So a rare "
-            "class is never compared with a common one: its pairs are ranked among themselves. Even so, a "
-            "scene that is easy to segment wins over a hard one. Where the masks are those of training "
-            "frames, the segmenter has seen them, and agreement can be higher than on new real frames."
-        )
-        chosen.append(Remark("Low agreement need not be a bad pair", text))
-    if report.copies:
-        text = (
-            "A copy lies as near to a training frame as hardly any frame of another recording does. "
-            "Distances of features hardly change with a mirror image or a shift; they do grow with the flaws "
-            "that generators leave, which can hide a copy. Thumbnails do not see such flaws, but two images "
-            "of one mask are near by their layout alone. Compare with the rows of real frames, not with 0."
-        )
-        chosen.append(Remark("What a copy is", text))
-    text = (
-        "Whether fewer, better pairs help more than all of them is to be measured: train with both, and with "
-        "as many pairs drawn at random (--by random), at equal steps."
-    )
-    chosen.append(Remark("Filtering is a hypothesis", text))
-    return tuple(chosen)

@@ -7,26 +7,24 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from markupsafe import Markup
 from PIL import Image
 
 from rarescene.foundation.files import write_text
 from rarescene.foundation.methods import Column
 from rarescene.reports import formatting, svg
-from rarescene.reports.caveats import mistakes, remarks
 from rarescene.reports.gallery import ERROR_LEGEND, ERRORS, GalleryRow
 from rarescene.reports.provenance import Provenance
 from rarescene.reports.realism import Measure
 from rarescene.reports.run_scores import RunScores
 from rarescene.reports.tables import MEANS, rare_first
-from rarescene.reports.verdict import Verdict, verdict_on
+from rarescene.reports.verdict import ENOUGH_SEEDS, Verdict, verdict_on
 
 if TYPE_CHECKING:
-    from rarescene.evaluation import ClassOverlap, Comparison, ComparisonTable, MeanOverlap
+    from rarescene.evaluation import ComparisonTable
     from rarescene.scenes import ClassTable, SceneStatistics
 
 
@@ -80,30 +78,40 @@ class Report:
 
 
 @dataclass(frozen=True)
-class ScoreLine:
-    """One line of the table of scores, of a class or of a mean, with one entry a run."""
+class Mistaken:
+    """What the pixels of one class were predicted as: the share `right`, then the likeliest others."""
 
     name: str
-    rare: bool
-    chip: str
-    bars: Markup
-    iou: tuple[str, ...]
-    intervals: tuple[str, ...]
-    dice: tuple[str, ...]
-    support: str
+    right: float
+    others: tuple[tuple[str, float], ...]
+
+    def __str__(self) -> str:
+        others = formatting.listing(
+            [f"{formatting.percent(part)} % called {other}" for other, part in self.others]
+        )
+        return f"{formatting.percent(self.right)} % right" + (f", {others}" if others else "")
 
 
-@dataclass(frozen=True)
-class Judged:
-    """A strategy against the baseline: the verdict, its headline, and all rows with the drawn differences."""
-
-    strategy: str
-    verdict: Verdict
-    headline: Comparison
-    conclusion: str
-    axis: Markup
-    rows: tuple[tuple[Comparison, Comparison, Markup], ...]
-    """The baseline's row, the strategy's, and the difference."""
+def mistakes(run: RunScores, rare: tuple[str, ...], *, most: int = 3) -> tuple[Mistaken, ...]:
+    """Return, for each rare class that the test labels show, what its pixels were predicted as."""
+    if run.confusion is None:
+        return ()
+    names = [entry.name for entry in run.scores.classes]
+    found = []
+    for name in rare:
+        if name not in names:
+            continue
+        index = names.index(name)
+        row = [int(pixels) for pixels in run.confusion[index]]
+        total = sum(row)
+        if total == 0:
+            continue
+        others = sorted(
+            ((pixels, other) for other, pixels in enumerate(row) if other != index and pixels), reverse=True
+        )
+        shares = tuple((names[other], pixels / total) for pixels, other in others[:most])
+        found.append(Mistaken(name, row[index] / total, shares))
+    return tuple(found)
 
 
 def write_report(report: Report, path: Path) -> Path:
@@ -118,11 +126,34 @@ def write_report(report: Report, path: Path) -> Path:
 
 def render(report: Report) -> str:
     """Return the report as HTML. Every text of it is escaped."""
-    return template("report.html.j2").render(**_context(report))
+    runs, table = report.runs, report.comparison
+    seeds = [len(run.seeds) for run in runs if run.seeds] if table is None else [len(table.seeds)]
+    names = rare_first(report.classes.names, report.rare) if runs else ()
+    means = ("label_mean", "sample_mean", "sample_median") if runs else ()
+    absent = {entry.name for run in runs for entry in run.scores.classes if entry.iou is None}
+    measures = [one.name for measures in report.realism.values() for one in measures]
+    return template("report.html.j2").render(
+        report=report,
+        chips=class_colours(report.classes),
+        series=[svg.colour(index) for index in range(len(svg.SERIES))],
+        score=None if table is None else formatting.SCORES[table.score],
+        class_lines={name: [run.scores.of(name) for run in runs] for name in names},
+        mean_lines={name.replace("_", " "): [getattr(run.scores, name) for run in runs] for name in means},
+        mean_names=MEANS,
+        mistaken={run.name: mistakes(run, report.rare) for run in runs},
+        notes=list(dict.fromkeys(note for run in runs for note in run.scores.notes)),
+        few_seeds=min(seeds) if seeds and min(seeds) < ENOUGH_SEEDS else 0,
+        enough_seeds=ENOUGH_SEEDS,
+        absent=sorted(absent),
+        coarse=any(run.cell > 1 for run in runs),
+        effnet=any("EffNet" in name for name in measures),
+        has_errors=has_errors(report.gallery),
+        error_legend=error_colours(),
+    )
 
 
 def template(name: str) -> Template:
-    """Return a page's template; it escapes every text, and knows how figures are put into words."""
+    """Return a page's template; it escapes every text, and knows how numbers are put into words and drawn."""
     environment = Environment(
         loader=PackageLoader("rarescene.reports", "templates"),
         autoescape=True,
@@ -131,18 +162,14 @@ def template(name: str) -> Template:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "percent": formatting.percent,
-        "share": formatting.share,
-        "signed": formatting.signed,
-        "signed_interval": formatting.signed_interval,
-        "effect": formatting.effect,
-        "p_value": formatting.p_value,
-        "number": formatting.number,
-        "short": formatting.short,
-        "counted": formatting.count,
-        "listing": formatting.listing,
-        "picture": picture_uri,
-    }
+        name: getattr(formatting, name)
+        for name in (
+            "effect", "interval", "listing", "number", "p_value", "percent", "share", "short", "signed",
+            "signed_interval",
+        )
+    }  # fmt: skip
+    environment.filters |= {"counted": formatting.count, "picture": picture_uri}
+    environment.globals |= {"svg": svg}
     return environment.get_template(name)
 
 
@@ -151,27 +178,6 @@ def picture_uri(picture: np.ndarray) -> str:
     file = io.BytesIO()
     Image.fromarray(picture).save(file, format="PNG", optimize=True)
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
-
-
-def _context(report: Report) -> Mapping[str, Any]:
-    chips = class_colours(report.classes)
-    return {
-        "report": report,
-        "chips": chips,
-        "series": [svg.colour(index) for index in range(len(svg.SERIES))],
-        "judged": _judged(report),
-        "score": None if report.comparison is None else formatting.SCORES[report.comparison.score],
-        "axis": Markup(svg.bar_axis()),
-        "class_lines": _class_lines(report, chips),
-        "mean_lines": _mean_lines(report.runs),
-        "mean_names": MEANS,
-        "mistaken": {run.name: mistakes(run, report.rare) for run in report.runs},
-        "curves": [(plot, Markup(svg.line_plot(plot))) for plot in report.curves],
-        "notes": list(dict.fromkeys(note for run in report.runs for note in run.scores.notes)),
-        "remarks": remarks(report),
-        "has_errors": any(cell.label.startswith(ERRORS) for row in report.gallery for cell in row.cells),
-        "error_legend": error_colours(),
-    }
 
 
 def class_colours(classes: ClassTable) -> dict[str, str]:
@@ -184,80 +190,10 @@ def error_colours() -> list[tuple[str, str]]:
     return [(name, _hex(shade)) for name, shade in ERROR_LEGEND]
 
 
+def has_errors(rows: Sequence[GalleryRow]) -> bool:
+    """Return whether any picture is an error map, whose colours the page must explain."""
+    return any(cell.label.startswith(ERRORS) for row in rows for cell in row.cells)
+
+
 def _hex(colour: tuple[int, int, int]) -> str:
     return "#{:02x}{:02x}{:02x}".format(*colour)
-
-
-def _judged(report: Report) -> list[Judged]:
-    if (table := report.comparison) is None:
-        return []
-    limit = svg.difference_limit(table.rows)
-    verdicts = report.verdicts()
-    return [
-        Judged(
-            strategy=name,
-            verdict=verdicts[name],
-            headline=table.of(name, table.headline),
-            conclusion=conclusion,
-            axis=Markup(svg.difference_axis(limit)),
-            rows=tuple(
-                (table.of(table.baseline, row.measure), row, Markup(svg.difference_mark(row, limit)))
-                for row in table.rows_of(name)
-            ),
-        )
-        for name, conclusion in zip(verdicts, table.conclusions, strict=True)
-    ]
-
-
-def _class_lines(report: Report, chips: Mapping[str, str]) -> list[ScoreLine]:
-    return [
-        _line(
-            name,
-            [run.scores.of(name) for run in report.runs],
-            report.runs,
-            rare=name in report.rare,
-            chip=chips[name],
-            support=_support(report.runs[0], name),
-        )
-        for name in (rare_first(report.classes.names, report.rare) if report.runs else ())
-    ]
-
-
-def _mean_lines(runs: Sequence[RunScores]) -> list[ScoreLine]:
-    return [
-        _line(mean.replace("_", " "), [getattr(run.scores, mean) for run in runs], runs)
-        for mean in (("label_mean", "sample_mean", "sample_median") if runs else ())
-    ]
-
-
-def _line(
-    name: str,
-    scores: Sequence[ClassOverlap | MeanOverlap],
-    runs: Sequence[RunScores],
-    *,
-    rare: bool = False,
-    chip: str = "",
-    support: str = "",
-) -> ScoreLine:
-    return ScoreLine(
-        name=name,
-        rare=rare,
-        chip=chip,
-        bars=Markup(svg.interval_bars(scores, [run.name for run in runs])),
-        iou=tuple(formatting.percent(score.iou) for score in scores),
-        intervals=tuple(formatting.interval(score.iou_interval) for score in scores),
-        dice=tuple(formatting.percent(score.dice) for score in scores),
-        support=support,
-    )
-
-
-def _support(run: RunScores, name: str) -> str:
-    """Say how much of a class the test shows, and its size in output cells where these are coarse."""
-    entry = run.scores.of(name)
-    if entry.pixels == 0:
-        return "not in the test recordings"
-    text = f"{formatting.count(entry.frames, 'frame')}, {formatting.count(entry.recordings, 'recording')}"
-    if run.cell > 1 and entry.frames:
-        cells = entry.pixels / entry.frames / run.cell**2
-        text += f", {cells:.2g} output cells a frame"
-    return text

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rarescene.evaluation.overlap import OverlapScores, RecordingOverlap
 from rarescene.foundation.configs import config_from
 from rarescene.foundation.run_record import RunRecord
+from rarescene.reports.formatting import count
 
 if TYPE_CHECKING:
     from rarescene.evaluation import RunMetrics
@@ -32,6 +33,16 @@ class RunScores:
     seeds: Sequence[int] = ()
     cell: float = 1
     confusion: Confusion | None = None
+
+    def support(self, name: str) -> str:
+        """Say how much of a class the test shows, and its size in output cells where these are coarse."""
+        entry = self.scores.of(name)
+        if entry.pixels == 0:
+            return "not in the test recordings"
+        text = f"{count(entry.frames, 'frame')}, {count(entry.recordings, 'recording')}"
+        if self.cell > 1 and entry.frames:
+            text += f", {entry.pixels / entry.frames / self.cell**2:.2g} output cells a frame"
+        return text
 
 
 def scores_of_run(name: str, record: RunRecord, metrics: RunMetrics) -> RunScores:

@@ -11,7 +11,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
 
 from rarescene.reports.formatting import interval, percent, short, signed, signed_interval
 
@@ -79,7 +82,7 @@ def colour(series: int) -> str:
 
 def interval_bars(
     scores: Sequence[ClassOverlap | MeanOverlap], names: Sequence[str], *, maximum: float = 1.0
-) -> str:
+) -> Markup:
     """Return the IoU of one class or mean as bars, one a run, from 0 to `maximum`, with whiskers.
 
     A bar's width is `value / maximum` of the whole. A score of None draws no bar but the word `absent`.
@@ -104,7 +107,7 @@ def interval_bars(
     return _flexible(height, f"Bars: {words}", parts)
 
 
-def bar_axis(maximum: float = 1.0) -> str:
+def bar_axis(maximum: float = 1.0) -> Markup:
     """Return the axis that stands over a column of `interval_bars`, in per cent."""
     anchors = ("start", "middle", "middle", "middle", "end")
     parts = [
@@ -124,7 +127,7 @@ def difference_limit(rows: Sequence[Comparison]) -> float:
     return next((step for step in steps if largest <= step), largest)
 
 
-def difference_mark(row: Comparison, limit: float) -> str:
+def difference_mark(row: Comparison, limit: float) -> Markup:
     """Return a row's difference as a dot with its interval, from -limit to +limit with a line at 0."""
     height = BAR + 2 * GAP
     middle = height / 2
@@ -142,7 +145,7 @@ def difference_mark(row: Comparison, limit: float) -> str:
     return _flexible(height, words, parts)
 
 
-def difference_axis(limit: float) -> str:
+def difference_axis(limit: float) -> Markup:
     """Return the axis that stands over a column of `difference_mark`, in points of per cent."""
     points = 100 * limit
     marks = ((0.0, f"−{points:g}", "start"), (0.5, "0", "middle"), (1.0, f"+{points:g}", "end"))
@@ -153,7 +156,7 @@ def difference_axis(limit: float) -> str:
     return _flexible(16, f"Axis from −{points:g} to +{points:g} points", parts)
 
 
-def line_plot(plot: CurvePlot, *, width: int = 460, height: int = 250) -> str:
+def line_plot(plot: CurvePlot, *, width: int = 460, height: int = 250) -> Markup:
     """Return curves over steps. Long curves are drawn faint, with their moving mean on top.
 
     On a logarithmic axis, values of 0 and below leave a gap as non-finite ones do.
@@ -173,7 +176,7 @@ def line_plot(plot: CurvePlot, *, width: int = 460, height: int = 250) -> str:
         'xmlns="http://www.w3.org/2000/svg">'
     )
     if not drawn:
-        return f"{opening}{_text('absent', width / 2, height / 2, 'middle', 'no values')}</svg>"
+        return Markup(f"{opening}{_text('absent', width / 2, height / 2, 'middle', 'no values')}</svg>")
 
     def scaled(value: float) -> float:
         return math.log10(value) if plot.logarithmic else value
@@ -213,7 +216,7 @@ def line_plot(plot: CurvePlot, *, width: int = 460, height: int = 250) -> str:
         parts.append(
             f'<path class="line" d="{line}" style="{style}"{dash}><title>{escape(curve.name)}</title></path>'
         )
-    return "".join(parts) + "</svg>"
+    return Markup("".join(parts) + "</svg>")
 
 
 def histogram(
@@ -225,7 +228,7 @@ def histogram(
     bins: int = 30,
     width: int = 460,
     height: int = 200,
-) -> str:
+) -> Markup:
     """Return how often each value occurs: kept values below, dropped ones stacked on them, dashed limits."""
     left, right, top, bottom = 44, 12, 10, 24
     known = [[value for value in part if math.isfinite(value)] for part in (kept, dropped)]
@@ -236,7 +239,7 @@ def histogram(
     )
     values = [*known[0], *known[1]]
     if not values:
-        return f"{opening}{_text('absent', width / 2, height / 2, 'middle', 'no values')}</svg>"
+        return Markup(f"{opening}{_text('absent', width / 2, height / 2, 'middle', 'no values')}</svg>")
     x_ticks = nice_ticks(min([*values, *limits]), max([*values, *limits]))
     low, high = x_ticks[0], x_ticks[-1]
     counts = [[0] * bins, [0] * bins]
@@ -270,10 +273,10 @@ def histogram(
     for limit in limits:
         x = x_of(limit)
         parts.append(f'<line class="limit" x1="{x:.1f}" y1="{top}" x2="{x:.1f}" y2="{height - bottom}"/>')
-    return "".join(parts) + "</svg>"
+    return Markup("".join(parts) + "</svg>")
 
 
-def value_bar(value: float | None, maximum: float, shade: str, *, label: str) -> str:
+def value_bar(value: float | None, maximum: float, shade: str, *, label: str) -> Markup:
     """Return one value as a bar in a CSS colour, followed by its number; `maximum` spans seven tenths."""
     middle = GAP + BAR / 2
     if value is None:
@@ -295,8 +298,8 @@ def sparkline(
     *,
     label: str,
     height: int = 34,
-) -> str:
-    """Return values, left to right, on a scale from 0 to `maximum`; some have a dot, and None is a gap."""
+) -> Markup:
+    """Return values, left to right, on a scale from 0 to `maximum`; marked ones have a dot, None is a gap."""
     reach = max(1, len(values) - 1)
 
     def x_of(place: float) -> float:
@@ -316,7 +319,7 @@ def sparkline(
     dots = [
         f'<circle class="dot" cx="{x_of(place):.4g}%" cy="{y_of(value) * height / 100:.4g}" r="3.2" '
         f'style="fill:{shade}"/>'
-        for place, (value, mark) in enumerate(zip(known, marked, strict=True))
+        for place, (value, mark) in enumerate(zip_longest(known, marked, fillvalue=False))
         if (mark or len(known) == 1) and not math.isnan(value)
     ]
     return _flexible(height, label, [inner, *dots], "spark")
@@ -394,9 +397,9 @@ def _whisker(low: float, high: float, y: float, cap: float) -> list[str]:
     return [f'<line class="whisker" x1="{_place(low)}" y1="{y:g}" x2="{_place(high)}" y2="{y:g}"/>', *ends]
 
 
-def _flexible(height: float, label: str, parts: Sequence[str], kind: str = "strip") -> str:
+def _flexible(height: float, label: str, parts: Sequence[str], kind: str = "strip") -> Markup:
     inner = "".join(parts)
-    return (
+    return Markup(
         f'<svg class="{kind}" width="100%" height="{height:g}" role="img" aria-label="{escape(label)}" '
         f'xmlns="http://www.w3.org/2000/svg">{inner}</svg>'
     )
