@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from rarescene.foundation.console import say
+from rarescene.foundation.console import _say_once
 from rarescene.foundation.methods import Column
 from rarescene.foundation.plugins import methods
 from rarescene.reports.formatting import (
@@ -200,7 +200,7 @@ def metric_columns(measured: Mapping[str, Any]) -> tuple[Column, ...]:
     """
     known = methods("metrics")
     if missing := [name for name in measured if name not in known]:
-        say(f"note: {', '.join(missing)}: measured by a metric that is not installed here, so not shown")
+        _say_once(f"note: not shown, since the metric is not installed here: {', '.join(missing)}")
     return tuple(
         column
         for name, metric in known.items()
