@@ -16,9 +16,9 @@ from rarescene.evaluation import (
 )
 from rarescene.reports import (
     PHANTOM_WARNING,
-    Curve,
-    CurvePlot,
+    Chart,
     GalleryScene,
+    Line,
     Measure,
     Provenance,
     Report,
@@ -111,7 +111,7 @@ def report(table: ClassTable) -> Report:
         comparison=table_of_differences,
         realism={"set": (Measure("FD-EffNetLite0", 12.5, "lower", 3.0, "500 images"),)},
         gallery=gallery_rows([scene], table),
-        curves=(CurvePlot("loss", (Curve(NASTY, (0.0, 1.0, 2.0), (1.0, 0.5, 0.25)),)),),
+        curves=(Chart("loss", (Line(NASTY, (0.0, 1.0, 2.0), (1.0, 0.5, 0.25)),)),),
         provenance=Provenance(
             ("rarescene report A B",), "phantom", "Apache-2.0", "by recording", ("video01",)
         ),

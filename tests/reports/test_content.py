@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rarescene.evaluation import Distance, Interval, PairedScore, RealismScores
 from rarescene.foundation.run_record import RunRecord, Seen
-from rarescene.reports import curve_plot, provenance_of, realism_measures
+from rarescene.reports import provenance_of, realism_measures, training_chart
 
 
 def test_realism_keeps_the_names_of_its_distances() -> None:
@@ -29,13 +29,12 @@ def test_realism_keeps_the_names_of_its_distances() -> None:
 
 def test_a_curve_takes_the_lines_that_have_its_scalar() -> None:
     log = [{"step": 20, "loss": 1.0}, {"step": 20, "validation": 0.3}, {"step": 40, "loss": 0.5}]
-    plot = curve_plot("Segmenter", {"none": log, "offline": []}, logarithmic=True)
-    assert plot.curves[0].steps == (20.0, 40.0)
-    assert plot.curves[0].values == (1.0, 0.5)
-    assert plot.curves[1].values == ()
-    assert plot.y_label == "loss"
-    assert plot.logarithmic
-    assert curve_plot("v", {"none": log}, "validation").curves[0].values == (0.3,)
+    plot = training_chart("Segmenter", {"none": log, "offline": []})
+    assert plot.lines[0].x == [20.0, 40.0]
+    assert plot.lines[0].y == [1.0, 0.5]
+    assert plot.lines[1].y == []
+    assert (plot.x_label, plot.y_label) == ("optimiser step", "loss")
+    assert training_chart("v", {"none": log}, "validation").lines[0].y == [0.3]
 
 
 def test_provenance_tells_each_fact_once_and_all_that_was_seen() -> None:

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from rarescene.evaluation import Interval, MeanOverlap
-from rarescene.reports import Curve, CurvePlot
+from rarescene.reports import Chart, Line
 from rarescene.reports.svg import (
     difference_limit,
     difference_mark,
@@ -96,7 +96,7 @@ def test_the_limit_holds_every_end() -> None:
 
 
 def test_a_line_passes_through_its_values() -> None:
-    plot = CurvePlot("loss", (Curve("a", (0.0, 50.0, 100.0), (0.0, 1.0, 2.0)),))
+    plot = Chart("loss", (Line("a", (0.0, 50.0, 100.0), (0.0, 1.0, 2.0)),))
     drawn = parsed(line_plot(plot, width=460, height=250))
     (path,) = (one for one in drawn.iter(f"{SVG}path") if one.get("class") == "line")
     (x0, y0), (x1, y1), (x2, y2) = points(path.get("d", ""))
@@ -106,14 +106,14 @@ def test_a_line_passes_through_its_values() -> None:
 
 
 def test_a_logarithmic_axis_turns_a_geometric_row_into_a_straight_line() -> None:
-    plot = CurvePlot("loss", (Curve("a", (0.0, 1.0, 2.0), (1.0, 0.1, 0.01)),), logarithmic=True)
+    plot = Chart("loss", (Line("a", (0.0, 1.0, 2.0), (1.0, 0.1, 0.01)),), logarithmic=True)
     (path,) = (one for one in parsed(line_plot(plot)).iter(f"{SVG}path") if one.get("class") == "line")
     (_, y0), (_, y1), (_, y2) = points(path.get("d", ""))
     assert y1 - y0 == pytest.approx(y2 - y1, abs=0.11)
 
 
 def test_values_that_are_not_finite_leave_a_gap() -> None:
-    plot = CurvePlot("loss", (Curve("a", (0.0, 1.0, 2.0, 3.0), (1.0, 2.0, math.nan, 3.0)),))
+    plot = Chart("loss", (Line("a", (0.0, 1.0, 2.0, 3.0), (1.0, 2.0, math.nan, 3.0)),))
     (path,) = (one for one in parsed(line_plot(plot)).iter(f"{SVG}path") if one.get("class") == "line")
     assert path.get("d", "").count("M") == 2
     assert len(points(path.get("d", ""))) == 3
@@ -122,12 +122,12 @@ def test_values_that_are_not_finite_leave_a_gap() -> None:
 @pytest.mark.parametrize("values", [(), (math.nan,), (0.0,)])
 def test_a_plot_without_values_says_so(values: tuple[float, ...]) -> None:
     steps = tuple(float(step) for step in range(len(values)))
-    drawn = parsed(line_plot(CurvePlot("loss", (Curve("a", steps, values),), logarithmic=True)))
+    drawn = parsed(line_plot(Chart("loss", (Line("a", steps, values),), logarithmic=True)))
     assert "no values" in [text.text for text in drawn.iter(f"{SVG}text")]
 
 
 def test_a_single_value_is_drawn_inside() -> None:
-    drawn = parsed(line_plot(CurvePlot("loss", (Curve("a", (7.0,), (0.3,)),))))
+    drawn = parsed(line_plot(Chart("loss", (Line("a", (7.0,), (0.3,)),))))
     (path,) = (one for one in drawn.iter(f"{SVG}path") if one.get("class") == "line")
     ((x, y),) = points(path.get("d", ""))
     assert 52 <= x <= 448
@@ -136,7 +136,7 @@ def test_a_single_value_is_drawn_inside() -> None:
 
 def test_labels_are_escaped() -> None:
     nasty = '</svg><script>alert("x")</script>'
-    plot = CurvePlot(nasty, (Curve(nasty, (0.0, 1.0), (1.0, 2.0)),), y_label=nasty, x_label=nasty)
+    plot = Chart(nasty, (Line(nasty, (0.0, 1.0), (1.0, 2.0)),), y_label=nasty, x_label=nasty)
     for text in (
         line_plot(plot),
         interval_bars([score(0.5)], [nasty]),

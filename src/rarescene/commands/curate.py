@@ -16,7 +16,7 @@ from rarescene.augmentation.config import CurationConfig, RankedBy
 from rarescene.evaluation.config import CopyConfig
 from rarescene.foundation.console import CONSOLE, say
 from rarescene.foundation.errors import ConfigError, DataError
-from rarescene.foundation.files import file_hash, write_json_lines
+from rarescene.foundation.files import file_hash, write_json_lines, write_text
 from rarescene.foundation.run_folder import fresh_folder
 from rarescene.foundation.run_record import RunRecord, Seen, read_record
 from rarescene.reports.cards import write_set_card
@@ -91,7 +91,7 @@ def curate(
     """
     from rarescene.augmentation import choose_pairs
     from rarescene.evaluation.pair_scores import score_pairs
-    from rarescene.reports import curation_table, write_curation
+    from rarescene.reports import curation_table, render_curation
     from rarescene.reports.curation_of_pairs import curation_report
     from rarescene.scenes import SceneSetWriter
 
@@ -152,7 +152,7 @@ def curate(
     records = [made, *([] if trained is None else [trained]), ended]
     title = f"What was kept of {pairs.resolve().name}"
     page = curation_report(title, records, cache, training, found, decisions, config, judge, rows)
-    write_curation(page, out / PAGE)
+    write_text(out / PAGE, render_curation(page))
     write_set_card(out, ended, made, curated, filtered=page.summary)
     CONSOLE.print(curation_table(page))
     say(f"{len(kept)} of {len(cache)} pairs in {out}; what was dropped, and why: {out / PAGE}")

@@ -12,7 +12,7 @@ in the logit, since the probabilities of rare classes crowd near 0 and those of 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,12 +53,7 @@ class PrecisionScores:
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
-        return {
-            "classes": list(self.classes),
-            "label_mean": self.label_mean,
-            "sample_mean": self.sample_mean,
-            "sample_median": self.sample_median,
-        }
+        return asdict(self)
 
 
 class AveragePrecisionMeter:

@@ -8,7 +8,7 @@ from rarescene.foundation.lazy import show_lazily
 
 if TYPE_CHECKING:
     from rarescene.reports.cards import data_card, model_card
-    from rarescene.reports.charts import Bars, Chart, Cloud, Line, bars_picture, charts_picture
+    from rarescene.reports.charts import Bars, bars_picture, charts_picture
     from rarescene.reports.coherence_page import (
         CoherenceReport,
         SetCoherence,
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
         Histogram,
         curation_table,
         render_curation,
-        write_curation,
     )
     from rarescene.reports.gallery import (
         GalleryScene,
@@ -41,12 +40,11 @@ if TYPE_CHECKING:
         RefreshesReport,
         read_refreshes,
         render_refreshes,
-        write_refreshes,
     )
     from rarescene.reports.report_of_runs import build_report
     from rarescene.reports.report_page import Report, render, write_report
     from rarescene.reports.run_scores import RunScores
-    from rarescene.reports.svg import Curve, CurvePlot, curve_plot
+    from rarescene.reports.svg import Chart, Cloud, Line, training_chart
     from rarescene.reports.tables import (
         comparison_table,
         faults_table,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from rarescene.reports.svg import SERIES, nice_ticks
+from rarescene.reports.svg import SERIES, Chart, Cloud, Line, nice_ticks
 
 if TYPE_CHECKING:
     from rarescene.evaluation import Interval
@@ -27,59 +27,6 @@ THICK, GAP, FOOT, NUMBER = 13, 10, 44, 64
 INK, GREY, GRID = (30, 30, 30), (95, 95, 95), (225, 225, 225)
 
 Scale = Callable[[float], float]
-
-
-@dataclass(frozen=True)
-class Line:
-    """A curve, with a mark at each value if there are few.
-
-    Attributes:
-        name: in the legend.
-        x: ascending.
-        y: as many; values that are not finite leave a gap.
-        low: lower ends of the values' intervals, or none.
-        high: upper ends.
-        series: number of its colour; by default its place in the chart.
-        dashed: whether the line is dashed, as a reference is.
-    """
-
-    name: str
-    x: Sequence[float]
-    y: Sequence[float]
-    low: Sequence[float] | None = None
-    high: Sequence[float] | None = None
-    series: int | None = None
-    dashed: bool = False
-
-
-@dataclass(frozen=True)
-class Cloud:
-    """Points of one colour, `(N, 2)`."""
-
-    name: str
-    points: np.ndarray
-    series: int | None = None
-
-
-@dataclass(frozen=True)
-class Chart:
-    """One chart.
-
-    Attributes:
-        title: over it.
-        lines: curves, drawn in this order.
-        clouds: points, drawn before the curves.
-        x_label: under the axis.
-        y_label: beside the axis.
-        y_limits: values that the axis must hold besides all that is drawn.
-    """
-
-    title: str
-    lines: tuple[Line, ...] = ()
-    clouds: tuple[Cloud, ...] = ()
-    x_label: str = ""
-    y_label: str = ""
-    y_limits: tuple[float, ...] = ()
 
 
 def charts_picture(

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from rarescene.foundation.files import write_text
 from rarescene.reports.formatting import count, number, percent, share
 from rarescene.reports.gallery import GalleryRow
 from rarescene.reports.provenance import Provenance
@@ -139,16 +137,6 @@ class CurationReport:
     def kept(self) -> int:
         """How many pairs stayed."""
         return self.reasons.get("kept", 0)
-
-
-def write_curation(report: CurationReport, path: Path) -> Path:
-    """Write the page as one HTML file, atomically, and return its path.
-
-    Raises:
-        DataError: the file cannot be written.
-    """
-    write_text(path, render_curation(report))
-    return path
 
 
 def render_curation(report: CurationReport) -> str:

@@ -20,7 +20,7 @@ from rarescene.foundation.run_folder import refresh_picture
 from rarescene.foundation.run_record import RunRecord
 from rarescene.reports.provenance import PHANTOM_WARNING, Provenance, provenance_of
 from rarescene.reports.report_page import class_colours, template
-from rarescene.reports.svg import Curve, CurvePlot
+from rarescene.reports.svg import Chart, Line
 from rarescene.reports.tables import rare_first
 from rarescene.scenes import ClassTable
 from rarescene.scenes.data import is_phantom
@@ -215,48 +215,24 @@ def shown_in_full(refreshes: Sequence[Refresh]) -> list[Refresh]:
     return [refreshes[round(place * last / (SHOWN - 1))] for place in range(SHOWN)]
 
 
-def refresh_curves(report: RefreshesReport, colours: Mapping[str, str]) -> tuple[CurvePlot, ...]:
-    """Return the plots over the steps: what led, by class and in its colour, and the validation."""
-    steps = tuple(float(one.step) for one in report.refreshes)
-    known = [
-        name
-        for name in report.classes.names
-        if any(one.lead.get(name) is not None for one in report.refreshes)
-    ]
-    nothing = float("nan")
-    lead = CurvePlot(
-        f"{report.lead} by class",
-        tuple(
-            Curve(
-                name,
-                steps,
-                tuple(
-                    nothing if (value := one.lead.get(name)) is None else value for one in report.refreshes
-                ),
-                colours[name],
-            )
-            for name in known
-        ),
-        y_label=report.lead,
-        logarithmic=True,
-    )
+def refresh_charts(report: RefreshesReport, colours: Mapping[str, str]) -> tuple[Chart, ...]:
+    """Return charts over the steps: what led, by class and in its colour, and the validation."""
+    steps = [float(one.step) for one in report.refreshes]
+    lines = []
+    for name in report.classes.names:
+        values = [one.lead.get(name) for one in report.refreshes]
+        if any(value is not None for value in values):
+            known = [float("nan") if value is None else value for value in values]
+            lines.append(Line(name, steps, known, colour=colours[name]))
+    over = "optimiser step"
+    lead = Chart(f"{report.lead} by class", tuple(lines), (), over, report.lead, logarithmic=True)
     last = report.refreshes[-1]
     ends = [(one.step, one.mean) for one in report.refreshes] + [(last.next_step, last.after_mean)]
-    means = [(float(step), mean) for step, mean in ends if step is not None and mean is not None]
+    means = [(float(step), 100 * mean) for step, mean in ends if step is not None and mean is not None]
     if not means:
         return (lead,)
-    curve = Curve("label mean", tuple(step for step, _ in means), tuple(100 * value for _, value in means))
-    return (lead, CurvePlot("validation, label mean", (curve,), y_label="IoU, %"))
-
-
-def write_refreshes(report: RefreshesReport, path: Path) -> Path:
-    """Write the page as one HTML file, atomically, and return its path.
-
-    Raises:
-        DataError: the file cannot be written.
-    """
-    write_text(path, render_refreshes(report))
-    return path
+    line = Line("label mean", *zip(*means, strict=True))
+    return (lead, Chart("validation, label mean", (line,), (), over, "IoU, %"))
 
 
 def render_refreshes(report: RefreshesReport) -> str:
@@ -269,7 +245,7 @@ def render_refreshes(report: RefreshesReport) -> str:
         chips=chips,
         names=rare_first(report.classes.names, report.rare),
         highest=max(leads, default=1.0),
-        curves=[plot for plot in refresh_curves(report, chips) if plot.curves] if len(refreshes) > 1 else [],
+        curves=[one for one in refresh_charts(report, chips) if one.lines] if len(refreshes) > 1 else [],
         full=shown_in_full(refreshes),
         drawn=sum(one.drawn for one in refreshes),
         kept=sum(one.kept for one in refreshes),
@@ -308,7 +284,8 @@ def write_page(
         phantom=phantom,
         provenance=provenance_of([record]),
     )
-    return write_refreshes(report, folder / PAGE)
+    write_text(folder / PAGE, render_refreshes(report))
+    return folder / PAGE
 
 
 def read_pictures(path: Path, width: int, table: ClassTable) -> tuple[DrawnPair, ...]:

@@ -22,7 +22,7 @@ from rarescene.reports.realism import Measure, places_of, realism_measures, set_
 from rarescene.reports.refreshes_page import PAGE
 from rarescene.reports.report_page import Report
 from rarescene.reports.run_scores import RunScores, added_up, cell_of_run, scores_of_run
-from rarescene.reports.svg import curve_plot
+from rarescene.reports.svg import training_chart
 from rarescene.reports.tables import metric_columns
 from rarescene.scenes import ClassTable, open_scenes
 from rarescene.scenes.data import Data, decode, is_phantom, open_as_in
@@ -89,7 +89,7 @@ def build_report(
         gallery=(*_scored_rows(source, shown, rare, rows), *_synthetic_rows(sets, rare, rows)),
         gallery_rule="Chosen by a rule, not by eye: for each rare class in turn, scenes of median area.",
         curves=tuple(
-            curve_plot(name, found, value)
+            training_chart(name, found, value)
             for name, found, value in (
                 ("image generator: class-aware MSE", logs["generator"], "camse"),
                 ("image generator: class-aware self-perceptual loss", logs["generator"], "casp"),

@@ -67,7 +67,7 @@ class Report:
     realism: Mapping[str, tuple[Measure, ...]] = field(default_factory=dict)
     gallery: tuple[GalleryRow, ...] = ()
     gallery_rule: str = ""
-    curves: tuple[svg.CurvePlot, ...] = ()
+    curves: tuple[svg.Chart, ...] = ()
     provenance: Provenance = field(default_factory=Provenance)
 
     def verdicts(self) -> dict[str, Verdict]:

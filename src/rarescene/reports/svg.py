@@ -12,13 +12,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
 from rarescene.reports.formatting import interval, percent, short, signed, signed_interval
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from rarescene.evaluation import ClassOverlap, Comparison, MeanOverlap
 
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A6D00", "#5C5C5C")
@@ -32,46 +34,78 @@ SMOOTH_FROM = 60
 
 
 @dataclass(frozen=True)
-class Curve:
-    """One line of a plot. `steps` and `values` are equally long; values that are not finite leave a gap.
+class Line:
+    """A curve, with a mark at each value if there are few.
 
-    `colour` is a CSS colour, for instance that of a class; by default a line has that of its place.
+    Attributes:
+        name: in the legend.
+        x: ascending.
+        y: as many; values that are not finite leave a gap.
+        low: lower ends of the values' intervals, or none.
+        high: upper ends.
+        series: number of its colour; by default its place in the chart.
+        dashed: whether the line is dashed, as a reference is.
+        colour: a CSS colour, for instance that of a class, in place of the series'; on pages alone.
     """
 
     name: str
-    steps: tuple[float, ...]
-    values: tuple[float, ...]
+    x: Sequence[float]
+    y: Sequence[float]
+    low: Sequence[float] | None = None
+    high: Sequence[float] | None = None
+    series: int | None = None
+    dashed: bool = False
     colour: str = ""
 
 
 @dataclass(frozen=True)
-class CurvePlot:
-    """A plot of curves over optimiser steps."""
+class Cloud:
+    """Points of one colour, `(N, 2)`."""
+
+    name: str
+    points: np.ndarray
+    series: int | None = None
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One chart.
+
+    Attributes:
+        title: over it.
+        lines: curves, drawn in this order.
+        clouds: points, drawn before the curves.
+        x_label: under the axis.
+        y_label: beside the axis.
+        y_limits: values that the axis must hold besides all that is drawn.
+        logarithmic: whether the values go by powers of ten; on pages alone.
+    """
 
     title: str
-    curves: tuple[Curve, ...]
-    y_label: str = "loss"
-    x_label: str = "optimiser step"
+    lines: tuple[Line, ...] = ()
+    clouds: tuple[Cloud, ...] = ()
+    x_label: str = ""
+    y_label: str = ""
+    y_limits: tuple[float, ...] = ()
     logarithmic: bool = False
 
 
-def curve_plot(
-    title: str, logs: Mapping[str, Sequence[Mapping[str, float]]], value: str = "loss", **options: Any
-) -> CurvePlot:
-    """Return a plot of one scalar of several training logs; lines of a log without that scalar are left out.
+def training_chart(
+    title: str, logs: Mapping[str, Sequence[Mapping[str, float]]], value: str = "loss"
+) -> Chart:
+    """Return one scalar of several training logs over the steps; lines of a log without it are left out.
 
     Args:
-        title: of the plot.
+        title: of the chart.
         logs: the lines of each run's `log.jsonl`, by the run's name.
         value: the scalar.
-        **options: those of `CurvePlot`, such as `logarithmic`.
     """
-    curves = []
+    lines = []
     for name, log in logs.items():
-        lines = [line for line in log if value in line]
-        steps, values = (tuple(float(line[key]) for line in lines) for key in ("step", value))
-        curves.append(Curve(name, steps, values))
-    return CurvePlot(title, tuple(curves), **{"y_label": value, **options})
+        known = [line for line in log if value in line]
+        x, y = ([float(line[key]) for line in known] for key in ("step", value))
+        lines.append(Line(name, x, y))
+    return Chart(title, tuple(lines), x_label="optimiser step", y_label=value)
 
 
 def colour(series: int) -> str:
@@ -156,7 +190,7 @@ def difference_axis(limit: float) -> Markup:
     return _flexible(16, f"Axis from −{points:g} to +{points:g} points", parts)
 
 
-def line_plot(plot: CurvePlot, *, width: int = 460, height: int = 250) -> Markup:
+def line_plot(plot: Chart, *, width: int = 460, height: int = 250) -> Markup:
     """Return curves over steps. Long curves are drawn faint, with their moving mean on top.
 
     On a logarithmic axis, values of 0 and below leave a gap as non-finite ones do.
@@ -164,12 +198,12 @@ def line_plot(plot: CurvePlot, *, width: int = 460, height: int = 250) -> Markup
     left, right, top, bottom = 52, 12, 10, 40
     drawn = [
         (step, value)
-        for curve in plot.curves
-        for step, value in zip(curve.steps, curve.values, strict=True)
+        for curve in plot.lines
+        for step, value in zip(curve.x, curve.y, strict=True)
         if _drawable(value, plot.logarithmic)
     ]
     label = (
-        f"{plot.title}: {plot.y_label} over {plot.x_label}, {', '.join(curve.name for curve in plot.curves)}"
+        f"{plot.title}: {plot.y_label} over {plot.x_label}, {', '.join(curve.name for curve in plot.lines)}"
     )
     opening = (
         f'<svg class="lines" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label)}" '
@@ -204,15 +238,15 @@ def line_plot(plot: CurvePlot, *, width: int = 460, height: int = 250) -> Markup
     parts.append(_text("axis", middle, height - 6, "middle", plot.x_label))
     upright = _text("axis", (bottom - top - height) / 2, 12, "middle", plot.y_label)
     parts.append(f'<g transform="rotate(-90)">{upright}</g>')
-    for index, curve in enumerate(plot.curves):
+    for index, curve in enumerate(plot.lines):
         dash = f' stroke-dasharray="{DASHES[index % len(DASHES)]}"' if DASHES[index % len(DASHES)] else ""
         style = f"stroke:{curve.colour or colour(index)}"
-        raw = [scaled(value) if _drawable(value, plot.logarithmic) else math.nan for value in curve.values]
+        raw = [scaled(value) if _drawable(value, plot.logarithmic) else math.nan for value in curve.y]
         window = len(raw) // 30 if len(raw) >= SMOOTH_FROM else 1
         if window > 1:
-            faint = _path(curve.steps, raw, x_of, y_of)
+            faint = _path(curve.x, raw, x_of, y_of)
             parts.append(f'<path class="raw" d="{faint}" style="{style}"/>')
-        line = _path(curve.steps, moving_mean(raw, window), x_of, y_of)
+        line = _path(curve.x, moving_mean(raw, window), x_of, y_of)
         parts.append(
             f'<path class="line" d="{line}" style="{style}"{dash}><title>{escape(curve.name)}</title></path>'
         )
