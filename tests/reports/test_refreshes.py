@@ -116,8 +116,8 @@ def test_curves_have_the_colours_of_their_classes_and_end_with_the_last_validati
         ("liver", "#ff7272"),
         ("cystic duct", "#ffff00"),
     ]
-    assert mean.lines[0].x == (100, 200, 300)
-    assert mean.lines[0].y == pytest.approx((40, 50, 60))
+    assert mean.lines[0].x == [100, 200, 300]
+    assert mean.lines[0].y == pytest.approx([40, 50, 60])
 
 
 def test_the_page_says_it_all_and_asks_nobody(report: RefreshesReport) -> None:

@@ -231,7 +231,7 @@ def refresh_charts(report: RefreshesReport, colours: Mapping[str, str]) -> tuple
     means = [(float(step), 100 * mean) for step, mean in ends if step is not None and mean is not None]
     if not means:
         return (lead,)
-    line = Line("label mean", *zip(*means, strict=True))
+    line = Line("label mean", [step for step, _ in means], [mean for _, mean in means])
     return (lead, Chart("validation, label mean", (line,), (), over, "IoU, %"))
 
 
