@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rarescene.foundation.lazy import show_lazily
 
 if TYPE_CHECKING:
+    from rarescene.reports.axes import Chart, Cloud, Line, training_chart
     from rarescene.reports.cards import data_card, model_card
     from rarescene.reports.charts import Bars, bars_picture, charts_picture
     from rarescene.reports.coherence_page import (
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from rarescene.reports.report_of_runs import build_report
     from rarescene.reports.report_page import Report, render, write_report
     from rarescene.reports.run_scores import RunScores
-    from rarescene.reports.svg import Chart, Cloud, Line, training_chart
     from rarescene.reports.tables import (
         comparison_table,
         faults_table,

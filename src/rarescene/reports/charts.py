@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from rarescene.reports.svg import SERIES, Chart, Cloud, Line, nice_ticks
+from rarescene.reports.axes import SERIES, Chart, Cloud, Line, nice_ticks
 
 if TYPE_CHECKING:
     from rarescene.evaluation import Interval

@@ -88,7 +88,7 @@ def write_sheet(path: Path, drawn: SceneSet) -> None:
 
 
 def _compare(drawn: SceneSet, trained: RunRecord) -> dict[str, Any]:
-    """Return diversity and copies beside the same figures for the training maps, where those can be read."""
+    """Return diversity and copies beside the same of the training maps, where those can be read."""
     from rarescene.evaluation import map_copies
     from rarescene.scenes import Request
 

@@ -13,7 +13,7 @@ PHANTOM_WARNING = "Phantom scenes: procedural pictures. No figure here is a surg
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where the figures come from.
+    """Where the numbers come from.
 
     Attributes:
         commands: the commands that made them, in order.
@@ -22,7 +22,7 @@ class Provenance:
         split: how recordings were split, in words.
         train: recordings trained on.
         validation: recordings of the validation.
-        test: recordings that the figures are measured on.
+        test: recordings that the numbers are measured on.
         seeds: the seeds.
         commit: the commit of the code, `+` appended where files were changed.
         machine: processor, accelerator, memory, in words.
@@ -45,7 +45,7 @@ class Provenance:
 
 
 def provenance_of(records: Sequence[RunRecord], **more: str) -> Provenance:
-    """Return where figures come from, told by the records of the runs behind them, each fact once.
+    """Return where numbers come from, told by the records of the runs behind them, each fact once.
 
     `more` adds lines, such as the wall time. What the runs trained on is what any of them has seen.
     """

@@ -18,9 +18,9 @@ from PIL import Image
 from rarescene.foundation.files import write_text
 from rarescene.foundation.run_folder import refresh_picture
 from rarescene.foundation.run_record import RunRecord
+from rarescene.reports.axes import Chart, Line
 from rarescene.reports.provenance import PHANTOM_WARNING, Provenance, provenance_of
 from rarescene.reports.report_page import class_colours, template
-from rarescene.reports.svg import Chart, Line
 from rarescene.reports.tables import rare_first
 from rarescene.scenes import ClassTable
 from rarescene.scenes.data import is_phantom

@@ -15,6 +15,7 @@ from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.files import read_json_lines
 from rarescene.foundation.run_record import RunRecord, read_record
 from rarescene.generators.loading import METHODS, PAIR_METHODS
+from rarescene.reports.axes import training_chart
 from rarescene.reports.cards import how_drawn
 from rarescene.reports.gallery import GalleryRow, GalleryScene, gallery_rows, representative
 from rarescene.reports.provenance import PHANTOM_WARNING, provenance_of
@@ -22,7 +23,6 @@ from rarescene.reports.realism import Measure, places_of, realism_measures, set_
 from rarescene.reports.refreshes_page import PAGE
 from rarescene.reports.report_page import Report
 from rarescene.reports.run_scores import RunScores, added_up, cell_of_run, scores_of_run
-from rarescene.reports.svg import training_chart
 from rarescene.reports.tables import metric_columns
 from rarescene.scenes import ClassTable, open_scenes
 from rarescene.scenes.data import Data, decode, is_phantom, open_as_in

@@ -16,6 +16,7 @@ from PIL import Image
 from rarescene.foundation.files import write_text
 from rarescene.foundation.methods import Column
 from rarescene.reports import formatting, svg
+from rarescene.reports.axes import Chart
 from rarescene.reports.gallery import ERROR_LEGEND, ERRORS, GalleryRow
 from rarescene.reports.provenance import Provenance
 from rarescene.reports.realism import Measure
@@ -67,7 +68,7 @@ class Report:
     realism: Mapping[str, tuple[Measure, ...]] = field(default_factory=dict)
     gallery: tuple[GalleryRow, ...] = ()
     gallery_rule: str = ""
-    curves: tuple[svg.Chart, ...] = ()
+    curves: tuple[Chart, ...] = ()
     provenance: Provenance = field(default_factory=Provenance)
 
     def verdicts(self) -> dict[str, Verdict]:
