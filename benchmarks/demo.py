@@ -18,10 +18,10 @@ from typing import Any
 
 from harness import RESULTS, write_results
 
-from rarescene.commands.compare import read_scored
+from rarescene.evaluation.run_metrics import METRICS, read_scored
 from rarescene.foundation.errors import RareSceneError
+from rarescene.foundation.files import read_json
 from rarescene.foundation.run_record import read_record
-from rarescene.reports.from_json import read_metrics
 
 STRATEGIES = ("none", "offline")
 
@@ -41,7 +41,7 @@ def gather(out: Path) -> dict[str, Any]:
         "seconds": {"pairs": pairs.seconds, **{name: record.seconds for name, record in runs.items()}},
         "pairs": pairs.config["count"],
         "training": {name: record.config["training"] for name, record in runs.items()},
-        "scores": {name: read_metrics(out / name)["scores"] for name in STRATEGIES},
+        "scores": {name: read_json(out / name / METRICS)["scores"] for name in STRATEGIES},
         "comparison": table.to_dict(),
     }
 

@@ -36,6 +36,7 @@ from rarescene.commands.stats import stats
 from rarescene.commands.synthesize import synthesize
 from rarescene.commands.train import train
 from rarescene.diffusion import SamplingConfig
+from rarescene.evaluation.run_metrics import METRICS
 from rarescene.foundation.errors import ConfigError, DataError, RareSceneError
 from rarescene.foundation.files import read_json, write_json
 from rarescene.foundation.plugins import method_for
@@ -43,7 +44,6 @@ from rarescene.foundation.run_folder import fresh_folder
 from rarescene.foundation.run_record import read_record
 from rarescene.recipes.run_store import finished
 from rarescene.reports import contact_sheet
-from rarescene.reports.from_json import METRICS
 from rarescene.scenes import open_scenes, write_image
 from rarescene.scenes.data import decode, open_data
 from rarescene.segmenters import SegFormerConfig, load_segmenter

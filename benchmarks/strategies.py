@@ -19,19 +19,18 @@ from typing import Any
 from harness import RESULTS, write_results
 
 from rarescene.augmentation import DuplicateConfig
-from rarescene.commands.compare import read_scored
 from rarescene.commands.evaluate import evaluate
 from rarescene.commands.segment import segment
 from rarescene.commands.synthesize import synthesize
 from rarescene.diffusion import SamplingConfig
+from rarescene.evaluation.run_metrics import METRICS, read_scored
 from rarescene.foundation.console import CONSOLE
 from rarescene.foundation.errors import RareSceneError
 from rarescene.foundation.plugins import method_for
 from rarescene.foundation.run_record import read_record
 from rarescene.recipes.demo import TRAINING, WEIGHTS
 from rarescene.recipes.run_store import finished
-from rarescene.reports import comparison_table, comparisons
-from rarescene.reports.from_json import METRICS
+from rarescene.reports import comparison_table
 from rarescene.scenes import class_statistics
 from rarescene.scenes.data import decode, open_as_in
 from rarescene.segmenters import UNetConfig
@@ -74,7 +73,7 @@ def measure(out: Path, seeds: list[int], pairs: int) -> dict[str, Any]:
             if not (run / METRICS).is_file():
                 evaluate(run, data=data, quiet=True)
     table = read_scored(runs).compared(STRATEGIES[0], rare)
-    CONSOLE.print(comparison_table(comparisons(table.to_dict())))
+    CONSOLE.print(comparison_table(table))
     return {
         "data": source.provenance().describe(),
         "rare": rare,

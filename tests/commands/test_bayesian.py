@@ -12,12 +12,11 @@ from PIL import Image
 from rich.console import Console
 
 from rarescene.cli import main
-from rarescene.evaluation import MEASURES, UncertaintyMeter
+from rarescene.evaluation import MEASURES, UncertaintyMeter, read_metrics
 from rarescene.foundation.files import read_json_lines
 from rarescene.foundation.run_record import read_record
-from rarescene.reports import confidence_table, read_confidence
-from rarescene.reports.from_json import read_metrics
-from rarescene.scenes import ClassTable, open_scenes, write_image
+from rarescene.reports import metric_columns, metric_table
+from rarescene.scenes import open_scenes, write_image
 from rarescene.segmenters import load_segmenter
 from rarescene.training import to_images, to_masks
 from rarescene.training.loop import Learner
@@ -71,22 +70,22 @@ def test_the_log_holds_the_terms_of_the_bound(scored: Path) -> None:
 
 def test_the_batch_of_the_record_is_that_of_a_member(scored: Path) -> None:
     assert read_record(scored).config["training"]["batch_size"] == 4
-    assert read_metrics(scored)["batch_size"] == 4
+    assert read_metrics(scored).batch_size == 4
 
 
 def test_metrics_hold_the_uncertainty_of_the_test_scenes(scored: Path) -> None:
     metrics = read_metrics(scored)
-    table = ClassTable.from_dict(metrics["classes"])
+    table = metrics.classes
     network, _ = load_segmenter(scored / "model", table)
-    recordings = set(metrics["recordings"])
+    recordings = set(metrics.recordings)
     scenes = [scene for scene in open_scenes(PHANTOM) if scene.record.group in recordings]
     posterior = network.posterior(to_images(np.stack([scene.image for scene in scenes])))  # type: ignore[operator]
     masks = to_masks(np.stack([scene.mask for scene in scenes]))
-    assert set(metrics["uncertainty"]) == set(MEASURES)
+    assert set(metrics.measured["uncertainty"]) == set(MEASURES)
     for measure in MEASURES:
         meter = UncertaintyMeter(len(table), table.ignore_index, measure)
         meter.update(posterior, masks)
-        found = metrics["uncertainty"][measure]
+        found = metrics.measured["uncertainty"][measure]
         assert found["pixels"] == list(meter.result().pixels)
         assert found["values"] == pytest.approx(list(meter.result().values), abs=1e-5)
 
@@ -110,21 +109,19 @@ def test_samples_of_a_segmenter_that_draws_none_are_refused(
 
 def test_any_segmenter_is_scored_on_its_probabilities(segmenter_run: Path) -> None:
     metrics = read_metrics(segmenter_run)
-    assert "uncertainty" not in metrics
-    assert 0 < metrics["calibration"]["error"] < 1
-    shown = [entry["iou"] is not None for entry in metrics["scores"]["classes"]]
-    assert [value is not None for value in metrics["average_precision"]["classes"]] == shown
-    assert 0 < metrics["average_precision"]["sample_median"] < 1
+    assert "uncertainty" not in metrics.measured
+    assert 0 < metrics.measured["calibration"]["error"] < 1
+    shown = [entry.iou is not None for entry in metrics.scores.classes]
+    assert [value is not None for value in metrics.measured["average_precision"]["classes"]] == shown
+    assert 0 < metrics.measured["average_precision"]["sample_median"] < 1
 
 
 def test_the_table_fits_a_terminal_and_takes_what_there_is(scored: Path, segmenter_run: Path) -> None:
     texts = []
     for run in (scored, segmenter_run):
-        table = ClassTable.from_dict(read_metrics(run)["classes"])
-        found = read_confidence(read_metrics(run), table.names)
-        assert found is not None
+        found = read_metrics(run)
         console = Console(file=io.StringIO(), width=80)
-        console.print(confidence_table(found, table))
+        console.print(metric_table(metric_columns(found.measured), found.classes))
         texts.append(console.file.getvalue())  # type: ignore[attr-defined]
         assert max(map(len, texts[-1].splitlines())) <= 80
         assert "hepatic vein" in texts[-1]
@@ -137,21 +134,19 @@ def test_the_report_shows_what_the_probabilities_are_worth(scored: Path, tmp_pat
     page = (tmp_path / "report.html").read_text()
     section = page[page.index('id="confidence"') :]
     section = section[: section.index("</section>")]
-    found = read_confidence(read_metrics(scored), ClassTable.from_dict(read_metrics(scored)["classes"]).names)
-    assert found is not None
-    assert all(f">{heading}</th>" in section for heading in found.headings)
-    assert all(f">{cell}</td>" in section for cells in found.classes.values() for cell in cells)
+    columns = metric_columns(read_metrics(scored).measured)
+    assert len(columns) == 4
+    assert all(f">{column.heading}</th>" in section for column in columns)
+    assert all(f">{cell}</td>" in section for column in columns for cell in column.classes)
+    assert all(f">{cell}</td>" in section for column in columns for cell in column.means.values())
 
 
 def test_metrics_without_the_new_entries_are_still_read(segmenter_run: Path, tmp_path: Path) -> None:
-    old = {
-        name: value
-        for name, value in read_metrics(segmenter_run).items()
-        if name not in ("average_precision", "calibration")
-    }
+    whole = json.loads((segmenter_run / "metrics.json").read_text())
+    old = {name: value for name, value in whole.items() if name not in ("average_precision", "calibration")}
     (tmp_path / "metrics.json").write_text(json.dumps(old))
-    assert read_metrics(tmp_path) == old
-    assert read_confidence(old, ["liver"]) is None
+    assert json.loads(json.dumps(read_metrics(tmp_path).to_dict())) == old
+    assert metric_columns(read_metrics(tmp_path).measured) == ()
 
 
 def test_frames_of_a_user_get_masks(scored: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from rarescene.cli import main
 from rarescene.commands import segment
 from rarescene.commands.coherence import coherence as coherence_command
-from rarescene.commands.coherence_segmenters import train_real
+from rarescene.commands.coherence import train_real
 from rarescene.evaluation import OverlapMeter
 from rarescene.evaluation.pair_scores import BATCH
 from rarescene.foundation.plugins import by_command

@@ -260,8 +260,9 @@ def test_confidence_ranks_where_maps_have_one(made: Path, tmp_path: Path) -> Non
 
 
 def test_compare_and_report_call_the_same_classes_rare(segmenter_run: Path, tmp_path: Path) -> None:
-    from rarescene.commands.compare import _rare_classes, read_scored
-    from rarescene.commands.report import build_report
+    from rarescene.commands.compare import _rare_classes
+    from rarescene.evaluation import read_scored
+    from rarescene.reports import build_report
     from rarescene.scenes import class_statistics
 
     scenes = open_scenes(PHANTOM)

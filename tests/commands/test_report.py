@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 from rarescene.cli import main
-from rarescene.commands.report import build_report
 from rarescene.foundation.errors import ConfigError
-from rarescene.reports import render
+from rarescene.reports import build_report, render
 
 from ..conftest import BRIEF, PHANTOM
 
@@ -34,7 +33,7 @@ def scored(segmenter_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
 
 def test_generators_alone(generator_run: Path) -> None:
     page = build_report([generator_run], title="t")
-    assert (page.runs, page.comparisons, page.gallery, page.realism) == ((), (), (), {})
+    assert (page.runs, page.comparison, page.gallery, page.realism) == ((), None, (), {})
     assert [curve.title for curve in page.curves] == ["image generator: class-aware MSE"]
     assert page.phantom
     assert list(page.compared) == ["casdm"]
@@ -83,7 +82,7 @@ def test_pairs_of_generated_maps_have_no_frame_and_curated_ones_name_their_set(
 def test_one_segmenter_is_a_column_without_a_comparison(segmenter_run: Path) -> None:
     page = build_report([segmenter_run], title="t", rows=2)
     assert [column.name for column in page.runs] == ["none"]
-    assert page.comparisons == ()
+    assert page.comparison is None
     assert len(page.gallery) == 2
     render(page)
 
@@ -91,30 +90,32 @@ def test_one_segmenter_is_a_column_without_a_comparison(segmenter_run: Path) -> 
 def test_one_run_a_strategy_is_a_column_a_run(scored: dict[tuple[str, int], Path]) -> None:
     page = build_report([scored["none", 0], scored["duplicate", 0]], title="t", rows=1)
     assert [column.name for column in page.runs] == ["none", "duplicate0"]
-    assert [(one.baseline, one.candidate, one.seeds) for one in page.comparisons] == [
-        ("none", "duplicate", 1)
-    ]
+    assert page.comparison is not None
+    assert page.comparison.strategies == ("none", "duplicate")
+    assert len(page.comparison.seeds) == 1
+    assert list(page.verdicts()) == ["duplicate"]
     render(page)
 
 
 def test_several_seeds_are_one_column_a_strategy(scored: dict[tuple[str, int], Path]) -> None:
     page = build_report(list(scored.values()), title="t", rows=1)
     assert [column.name for column in page.runs] == ["none", "duplicate"]
-    assert [(one.baseline, one.candidate, one.seeds) for one in page.comparisons] == [
-        ("none", "duplicate", 2)
-    ]
+    assert page.comparison is not None
+    assert page.comparison.strategies == ("none", "duplicate")
+    assert len(page.comparison.seeds) == 2
+    assert list(page.verdicts()) == ["duplicate"]
     for column in page.runs:
         runs = [json.loads((scored[column.name, seed] / "metrics.json").read_text()) for seed in (0, 1)]
         assert column.seeds == (0, 1)
         for score in ("iou", "dice"):
             mean = np.mean([run["scores"]["label_mean"][score] for run in runs])
-            assert getattr(column.label_mean, score).value == pytest.approx(mean)
-            for index, entry in enumerate(column.classes):
+            assert getattr(column.scores.label_mean, score) == pytest.approx(mean)
+            for index, entry in enumerate(column.scores.classes):
                 values = [run["scores"]["classes"][index][score] for run in runs]
                 expected = None if None in values else pytest.approx(np.mean(values))
-                assert getattr(entry, score).value == expected
+                assert getattr(entry, score) == expected
         counted = np.sum([one["confusion"] for run in runs for one in run["recordings"].values()], axis=0)
-        assert np.array_equal(np.array(column.confusion), counted)
+        assert np.array_equal(column.confusion, counted)
     labels = {cell.label for row in page.gallery for cell in row.cells}
     assert any("none, seed 0" in label for label in labels)
     assert not any("seed 1" in label for label in labels)
@@ -153,4 +154,4 @@ def test_unequal_image_sizes_are_no_fair_comparison(
     (tmp_path / "small/metrics.json").write_text(json.dumps(metrics | {"size": [16, 16]}))
     fair = build_report([scored["none", 0], scored["duplicate", 0]], title="t", rows=0)
     unfair = build_report([scored["none", 0], tmp_path / "small"], title="t", rows=0)
-    assert (fair.comparisons[0].equal_steps, unfair.comparisons[0].equal_steps) == (True, False)
+    assert (fair.equal_steps, unfair.equal_steps) == (True, False)

@@ -9,6 +9,8 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 
 from rarescene.evaluation import CalibrationMeter
 
+from .conftest import given
+
 IGNORE = 255
 
 
@@ -24,7 +26,7 @@ def test_agrees_with_torchmetrics(batch: int, classes: int, bins: int) -> None:
     probabilities, masks = answers(batch, classes)
     meter = CalibrationMeter(classes, IGNORE, bins)
     for index in range(batch):
-        meter.update(probabilities[index : index + 1], masks[index : index + 1])
+        meter.update(given(probabilities[index : index + 1], masks[index : index + 1]))
     found = meter.result()
     oracle = multiclass_calibration_error(probabilities, masks, classes, bins, "l1", ignore_index=IGNORE)
     assert found.error == pytest.approx(oracle.item(), abs=1e-6)
@@ -43,7 +45,7 @@ def test_known_values() -> None:
     masks = torch.zeros(1, 4, 5, dtype=torch.long)
     masks[0, 0, :4] = 1
     meter = CalibrationMeter(3, IGNORE)
-    meter.update(probabilities, masks)
+    meter.update(given(probabilities, masks))
     found = meter.result()
     assert found.error == pytest.approx((10 * 0.2 + 10 * 1.0) / 20)
     assert found.classes == pytest.approx((0.2, 1.0, None))
@@ -57,13 +59,13 @@ def test_a_forecast_that_keeps_its_word_has_no_error() -> None:
     sure = 0.5 + 0.5 * torch.rand(4, 200, 200, generator=draw)
     masks = (torch.rand(sure.shape, generator=draw) > sure).long()
     meter = CalibrationMeter(2, IGNORE)
-    meter.update(torch.stack([sure, 1 - sure], dim=1), masks)
+    meter.update(given(torch.stack([sure, 1 - sure], dim=1), masks))
     assert (meter.result().error or 1) < 0.01
 
 
 def test_nothing_labelled_has_no_score() -> None:
     probabilities, masks = answers(2, 3)
     meter = CalibrationMeter(3, IGNORE)
-    meter.update(probabilities, torch.full_like(masks, IGNORE))
+    meter.update(given(probabilities, torch.full_like(masks, IGNORE)))
     assert meter.result().error is None
     assert meter.result().classes == (None, None, None)

@@ -5,18 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from rarescene.evaluation import (
+    BootstrapConfig,
+    ClassOverlap,
+    Comparison,
+    ComparisonTable,
+    Interval,
+    MeanOverlap,
+    OverlapScores,
+)
 from rarescene.reports import (
     PHANTOM_WARNING,
-    ClassScore,
-    Comparison,
-    Curve,
-    CurvePlot,
-    Difference,
-    Estimate,
+    Chart,
     GalleryScene,
-    MeanScore,
+    Line,
     Measure,
-    Provenance,
+    Origins,
     Report,
     RunScores,
     gallery_rows,
@@ -38,23 +42,56 @@ def table() -> ClassTable:
 
 
 def run(name: str, shift: float) -> RunScores:
+    def entry(name: str, iou: Interval, dice: Interval, pixels: int, frames: int, shown: int) -> ClassOverlap:
+        values = (0.80 + shift, 0.9) if name == "liver" else (0.10 + shift, 0.2)
+        return ClassOverlap(name, *values, iou, dice, pixels, 0, frames, shown)
+
     classes = (
-        ClassScore("liver", Estimate(0.80 + shift, 0.7, 0.9), Estimate(0.9, 0.8, 0.95), 9000, 30, 6),
-        ClassScore("cystic duct", Estimate(0.10 + shift, 0.05, 0.3), Estimate(0.2, 0.1, 0.3), 64, 4, 2),
-        ClassScore(NASTY, Estimate(None), Estimate(None), 0, 0, 0, false_pixels=12),
+        entry("liver", Interval(0.7, 0.9), Interval(0.8, 0.95), 9000, 30, 6),
+        entry("cystic duct", Interval(0.05, 0.3), Interval(0.1, 0.3), 64, 4, 2),
+        ClassOverlap(NASTY, None, None, None, None, 0, 12, 0, 0),
     )
-    mean = MeanScore(Estimate(0.45 + shift, 0.4, 0.6), Estimate(0.55, 0.5, 0.7))
-    confusion = ((8000, 900, 100), (48, 16, 0), (0, 0, 0))
-    return RunScores(name, classes, mean, mean, mean, (0, 1, 2), 4, confusion, ("A note on recordings.",))
+    mean = MeanOverlap(0.45 + shift, 0.55, Interval(0.4, 0.6), Interval(0.5, 0.7))
+    recordings = tuple(f"video{index}" for index in range(6))
+    notes = ("A note on recordings.",)
+    scores = OverlapScores(classes, mean, mean, mean, 30, recordings, notes, BootstrapConfig())
+    confusion = np.array([[8000, 900, 100], [48, 16, 0], [0, 0, 0]])
+    return RunScores(name, scores, (0, 1, 2), 4, confusion)
+
+
+def row(
+    measure: str,
+    difference: float | None = None,
+    low: float | None = None,
+    high: float | None = None,
+    effect: float | None = None,
+    p: float | None = None,
+    note: str = "",
+    strategy: str = "offline",
+    mean: float | None = None,
+) -> Comparison:
+    """One measure of a strategy against the baseline."""
+    bounds = None if low is None or high is None else Interval(low, high)
+    return Comparison(strategy, measure, mean, (), None, difference, bounds, effect, p, p, 6, note)
+
+
+def comparison(*rows: Comparison, seeds: int = 3, recordings: int = 6) -> ComparisonTable:
+    """The strategy "offline" against "none"."""
+    known = {one.measure for one in rows if one.strategy == "none"}
+    baseline = [row(one.measure, strategy="none") for one in rows if one.measure not in known]
+    return ComparisonTable(
+        "iou", "none", ("none", "offline"), tuple(range(seeds)), tuple(map(str, range(recordings))),
+        (*baseline, *rows), ("Concluded.",), ("A note on seeds.",), BootstrapConfig(),
+    )  # fmt: skip
 
 
 @pytest.fixture
 def report(table: ClassTable) -> Report:
-    gain = Difference("rare mean", 0.05, 0.01, 0.09, 1.1, 0.03, before=0.1, after=0.15)
-    lines = (
-        gain,
-        Difference("label mean", -0.01, -0.04, 0.02, -0.2, 0.6),
-        Difference(NASTY, None, reason="no labels"),
+    table_of_differences = comparison(
+        row("rare mean", mean=0.1, strategy="none"),
+        row("label mean", -0.01, -0.04, 0.02, -0.2, 0.6),
+        row(NASTY, note="no labels"),
+        row("rare mean", 0.05, 0.01, 0.09, 1.1, 0.03, mean=0.15),
     )
     duct = ClassStatistics(1, "cystic duct", 30, 0.031, 0.012, 4, 1.0, True, "in 3.1 % of frames")
     rng = np.random.default_rng(0)
@@ -71,11 +108,9 @@ def report(table: ClassTable) -> Report:
         compared={"none": "real frames alone"},
         statistics=SceneStatistics("phantom", 960, 1, 0.0, (duct,)),
         runs=(run("none", 0.0), run("offline", 0.05)),
-        comparisons=(Comparison("none", "offline", gain, lines, seeds=3, recordings=6),),
+        comparison=table_of_differences,
         realism={"set": (Measure("FD-EffNetLite0", 12.5, "lower", 3.0, "500 images"),)},
         gallery=gallery_rows([scene], table),
-        curves=(CurvePlot("loss", (Curve(NASTY, (0.0, 1.0, 2.0), (1.0, 0.5, 0.25)),)),),
-        provenance=Provenance(
-            ("rarescene report A B",), "phantom", "Apache-2.0", "by recording", ("video01",)
-        ),
+        curves=(Chart("loss", (Line(NASTY, (0.0, 1.0, 2.0), (1.0, 0.5, 0.25)),)),),
+        provenance=Origins(("rarescene report A B",), "phantom", "Apache-2.0", "by recording", ("video01",)),
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rarescene.reports import Bars, Estimate, bars_picture
+from rarescene.evaluation import Interval
+from rarescene.reports import Bars, bars_picture
 
 BLUE = (0x00, 0x72, 0xB2)
 ORANGE = (0xD5, 0x5E, 0x00)
@@ -20,7 +21,7 @@ def lengths(picture: np.ndarray, colour: tuple[int, int, int]) -> list[int]:
 
 
 def test_lengths_are_in_proportion() -> None:
-    values = (Estimate(0.2), Estimate(0.4), Estimate(0.8))
+    values = (0.2, 0.4, 0.8)
     picture = bars_picture("IoU", ["a", "b", "c"], [Bars("mean", values)], x_label="IoU")
     first, second, third = lengths(picture, BLUE)
     assert second == pytest.approx(2 * first, abs=2)
@@ -28,7 +29,7 @@ def test_lengths_are_in_proportion() -> None:
 
 
 def test_a_power_of_ten_is_a_step() -> None:
-    values = (Estimate(100.0), Estimate(1_000.0), Estimate(10_000.0))
+    values = (100.0, 1_000.0, 10_000.0)
     picture = bars_picture("size", ["a", "b", "c"], [Bars("n", values)], x_label="n", logarithmic=True)
     first, second, third = lengths(picture, BLUE)
     assert third - second == pytest.approx(second - first, abs=2)
@@ -36,8 +37,8 @@ def test_a_power_of_ten_is_a_step() -> None:
 
 def test_intervals_reach_beyond_their_bars_and_a_missing_value_has_no_bar() -> None:
     bars = [
-        Bars("one", (Estimate(0.5, 0.4, 0.9), Estimate(None))),
-        Bars("other", (Estimate(0.5), Estimate(0.25))),
+        Bars("one", (0.5, None), (Interval(0.4, 0.9), None)),
+        Bars("other", (0.5, 0.25)),
     ]
     picture = bars_picture("IoU", ["a", "b"], bars, x_label="IoU")
     *of_one, _ = lengths(picture, BLUE)
@@ -49,5 +50,5 @@ def test_intervals_reach_beyond_their_bars_and_a_missing_value_has_no_bar() -> N
 
 
 def test_nothing_measured_is_drawn_without_an_error() -> None:
-    picture = bars_picture("IoU", ["a"], [Bars("one", (Estimate(None),))], x_label="IoU", logarithmic=True)
+    picture = bars_picture("IoU", ["a"], [Bars("one", (None,))], x_label="IoU", logarithmic=True)
     assert lengths(picture, BLUE) == []

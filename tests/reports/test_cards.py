@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rarescene.reports import PHANTOM_WARNING, DataCard, ModelCard, Provenance, Report, data_card, model_card
+from rarescene.reports import PHANTOM_WARNING, Origins, Report, data_card, model_card
 
-SOURCE = Provenance(
+SOURCE = Origins(
     commands=("rarescene train casdm --data phantom: --out RUN",),
     data="phantom",
     licence="Apache-2.0",
@@ -22,9 +22,7 @@ def rows(card: str, head: str) -> list[list[str]]:
 
 def test_a_model_card_says_what_was_seen_and_how_it_was_made(report: Report) -> None:
     card = model_card(
-        ModelCard(
-            "tiny", "CASDM image generator", "Small.", SOURCE, config={"steps": 100}, parameters=2_500_000
-        )
+        "tiny", "CASDM image generator", "Small.", SOURCE, config={"steps": 100}, parameters=2_500_000
     )
     assert "2 recordings (video01, video\\_02)" in card
     assert "```\nrarescene train casdm --data phantom: --out RUN\n```" in card
@@ -32,13 +30,11 @@ def test_a_model_card_says_what_was_seen_and_how_it_was_made(report: Report) -> 
     assert "2,500,000" in card
     assert rows(card, "Configuration")[-1] == ["steps", "100"]
     assert "one seed: its figures are an illustration" in card
-    assert "one seed" not in model_card(ModelCard("m", "k", "s", replace(SOURCE, seeds=(0, 1, 2))))
+    assert "one seed" not in model_card("m", "k", "s", replace(SOURCE, seeds=(0, 1, 2)))
 
 
 def test_the_scores_of_a_segmenter_stand_in_a_table(report: Report) -> None:
-    table = rows(
-        model_card(ModelCard("m", "k", "s", SOURCE, scores=report.runs[0])), "Scores on held-out recordings"
-    )
+    table = rows(model_card("m", "k", "s", SOURCE, scores=report.runs[0]), "Scores on held-out recordings")
     assert {len(row) for row in table} == {4}
     assert table[2] == ["liver", "80.0 [70.0, 90.0]", "90.0", "30 frames, 6 recordings"]
     assert table[4][1] == "absent"
@@ -46,15 +42,22 @@ def test_the_scores_of_a_segmenter_stand_in_a_table(report: Report) -> None:
 
 
 def test_phantoms_are_called_phantoms_before_anything_else() -> None:
-    card = model_card(ModelCard("m", "k", "s", SOURCE, phantom=True))
+    card = model_card("m", "k", "s", SOURCE, phantom=True)
     assert card.index(PHANTOM_WARNING) < card.index("## ")
     assert "knows nothing of real surgery" in card
-    assert PHANTOM_WARNING not in model_card(ModelCard("m", "k", "s", SOURCE))
+    assert PHANTOM_WARNING not in model_card("m", "k", "s", SOURCE)
 
 
 def test_a_data_card_counts_pairs_and_names_what_was_seen() -> None:
     card = data_card(
-        DataCard("set", 500, (64, 80), "CASDM", "training maps", {"cystic duct": 250, "a|b": 1}, SOURCE, True)
+        "set",
+        pairs=500,
+        size=(64, 80),
+        generator="CASDM",
+        masks="training maps",
+        classes={"cystic duct": 250, "a|b": 1},
+        source=SOURCE,
+        phantom=True,
     )
     assert "**500 synthetic pairs** of image and mask, 80×64 pixels" in card
     assert rows(card, "Classes")[2:] == [["cystic duct", "250"], ["a\\|b", "1"]]
@@ -64,5 +67,5 @@ def test_a_data_card_counts_pairs_and_names_what_was_seen() -> None:
 
 
 def test_names_cannot_break_the_card() -> None:
-    card = model_card(ModelCard("a\n# b <script> [c](d)", "k", "s", SOURCE))
+    card = model_card("a\n# b <script> [c](d)", "k", "s", SOURCE)
     assert card.splitlines()[0] == "# a \\# b \\<script\\> [c\\](d)"

@@ -9,15 +9,14 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from rarescene.evaluation import CopyScores, Nearest
 from rarescene.reports import (
     PHANTOM_WARNING,
-    Copies,
     CuratedClass,
     CurationReport,
-    DistanceRow,
     GalleryScene,
     Histogram,
-    Provenance,
+    Origins,
     curation_table,
     gallery_rows,
     render_curation,
@@ -29,6 +28,14 @@ from .conftest import NASTY
 from .test_report_page import Page
 
 SVG = "{http://www.w3.org/2000/svg}"
+
+
+def copies(measure: str, threshold: float | None) -> CopyScores:
+    """Of 1,200 images, 100 lie at 11.5 or nearer."""
+    distances = np.array([9.0] * 99 + [11.5] + [15.0] * 1100)
+    nearest = Nearest(distances, np.zeros(1200, np.int64))
+    other = np.array([12.0, np.inf])
+    return CopyScores(measure, nearest, np.full(2, np.inf), other, np.empty(0), threshold)
 
 
 @pytest.fixture
@@ -49,17 +56,14 @@ def page(table: ClassTable) -> CurationReport:
             CuratedClass("liver", False, 1200, 900, 0.91, 0.88),
             CuratedClass(NASTY, False, 0, 0),
         ),
-        copies=(
-            Copies("features", 11.5, True, (DistanceRow("synthetic image", 1200, 9.0, 15.0, 0.083),)),
-            Copies("pixels", None, False, (DistanceRow("synthetic image", 1200, 3.0, 4.0),)),
-        ),
+        copies=(copies("features", 11.5), copies("pixels", None)),
         histograms=(Histogram("agreement", (0.8, 0.9), (0.1,), {NASTY: 0.75}, "A mean."),),
         dropped=gallery_rows([row], table),
         borderline=gallery_rows([row], table),
         warnings=(PHANTOM_WARNING,),
         notes=("A note.",),
         phantom=True,
-        provenance=Provenance(("rarescene curate A",), "phantom"),
+        provenance=Origins(("rarescene curate A",), "phantom"),
     )
 
 

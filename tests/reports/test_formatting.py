@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from rarescene.reports import Difference, Estimate
+from rarescene.evaluation import Interval
 from rarescene.reports import formatting as words
 
 
@@ -29,10 +29,12 @@ def test_differences_carry_a_sign_unless_they_round_to_nothing(value: float | No
 
 
 def test_intervals_need_both_bounds() -> None:
-    assert words.interval(Estimate(0.3, 0.25, 0.381)) == "[25.0, 38.1]"
-    assert words.interval(Estimate(0.3)) == ""
-    assert words.signed_interval(Difference("x", 0.1, -0.012, 0.075)) == "[−1.2, +7.5]"
-    assert words.signed_interval(Difference("x", 0.1)) == ""
+    assert words.interval(Interval(0.25, 0.381)) == "[25.0, 38.1]"
+    assert words.interval(None) == ""
+    assert words.signed_interval(Interval(-0.012, 0.075)) == "[−1.2, +7.5]"
+    assert words.signed_interval(None) == ""
+    assert words.with_interval(0.3, Interval(0.25, 0.381)) == "30.0 [25.0, 38.1]"
+    assert words.with_interval(None, None, "–") == "–"
 
 
 @pytest.mark.parametrize(

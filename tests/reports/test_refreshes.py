@@ -12,12 +12,12 @@ import pytest
 from rarescene.reports import (
     PHANTOM_WARNING,
     DrawnPair,
-    Provenance,
+    Origins,
     RefreshesReport,
     read_refreshes,
     render_refreshes,
 )
-from rarescene.reports.refreshes import SHOWN, refresh_curves, shown_in_full
+from rarescene.reports.refreshes_page import SHOWN, refresh_charts, shown_in_full
 from rarescene.reports.svg import sparkline, value_bar
 from rarescene.scenes import ClassTable
 
@@ -55,7 +55,7 @@ def report(table: ClassTable) -> RefreshesReport:
         training_seconds=10.0,
         warnings=(PHANTOM_WARNING,),
         phantom=True,
-        provenance=Provenance(("rarescene segment phiseg",), "phantom"),
+        provenance=Origins(("rarescene segment phiseg",), "phantom"),
     )
 
 
@@ -111,13 +111,13 @@ def test_of_many_refreshes_some_are_shown_with_both_ends() -> None:
 def test_curves_have_the_colours_of_their_classes_and_end_with_the_last_validation(
     report: RefreshesReport,
 ) -> None:
-    lead, mean = refresh_curves(report, {"liver": "#ff7272", "cystic duct": "#ffff00", NASTY: "#003280"})
-    assert [(curve.name, curve.colour) for curve in lead.curves] == [
+    lead, mean = refresh_charts(report, {"liver": "#ff7272", "cystic duct": "#ffff00", NASTY: "#003280"})
+    assert [(curve.name, curve.colour) for curve in lead.lines] == [
         ("liver", "#ff7272"),
         ("cystic duct", "#ffff00"),
     ]
-    assert mean.curves[0].steps == (100, 200, 300)
-    assert mean.curves[0].values == pytest.approx((40, 50, 60))
+    assert mean.lines[0].x == [100, 200, 300]
+    assert mean.lines[0].y == pytest.approx([40, 50, 60])
 
 
 def test_the_page_says_it_all_and_asks_nobody(report: RefreshesReport) -> None:

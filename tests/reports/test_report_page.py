@@ -14,6 +14,8 @@ from rarescene.foundation.errors import DataError
 from rarescene.reports import Report, render, write_report
 from rarescene.reports.report_page import picture_uri
 
+from .conftest import comparison, row
+
 NASTY = '<b>"duct" & [red]vein[/red]</b>'
 VOID = {"meta", "img", "link", "br", "hr", "input"}
 
@@ -84,7 +86,7 @@ def test_every_table_has_a_caption_and_headed_rows(report: Report) -> None:
 
 
 def test_every_link_of_the_page_leads_somewhere(report: Report) -> None:
-    for one in (report, replace(report, gallery=(), comparisons=(), realism={}, curves=())):
+    for one in (report, replace(report, gallery=(), comparison=None, realism={}, curves=())):
         page = Page(render(one))
         places = {attributes.get("id") for _, attributes in page.tags}
         links = {(link["href"] or "").removeprefix("#") for link in page.named("a")}
@@ -100,9 +102,8 @@ def test_rare_classes_come_first_and_the_warning_before_all(report: Report) -> N
 
 @pytest.mark.parametrize(("low", "word"), [(0.01, "measured gain"), (-0.01, "not told apart")])
 def test_the_verdict_follows_the_interval(report: Report, low: float, word: str) -> None:
-    pair = report.comparisons[0]
-    changed = replace(report, comparisons=(replace(pair, headline=replace(pair.headline, low=low)),))
-    assert word in render(changed)
+    changed = comparison(row("rare mean", 0.05, low, 0.09))
+    assert word in render(replace(report, comparison=changed))
 
 
 def test_an_absent_class_is_called_absent(report: Report) -> None:

@@ -14,7 +14,6 @@ from rarescene.reports import (
     overlap_table,
     realism_table,
     statistics_table,
-    verdict_on,
     verdict_text,
 )
 
@@ -51,11 +50,14 @@ def test_dice_can_be_shown_instead(report: Report) -> None:
 
 
 def test_differences_carry_sign_interval_effect_and_p(report: Report) -> None:
-    text = shown(comparison_table(report.comparisons))
+    assert report.comparison is not None
+    text = shown(comparison_table(report.comparison))
     line = next(line for line in text.splitlines() if "rare mean" in line)
     assert line.split()[2:] == ["10.0", "15.0", "+5.0", "[+1.0,", "+9.0]", "+1.10", "0.030"]
     assert "−1.0" in text
     assert "no labels" in text
+    assert "Concluded." in text
+    assert "A note on seeds." in text
 
 
 def test_statistics_mark_the_rare_and_say_why(report: Report) -> None:
@@ -84,6 +86,6 @@ def test_realism_stands_beside_real_frames(report: Report) -> None:
 
 
 def test_the_verdict_is_printed_with_its_caveats(report: Report) -> None:
-    judged = verdict_on(report.comparisons[0])
+    (judged,) = report.verdicts().values()
     text = " ".join(shown(verdict_text(judged)).split())
     assert f"{judged.word}: {judged.sentence}" in text

@@ -9,57 +9,32 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
-from rarescene.commands.coherence_segmenters import (
-    SegmenterName,
-    never_saw_test,
-    synthetic_segmenter,
-    train_alone,
-    train_real,
-)
+from rarescene.augmentation.classic import ClassicConfig
+from rarescene.augmentation.offline import OfflineConfig
+from rarescene.commands import segment
 from rarescene.evaluation.config import CopyConfig
-from rarescene.evaluation.pair_scores import find_copies
+from rarescene.foundation.configs import config_from
 from rarescene.foundation.console import CONSOLE, say
 from rarescene.foundation.errors import ConfigError, DataError
 from rarescene.foundation.files import atomic, write_json, write_text
+from rarescene.foundation.plugins import by_command, method_for, method_of
 from rarescene.foundation.run_folder import fresh_folder, same_run
-from rarescene.foundation.run_record import RunRecord, read_record
-from rarescene.reports.realism import distances_to_real, paired_measures, realism_config
-from rarescene.scenes import SceneSet
-from rarescene.scenes.data import Data, decode, open_as_in
+from rarescene.foundation.run_record import RECORD, RunRecord, read_record
+from rarescene.scenes import AugmentConfig, SceneSet
+from rarescene.scenes.data import Data, open_as_in
 from rarescene.scenes.statistics import rare_classes
-from rarescene.sources.leakage import open_judge, open_pairs, real_segmenter
+from rarescene.segmenters.unet_config import UNetConfig
+from rarescene.sources.leakage import real_segmenter
+from rarescene.training.config import TrainingConfig
 from rarescene.training.ranks import accelerator
-
-if TYPE_CHECKING:
-    from rarescene.evaluation.config import RealismConfig
-    from rarescene.reports import CoherenceReport, SetCoherence
 
 SCORES, PAGE, CHART = "coherence.json", "coherence.md", "coherence.png"
 
-
-@dataclass(frozen=True)
-class PairSet:
-    """A synthetic set, opened.
-
-    Attributes:
-        folder: where it lies.
-        record: its run record.
-        scenes: its pairs.
-    """
-
-    folder: Path
-    record: RunRecord
-    scenes: SceneSet
-
-    @property
-    def guidance(self) -> float | None:
-        """The guidance scale that it was drawn with; None where there is none."""
-        scale = (self.record.config.get("sampling") or {}).get("guidance")
-        return None if scale is None else float(scale)
+SegmenterName = Literal["unet", "segformer", "mask2former", "phiseg", "unet-ensemble"]
 
 
 def coherence(
@@ -114,6 +89,8 @@ def coherence(
         CheckpointError: a segmenter was trained on something else than it should have been.
     """
     from rarescene.reports import coherence_chart, coherence_markdown, coherence_table
+    from rarescene.reports.coherence_of_sets import coherence_report, measure, never_saw_test, open_set
+    from rarescene.reports.realism import realism_config
 
     began = time.perf_counter()
     if ro_alone and synthetic:
@@ -133,7 +110,6 @@ def coherence(
     rare = rare_classes(source.scenes, classes)
 
     names = _names(pairs)
-
     real = real or train_real(out / "real", source, sets[0].scenes, segmenter, steps, seed)
     judge = real_segmenter(real)
     never_saw_test(judge, source, real)
@@ -161,8 +137,8 @@ def coherence(
         measure(one, source, real, run, name=name, rare=rare, score=score, copies=copies, compared=compared)
         for one, run, name in zip(sets, runs, names, strict=True)
     ]
-    report = _report(found, sets, source, judge, record)
-    ended = record.end(out, time.perf_counter() - began, _headlines(found))
+    report = coherence_report(found, sets, source, judge, record)
+    ended = record.end(out, time.perf_counter() - began, report.headlines())
     write_json(out / SCORES, {"run": ended.command, "commit": ended.commit, **report.to_dict()})
     chart = coherence_chart(report)
     if chart is not None:
@@ -175,87 +151,6 @@ def coherence(
     say(f"written to {out / PAGE}")
 
 
-def open_set(folder: Path, source: Data) -> PairSet:
-    """Open a synthetic set that is to be measured on these data.
-
-    Raises:
-        DataError: it is not finished, or holds masks alone.
-        LeakError: it was made from validation or test recordings.
-    """
-    record = read_record(folder, "scene set")
-    scenes = open_pairs(folder, record, source)
-    scenes.need_images()
-    return PairSet(folder, record, scenes)
-
-
-def measure(
-    pairs: PairSet,
-    source: Data,
-    real: Path,
-    synthetic: Path | None = None,
-    *,
-    name: str | None = None,
-    rare: Sequence[str] = (),
-    score: Literal["iou", "dice"] = "iou",
-    copies: CopyConfig = CopyConfig(),  # noqa: B008 - frozen
-    compared: RealismConfig | None = None,
-) -> SetCoherence:
-    """Measure one set: RO, SO, copies, distances.
-
-    Pairs and test scenes are scored at the size of the pairs, so that the shares compare like with like.
-
-    Args:
-        pairs: the set.
-        source: the real data, split.
-        real: run of a segmenter trained on real scenes alone.
-        synthetic: run of the same segmenter, trained on the pairs alone; None leaves SO out.
-        name: what tables call the set; by default its folder's name.
-        rare: classes that come first, and have a mean of their own.
-        score: iou or dice.
-        copies: how copies are looked for.
-        compared: how images are compared.
-
-    Raises:
-        LeakError: a segmenter saw test recordings.
-        CheckpointError: a segmenter was trained on something else than it should have been.
-    """
-    from rarescene.evaluation import coherence_scores, copy_rate
-    from rarescene.reports import SetCoherence
-
-    judge = real_segmenter(real)
-    never_saw_test(judge, source, real)
-    learner = None
-    if synthetic is not None:
-        learner = synthetic_segmenter(synthetic, pairs.folder, judge)
-        never_saw_test(learner, source, synthetic)
-    table, split = source.scenes.classes, source.split
-    cache = decode(pairs.scenes, *pairs.scenes.mask(0).shape)
-    test = decode(source.scenes.subset(split.test), *cache.size)
-    if not split.train:
-        raise DataError(f"{source.spec} has no training frames", "Choose another --split.")
-    training = decode(source.scenes.subset(split.train), *cache.size)
-    unseen = decode(source.scenes.subset((*split.validation, *split.test)), *cache.size)
-
-    groups, recordings = _groups(pairs.scenes, source), list(test.recordings)
-    who = open_judge(real, judge, table)
-    on_real = who.overlaps(test, recordings, "real on real")
-    ro = who.overlaps(cache, groups, "real on synthetic")
-    so = None
-    if synthetic is not None and learner is not None:
-        so = open_judge(synthetic, learner, table).overlaps(test, recordings, "synthetic on real")
-    near = find_copies(cache, training, unseen, copies)
-    return SetCoherence(
-        name=name or pairs.folder.resolve().name,
-        guidance=pairs.guidance,
-        scores=coherence_scores(on_real, ro, so, table.names, rare=rare, score=score),
-        copies=tuple(copy_rate(one, groups) for one in near.values()),
-        realism=(
-            *distances_to_real(cache, test, training, compared or realism_config(None)),
-            *paired_measures(pairs.folder),
-        ),
-    )
-
-
 def _names(folders: Sequence[Path]) -> list[str]:
     """Return a name for each set: its folder's, or with the folder above it where two are alike."""
     names = [folder.resolve().name for folder in folders]
@@ -266,59 +161,65 @@ def _names(folders: Sequence[Path]) -> list[str]:
     return names
 
 
-def _groups(pairs: SceneSet, source: Data) -> list[str]:
-    """Return the recording that each pair was made from, or a name of its own where it was made from none."""
-    known = set(source.scenes.groups)
-    return [one.group if one.group in known else one.name for one in pairs.records]
+def judge_training(model: Any, steps: int | None) -> TrainingConfig:
+    """Return how a judge is trained where nobody trained one.
+
+    As suits it, but in batches no larger than the U-Net's, and no longer unless steps are given: 50,000 steps
+    of 100 scenes, as the GAUDA paper trains PHiSeg, are more than a measurement of a set should cost.
+    """
+    own, unet = (method_for("segmenters", one).training(one) for one in (model, UNetConfig()))
+    if steps is None:
+        steps = min(own.steps, unet.steps)
+    return replace(
+        own, steps=steps, batch_size=min(own.batch_size, unet.batch_size),
+        warmup_steps=min(own.warmup_steps, steps // 10), save_every=min(own.save_every, steps),
+    )  # fmt: skip
 
 
-def _report(
-    found: Sequence[SetCoherence], sets: Sequence[PairSet], source: Data, judge: RunRecord, record: RunRecord
-) -> CoherenceReport:
-    from rarescene.reports import PHANTOM_WARNING, CoherenceReport
-
-    config, parts = judge.config, record.provenance.recordings
-    height, width = sets[0].scenes.mask(0).shape
-    settings = (
-        f"{config['segmenter']}, {config['training']['steps']} steps of {config['training']['batch_size']}, "
-        f"one seed ({judge.seed}): intervals are over recordings and say nothing of another training.",
-        f"{source.scenes.name}, split {source.split.how!r}: {len(parts['train'])} training, "
-        f"{len(parts['validation'])} validation and {len(parts['test'])} test recordings; "
-        f"scored at {width}×{height}.",
-        "Where pairs were made from no recording, the intervals of RO are over pairs.",
-        "Real frames, copies: validation and test frames, as near to a training frame as a copy; distances: "
-        "as many training frames to the same test frames.",
-    )
-    warnings = (PHANTOM_WARNING,) if record.provenance.phantom else ()
-    return CoherenceReport(
-        title="Coherence of synthetic pairs: RO and SO",
-        settings=settings,
-        sets=tuple(found),
-        swept=_swept(sets),
-        command=record.command,
-        warnings=warnings + ((source.split.warning,) if source.split.warning else ()),
-    )
+def train_real(
+    out: Path, source: Data, pairs: SceneSet, segmenter: SegmenterName, steps: int | None, seed: int
+) -> Path:
+    """Train a segmenter on real scenes alone, at the size of the pairs, or go on with its training."""
+    method = by_command("segmenters")[segmenter]
+    model = method.config()
+    training = judge_training(model, steps)
+    if _finished(out):
+        record = read_record(out, "segmenter")
+        begun, took = record.config["segmenter"], record.config["training"]["steps"]
+        if (begun, took, record.seed) != (method.name, training.steps, seed):
+            what = f"holds a {begun} of {took} steps and seed {record.seed}"
+            raise ConfigError(what, "Repeat the options of that run, or choose another --out.", out)
+        return out
+    height, width = pairs.mask(0).shape
+    say(f"training {segmenter} on real scenes: {training.steps} steps of {training.batch_size}")
+    segment.segment(
+        method, model=model, training=training, data=source.spec, out=out, height=height, width=width,
+        seed=seed, resume=True, **source.options,
+    )  # fmt: skip
+    return out
 
 
-def _swept(sets: Sequence[PairSet]) -> bool:
-    """Return whether several sets differ in their guidance scale, and in nothing else."""
-    scales = [one.guidance for one in sets]
-    if len(sets) < 2 or None in scales or len(set(scales)) < len(scales):
-        return False
-    rest = [
-        ({**one.config, "sampling": {**one.config["sampling"], "guidance": None}}, one.provenance)
-        for one in (pairs.record for pairs in sets)
-    ]
-    return all(entry == rest[0] for entry in rest)
+def train_alone(out: Path, source: Data, real: RunRecord, pairs: Path) -> Path:
+    """Train the segmenter of a real run once more, on the pairs alone, or go on with that training."""
+    from rarescene.reports.coherence_of_sets import ALONE, classic_of
+
+    if _finished(out):
+        return out
+    config, classic = real.config, classic_of(real)
+    training = config_from(TrainingConfig, config["training"])
+    options: dict[str, Any] = {"offline": OfflineConfig(probability=ALONE)}
+    if classic is not None:
+        options["classic"] = config_from(ClassicConfig, classic)
+    strategy = {"strategy": ",".join(options), "synthetic": pairs, "strategies": options}
+    say(f"training {config['segmenter']} on {pairs.name} alone: {training.steps} steps")
+    method = method_of("segmenters", config["segmenter"])
+    segment.segment(
+        method, model=config_from(method.config, config["model"]), training=training,
+        data=source.spec, out=out, **strategy, augment=config_from(AugmentConfig, config["augment"]),
+        height=config["height"], width=config["width"], seed=real.seed, resume=True, **source.options,
+    )  # fmt: skip
+    return out
 
 
-def _headlines(found: Sequence[SetCoherence]) -> dict[str, float]:
-    figures: dict[str, float] = {}
-    for one in found:
-        line = one.scores.of("label mean")
-        values = {
-            "RO": line.ro.value, "SO": None if line.so is None else line.so.value,
-            "copies": one.copies[0].pairs if one.copies else None,
-        }  # fmt: skip
-        figures |= {f"{name} {one.name}": value for name, value in values.items() if value is not None}
-    return figures
+def _finished(run: Path) -> bool:
+    return (run / RECORD).is_file() and read_record(run, "segmenter").finished is not None

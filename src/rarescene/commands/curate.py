@@ -16,10 +16,10 @@ from rarescene.augmentation.curation import CurationConfig, RankedBy
 from rarescene.evaluation.config import CopyConfig
 from rarescene.foundation.console import CONSOLE, say
 from rarescene.foundation.errors import ConfigError, DataError
-from rarescene.foundation.files import file_hash, write_json_lines
+from rarescene.foundation.files import file_hash, write_json_lines, write_text
 from rarescene.foundation.run_folder import fresh_folder
 from rarescene.foundation.run_record import RunRecord, read_record
-from rarescene.reports.cards import write_curated_card
+from rarescene.reports.cards import write_set_card
 from rarescene.scenes import SceneCache, SceneSet
 from rarescene.scenes.data import Data, decode, open_as_in
 from rarescene.scenes.statistics import rare_classes
@@ -91,8 +91,8 @@ def curate(
     """
     from rarescene.augmentation import choose_pairs
     from rarescene.evaluation.pair_scores import score_pairs
-    from rarescene.reports import curation_table, write_curation
-    from rarescene.reports.curation_page import build_page
+    from rarescene.reports import curation_table, render_curation
+    from rarescene.reports.curation_of_pairs import curation_report
     from rarescene.scenes import SceneSetWriter
 
     began = time.perf_counter()
@@ -155,9 +155,9 @@ def curate(
 
     records = [made, *([] if trained is None else [trained]), ended]
     title = f"What was kept of {pairs.resolve().name}"
-    page = build_page(title, records, cache, training, found, decisions, config, judge, rows)
-    write_curation(page, out / PAGE)
-    write_curated_card(out, ended, made, curated, page.summary)
+    page = curation_report(title, records, cache, training, found, decisions, config, judge, rows)
+    write_text(out / PAGE, render_curation(page))
+    write_set_card(out, ended, made, curated, filtered=page.summary)
     CONSOLE.print(curation_table(page))
     say(f"{len(kept)} of {len(cache)} pairs in {out}; what was dropped, and why: {out / PAGE}")
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from rarescene.foundation.console import CONSOLE, progress, say
 from rarescene.foundation.errors import ConfigError, DataError
 from rarescene.foundation.files import write_json
+from rarescene.foundation.plugins import methods
 from rarescene.foundation.run_record import read_record
 from rarescene.reports.cards import write_segmenter_card
-from rarescene.reports.from_json import METRICS, scores_of_run
 from rarescene.scenes.data import open_as_in, open_unsplit
-
-if TYPE_CHECKING:
-    from rarescene.scenes import Scene, SceneSet
-
 
 BATCH = 16
 """Scenes that are predicted at once."""
@@ -59,15 +54,11 @@ def evaluate(
     import torch
     import torch.nn.functional as F
 
-    from rarescene.evaluation import (
-        MEASURES,
-        AveragePrecisionMeter,
-        CalibrationMeter,
-        OverlapMeter,
-        UncertaintyMeter,
-    )
-    from rarescene.foundation.protocols import BayesianSegmenter
-    from rarescene.reports import confidence_table, overlap_table, read_confidence
+    from rarescene.evaluation import METRICS, OverlapMeter, RunMetrics
+    from rarescene.evaluation.run_metrics import FIELDS
+    from rarescene.foundation.protocols import BayesianSegmenter, Predicted
+    from rarescene.reports import metric_columns, metric_table, overlap_table
+    from rarescene.reports.run_scores import scores_of_run
     from rarescene.scenes import resize_image, resize_mask
     from rarescene.segmenters import load_segmenter
     from rarescene.training import to_images, to_masks
@@ -96,76 +87,61 @@ def evaluate(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network.to(device)
     height, width = settings["height"], settings["width"]
-    meter = OverlapMeter(table.names, table.ignore_index)
-    precision = AveragePrecisionMeter(len(table), table.ignore_index)
-    calibration = CalibrationMeter(len(table), table.ignore_index)
-    uncertainty = [UncertaintyMeter(len(table), table.ignore_index, one) for one in MEASURES if bayesian]
+    overlap = OverlapMeter(table.names, table.ignore_index)
+    meters = {
+        name: meter
+        for name, metric in methods("metrics").items()
+        if (meter := metric.build(table, network)) is not None
+    }
+    if taken := [name for name in meters if name in FIELDS]:
+        what = f"the metric {taken[0]!r} bears the name of a field of {METRICS}"
+        raise ConfigError(what, f"Rename it, or uninstall {methods('metrics')[taken[0]].package}.")
     done = 0
     with progress("scoring") as advance:
-        for batch in _batches(source.scenes, chosen):
-            images = to_images(np.stack([resize_image(scene.image, height, width) for scene in batch])).to(
-                device
-            )
+        for batch in source.scenes.subset(chosen).batches(BATCH):
+            seen = np.stack([resize_image(scene.image, height, width) for scene in batch])
+            small = to_masks(np.stack([resize_mask(scene.mask, height, width) for scene in batch]))
+            images, posterior = to_images(seen).to(device), None
             if isinstance(network, BayesianSegmenter):
                 posterior = network.posterior(images, samples)  # (M, B, C, h, w)
-                probabilities = posterior.mean(dim=0)
-                small = to_masks(np.stack([resize_mask(scene.mask, height, width) for scene in batch]))
-                for one in uncertainty:
-                    one.update(posterior, small)
-            else:
-                probabilities = network.predict(images)
-            masks = np.stack(
-                [scene.mask if at == "native" else resize_mask(scene.mask, height, width) for scene in batch]
-            )
+            probabilities = network.predict(images) if posterior is None else posterior.mean(dim=0)
+            masks = small if at == "run" else to_masks(np.stack([scene.mask for scene in batch]))
             if probabilities.shape[-2:] != masks.shape[1:]:
                 probabilities = F.interpolate(
                     probabilities, size=masks.shape[1:], mode="bilinear", align_corners=False
                 )
             groups = [scene.record.group for scene in batch]
-            meter.update(probabilities.argmax(1).cpu(), masks.astype(np.int64), groups)
-            for gathering in (precision, calibration):
-                gathering.update(probabilities, to_masks(masks))
+            overlap.update(probabilities.argmax(1).cpu(), masks, groups)
+            for meter in meters.values():
+                meter.update(Predicted(probabilities, masks, groups, posterior, small))
             done += len(batch)
             advance(done, len(chosen))
 
-    scores = meter.result()
-    metrics = {
-        "segmenter": settings["segmenter"], "strategy": settings["strategy"], "seed": trained.seed,
-        "steps": settings["training"]["steps"], "batch_size": settings["training"]["batch_size"],
-        "size": [height, width],
-        "data": source.provenance().describe() | {"part": part, "at": at}, "classes": table.to_dict(),
-        "scores": scores.to_dict(),
-        "recordings": {name: overlap.to_dict() for name, overlap in meter.recordings.items()},
-        "average_precision": precision.result().to_dict(),
-        "calibration": calibration.result().to_dict(),
-    }  # fmt: skip
-    if bayesian:
-        metrics["uncertainty"] = {one.measure: one.result().to_dict() for one in uncertainty}
+    metrics = RunMetrics(
+        segmenter=settings["segmenter"],
+        strategy=settings["strategy"],
+        seed=trained.seed,
+        steps=settings["training"]["steps"],
+        batch_size=settings["training"]["batch_size"],
+        size=(height, width),
+        data=source.provenance().describe() | {"part": part, "at": at},
+        classes=table,
+        scores=overlap.result(),
+        recordings=overlap.recordings,
+        measured={name: meter.result().to_dict() for name, meter in meters.items()},
+    )
     usual = (
         METRICS
         if not synthetic and part == "test"
         else f"metrics_{source.scenes.name if synthetic else part}.json"
     )
     path = out or run / usual
-    write_json(path, metrics)
+    write_json(path, metrics.to_dict())
     column = scores_of_run(run.resolve().name, trained, metrics)
     if path == run / METRICS:
         write_segmenter_card(run, trained, sum(weight.numel() for weight in network.parameters()), column)
     if not quiet:
         CONSOLE.print(overlap_table([column], table))
-        if (found := read_confidence(metrics, table.names)) is not None:
-            CONSOLE.print(confidence_table(found, table))
+        if columns := metric_columns(metrics.measured):
+            CONSOLE.print(metric_table(columns, table))
         say(f"written to {path}")
-
-
-def _batches(scenes: SceneSet, indices: Sequence[int]) -> Iterator[list[Scene]]:
-    """Yield the scenes in order, several at a time as long as their masks are of one size."""
-    batch: list[Scene] = []
-    for index in indices:
-        scene = scenes[index]
-        if batch and (len(batch) == BATCH or scene.mask.shape != batch[0].mask.shape):
-            yield batch
-            batch = []
-        batch.append(scene)
-    if batch:
-        yield batch

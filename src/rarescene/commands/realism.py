@@ -9,7 +9,6 @@ for, where there is one.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rarescene.foundation.console import CONSOLE, say
 from rarescene.foundation.errors import CheckpointError, DataError
@@ -24,9 +23,6 @@ from rarescene.reports.realism import (
 )
 from rarescene.scenes.data import decode, open_as_in
 from rarescene.sources.leakage import open_finished
-
-if TYPE_CHECKING:
-    pass
 
 
 def realism(

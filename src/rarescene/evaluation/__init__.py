@@ -33,6 +33,13 @@ if TYPE_CHECKING:
     )
     from rarescene.evaluation.realism import RealismScores, realism_scores
     from rarescene.evaluation.reconstruction import MapReconstruction, ReconstructionMeter
+    from rarescene.evaluation.run_metrics import (
+        METRICS,
+        RunMetrics,
+        ScoredRuns,
+        read_metrics,
+        read_scored,
+    )
     from rarescene.evaluation.significance import Comparison, ComparisonTable, cohens_d, compare
     from rarescene.evaluation.similarity import PairedScore
     from rarescene.evaluation.uncertainty import (

@@ -11,14 +11,18 @@ in the logit, since the probabilities of rare classes crowd near 0 and those of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from rarescene.evaluation.bootstrap import Floats, known_or_none, mean_of_known
+from rarescene.foundation.methods import Column, MetricMethod, in_per_cent
+from rarescene.foundation.protocols import Predicted
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 STEPS = 10
 """Thresholds per logit."""
@@ -49,12 +53,7 @@ class PrecisionScores:
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
-        return {
-            "classes": list(self.classes),
-            "label_mean": self.label_mean,
-            "sample_mean": self.sample_mean,
-            "sample_median": self.sample_median,
-        }
+        return asdict(self)
 
 
 class AveragePrecisionMeter:
@@ -66,14 +65,19 @@ class AveragePrecisionMeter:
     """
 
     def __init__(self, classes: int, ignore_index: int = 255) -> None:
+        import torch
+
         self.classes, self.ignore_index = classes, ignore_index
         self._all = torch.zeros(classes, BINS, dtype=torch.int64)
         self._positive = torch.zeros_like(self._all)
         self._samples: list[Floats] = []
 
-    def update(self, probabilities: Tensor, masks: Tensor) -> None:
-        """Add a batch: probabilities `(B, C, H, W)` and reference ids `(B, H, W)`."""
-        masks = masks.to(probabilities.device)
+    def update(self, predicted: Predicted) -> None:
+        """Add a batch."""
+        import torch
+
+        probabilities = predicted.probabilities
+        masks = predicted.masks.to(probabilities.device)
         ids = torch.arange(self.classes, device=masks.device)[:, None]  # (C, 1)
         for scores, mask in zip(probabilities, masks, strict=True):
             labelled = mask != self.ignore_index
@@ -111,3 +115,16 @@ def _average_precision(everything: Tensor, positive: Tensor) -> Floats:
     return np.divide(
         (gained * precision).sum(axis=1), total, out=np.full(len(total), np.nan), where=total > 0
     )
+
+
+def _columns(found: Mapping[str, Any]) -> Sequence[Column]:
+    means = {name.replace("_", " "): in_per_cent(found[name]) for name in found if name != "classes"}
+    return (Column("average precision", [in_per_cent(one) for one in found["classes"]], means),)
+
+
+AVERAGE_PRECISION = MetricMethod(
+    name="average_precision",
+    summary="How well the probabilities rank the pixels, of a class and of the frames",
+    build=lambda table, segmenter: AveragePrecisionMeter(len(table), table.ignore_index),
+    columns=_columns,
+)

@@ -8,11 +8,15 @@ can be trusted.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+from rarescene.foundation.methods import Column, MetricMethod, in_per_cent
+from rarescene.foundation.protocols import Predicted
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -57,17 +61,21 @@ class CalibrationMeter:
     """
 
     def __init__(self, classes: int, ignore_index: int = 255, bins: int = 15) -> None:
+        import torch
+
         self.classes, self.ignore_index, self.bins = classes, ignore_index, bins
         # Pixels, the sum of their confidences, and how many are right: by predicted class and bin.
         self._totals = torch.zeros(3, classes * bins, dtype=torch.float64)
 
-    def update(self, probabilities: Tensor, masks: Tensor) -> None:
-        """Add a batch: probabilities `(B, C, H, W)` and reference ids `(B, H, W)`."""
-        confidence, predicted = probabilities.max(dim=1)  # (B, H, W)
-        masks = masks.to(predicted.device)
+    def update(self, predicted: Predicted) -> None:
+        """Add a batch."""
+        import torch
+
+        confidence, ids = predicted.probabilities.max(dim=1)  # (B, H, W)
+        masks = predicted.masks.to(ids.device)
         counted = masks != self.ignore_index
-        confidence, predicted, right = confidence[counted], predicted[counted], (predicted == masks)[counted]
-        cells = predicted * self.bins + (confidence * self.bins).long().clamp(max=self.bins - 1)
+        confidence, ids, right = confidence[counted], ids[counted], (ids == masks)[counted]
+        cells = ids * self.bins + (confidence * self.bins).long().clamp(max=self.bins - 1)
         for total, weights in zip(
             self._totals, (torch.ones_like(confidence), confidence, right), strict=True
         ):
@@ -98,3 +106,16 @@ def _error(totals: Tensor) -> float | None:
     pixels, confidence, right = totals  # (bins,) each
     count = float(pixels.sum())
     return float((confidence - right).abs().sum()) / count if count else None
+
+
+def _columns(found: Mapping[str, Any]) -> Sequence[Column]:
+    whole = {"all pixels": in_per_cent(found["error"])}
+    return (Column("calibration error", [in_per_cent(one) for one in found["classes"]], whole),)
+
+
+CALIBRATION = MetricMethod(
+    name="calibration",
+    summary="By how much a segmenter's confidence is off, over the pixels predicted as a class",
+    build=lambda table, segmenter: CalibrationMeter(len(table), table.ignore_index),
+    columns=_columns,
+)

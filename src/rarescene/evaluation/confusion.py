@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 
 from rarescene.evaluation.bootstrap import Floats, divide
@@ -31,6 +30,8 @@ def confusion_matrices(
     Raises:
         DataError: shapes differ, ids are no integers, or a counted id is not one of 0 to C-1.
     """
+    import torch
+
     predicted, reference = (
         # Copied, since masks out of a memory-mapped cache are read-only, which torch warns about.
         given if isinstance(given, torch.Tensor) else torch.from_numpy(np.array(given))

@@ -131,8 +131,13 @@ class ClassOverlap:
         return f"{self.name}: IoU {self.iou:.3f}{interval}, Dice {self.dice:.3f}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return JSON values."""
+        """Return JSON values; `from_dict` takes them back."""
         return asdict(self) | {"absent": self.absent}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> ClassOverlap:
+        """Return what `to_dict` wrote."""
+        return cls(**{name: one for name, one in _with_intervals(value).items() if name != "absent"})
 
 
 @dataclass(frozen=True)
@@ -143,6 +148,11 @@ class MeanOverlap:
     dice: float
     iou_interval: Interval | None
     dice_interval: Interval | None
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> MeanOverlap:
+        """Return what `asdict` gave."""
+        return cls(**_with_intervals(value))
 
 
 @dataclass(frozen=True)
@@ -163,8 +173,22 @@ class OverlapScores:
         return {entry.name: entry for entry in self.classes}[name]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return JSON values."""
+        """Return JSON values; `from_dict` takes them back."""
         return asdict(self) | {"classes": [entry.to_dict() for entry in self.classes]}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> OverlapScores:
+        """Return what `to_dict` wrote."""
+        return cls(
+            classes=tuple(ClassOverlap.from_dict(entry) for entry in value["classes"]),
+            label_mean=MeanOverlap.from_dict(value["label_mean"]),
+            sample_mean=MeanOverlap.from_dict(value["sample_mean"]),
+            sample_median=MeanOverlap.from_dict(value["sample_median"]),
+            frames=value["frames"],
+            recordings=tuple(value["recordings"]),
+            notes=tuple(value["notes"]),
+            bootstrap=BootstrapConfig(**value["bootstrap"]),
+        )
 
 
 class OverlapMeter:
@@ -289,6 +313,10 @@ def overlap_scores(
         notes=_notes(entries, len(names)),
         bootstrap=config,
     )
+
+
+def _with_intervals(value: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: Interval(**one) if isinstance(one, Mapping) else one for name, one in value.items()}
 
 
 def _notes(classes: Sequence[ClassOverlap], recordings: int) -> tuple[str, ...]:

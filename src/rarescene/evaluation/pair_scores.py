@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -138,7 +138,7 @@ def score_pairs(
         real = class_agreement(judge.iou(held_out, "judging real frames"))
     columns |= _requests(pairs, cache)
     columns["confidence"] = np.array([_mean_confidence(record) for record in pairs.records])
-    copies = find_copies(cache, training, held_out, config)
+    copies = CopyCheck(training, held_out, config).of(cache)
     decides = copies[config.measure]
     for name, found in copies.items():
         columns[f"{name}_distance"] = found.synthetic.distance
@@ -175,39 +175,46 @@ def _mean_confidence(record: Any) -> float:
     return float("nan") if confidence is None else float(confidence.mean())
 
 
-def find_copies(
-    cache: SceneCache, training: SceneCache, held_out: SceneCache | None, config: CopyConfig
-) -> dict[str, CopyScores]:
-    """Return how near pairs come to training frames in both measures, the one that decides first.
+class CopyCheck:
+    """Tells how near pairs come to training frames, in both measures, the one that decides first.
 
     Args:
-        cache: the pairs.
-        training: real training frames at the same size.
+        training: real training frames at the size of the pairs.
         held_out: real frames that nothing was trained on, at the same size, or None.
         config: how copies are looked for.
     """
-    from dataclasses import replace
 
-    import torch
+    def __init__(self, training: SceneCache, held_out: SceneCache | None, config: CopyConfig) -> None:
+        import torch
 
-    from rarescene.evaluation import copy_scores, image_vectors
+        from rarescene.evaluation import image_vectors
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    measures = [config, replace(config, measure="pixels" if config.measure == "features" else "features")]
-    found: dict[str, CopyScores] = {}
-    for one in measures:
-        words, vectors = image_vectors(one, device)
-        synthetic, real = vectors(_images(cache, "synthetic")), vectors(_images(training, "training"))
-        unseen = None if held_out is None else vectors(_images(held_out, "validation"))
-        found[one.measure] = copy_scores(
-            synthetic,
-            real,
-            training.recordings,
-            held_out=unseen,
-            quantile=config.quantile,
-            measure=words,
-        )
-    return found
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.recordings, self.quantile = training.recordings, config.quantile
+        second = replace(config, measure="pixels" if config.measure == "features" else "features")
+        self._measures = []
+        for one in (config, second):
+            words, vectors = image_vectors(one, device)
+            unseen = None if held_out is None else vectors(_images(held_out, "validation"))
+            self._measures.append(
+                (one.measure, words, vectors, vectors(_images(training, "training")), unseen)
+            )
+
+    def of(self, pairs: SceneCache) -> dict[str, CopyScores]:
+        """Return how near these pairs come, by measure."""
+        from rarescene.evaluation import copy_scores
+
+        return {
+            name: copy_scores(
+                vectors(_images(pairs, "synthetic")),
+                training,
+                self.recordings,
+                held_out=unseen,
+                quantile=self.quantile,
+                measure=words,
+            )
+            for name, words, vectors, training, unseen in self._measures
+        }
 
 
 def _images(scenes: SceneCache, whose: str) -> Iterator[Tensor]:

@@ -92,9 +92,19 @@ class ComparisonTable:
     notes: tuple[str, ...]
     bootstrap: BootstrapConfig
 
+    @property
+    def headline(self) -> str:
+        """The measure that a verdict is about: the mean of the rare classes if there are several of them."""
+        return "rare mean" if any(row.measure == "rare mean" for row in self.rows) else "label mean"
+
     def of(self, strategy: str, measure: str) -> Comparison:
         """Return one row. Raises `KeyError` if there is none."""
         return {(row.strategy, row.measure): row for row in self.rows}[strategy, measure]
+
+    def rows_of(self, strategy: str) -> tuple[Comparison, ...]:
+        """Return the rows of a strategy, that of the headline first."""
+        rows = [row for row in self.rows if row.strategy == strategy]
+        return tuple(sorted(rows, key=lambda row: row.measure != self.headline))
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""

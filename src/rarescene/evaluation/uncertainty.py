@@ -9,15 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from rarescene.evaluation.bootstrap import Floats
 from rarescene.evaluation.confusion import confusion_matrices, hits_and_totals, scores_of
 from rarescene.foundation.errors import DataError
+from rarescene.foundation.methods import Column, MetricMethod
+from rarescene.foundation.protocols import BayesianSegmenter, Predicted, Segmenter
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rarescene.scenes import ClassTable
 
 Measure = Literal["variance", "mutual_information"]
 
@@ -43,6 +48,8 @@ def mutual_information(posterior: Tensor) -> Tensor:
     Returns:
         `(B, 1, H, W)`, the same for all classes: 0 where all samples agree, at most ln min(M, C).
     """
+    import torch
+
     mean = posterior.mean(dim=0)
     entropies = torch.special.entr(posterior).sum(dim=2, keepdim=True)  # (M, B, 1, H, W)
     return (torch.special.entr(mean).sum(dim=1, keepdim=True) - entropies.mean(dim=0)).clamp(min=0)
@@ -83,6 +90,8 @@ class UncertaintyMeter:
     """
 
     def __init__(self, classes: int, ignore_index: int = 255, measure: Measure = "variance") -> None:
+        import torch
+
         self.classes, self.ignore_index, self.measure = classes, ignore_index, measure
         self._sums = torch.zeros(classes, dtype=torch.float64)
         self._pixels = torch.zeros(classes, dtype=torch.int64)
@@ -97,6 +106,8 @@ class UncertaintyMeter:
         Raises:
             DataError: the shapes do not fit.
         """
+        import torch
+
         _, batch, classes, *size = posterior.shape
         if classes != self.classes or tuple(masks.shape) != (batch, *size):
             what = f"a posterior of shape {tuple(posterior.shape)} came with masks of {tuple(masks.shape)}"
@@ -116,6 +127,62 @@ class UncertaintyMeter:
             total / count if count else None for total, count in zip(self._sums.tolist(), pixels, strict=True)
         )
         return ClassUncertainty(values, tuple(pixels), self.measure)
+
+
+@dataclass(frozen=True)
+class Uncertainties:
+    """The uncertainty of each class, by each measure."""
+
+    by_measure: Mapping[Measure, ClassUncertainty]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return {measure: one.to_dict() for measure, one in self.by_measure.items()}
+
+
+class UncertaintiesMeter:
+    """Gathers every measure of the posterior samples of a Bayesian segmenter, at the size of its images.
+
+    Args:
+        classes: the number of classes, C.
+        ignore_index: id of unlabelled pixels, which count nowhere.
+    """
+
+    def __init__(self, classes: int, ignore_index: int = 255) -> None:
+        self._meters = [UncertaintyMeter(classes, ignore_index, measure) for measure in MEASURES]
+
+    def update(self, predicted: Predicted) -> None:
+        """Add a batch."""
+        assert predicted.posterior is not None
+        for meter in self._meters:
+            meter.update(predicted.posterior, predicted.small)
+
+    def result(self) -> Uncertainties:
+        """Return the mean of each class over all that was added."""
+        return Uncertainties({meter.measure: meter.result() for meter in self._meters})
+
+
+def _meter(table: ClassTable, segmenter: Segmenter) -> UncertaintiesMeter | None:
+    bayesian = isinstance(segmenter, BayesianSegmenter)
+    return UncertaintiesMeter(len(table), table.ignore_index) if bayesian else None
+
+
+def _columns(found: Mapping[str, Any]) -> Sequence[Column]:
+    return [
+        Column(
+            measure.replace("_", " "),
+            ["–" if value is None else f"{1000 * value:.1f}" for value in one["values"]],
+        )
+        for measure, one in found.items()
+    ]
+
+
+UNCERTAINTY = MetricMethod(
+    name="uncertainty",
+    summary="How much the posterior samples of a Bayesian segmenter disagree, in thousandths",
+    build=_meter,
+    columns=_columns,
+)
 
 
 def generalised_energy_distance(
@@ -153,6 +220,8 @@ def generalised_energy_distance(
 
 
 def _distance(left: Tensor, right: Tensor, classes: int, ignore_index: int, chosen: list[int]) -> Floats:
+    import torch
+
     confusion = confusion_matrices(torch.where(left == ignore_index, 0, left), right, classes, ignore_index)
     iou = scores_of(*hits_and_totals(confusion))[0][:, chosen]  # (B, classes), NaN where neither shows it
     shown = ~np.isnan(iou)

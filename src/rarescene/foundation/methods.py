@@ -144,6 +144,12 @@ class GeneratorMethod(Method):
     needs_images: bool = True
     train: Later = Later("rarescene.commands.train:train")
 
+    @property
+    def thing(self) -> str:
+        """What cards and pages call what it trained."""
+        kinds = {"images": " image generator", "pairs": " pair generator"}
+        return self.title + kinds.get(self.draws, "")
+
 
 Needs = Literal["", "synthetic", "generator"]
 
@@ -225,9 +231,14 @@ class Column:
     means: Mapping[str, str] = field(default_factory=dict)
 
 
+def in_per_cent(fraction: float | None) -> str:
+    """Return a fraction as a cell: 0.3125 becomes `31.2`, and None a dash."""
+    return "–" if fraction is None else f"{100 * fraction:.1f}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class MetricMethod(Method):
-    """What `rarescene evaluate` measures beside IoU and Dice.
+    """What `rarescene evaluate` measures beside IoU and Dice; `metrics.json` has it under its name.
 
     Attributes:
         build: gives, of the classes and of the segmenter, a meter; None where the metric says nothing of

@@ -39,6 +39,3 @@ def kinds_that_draw(draws: Draws) -> dict[str, str]:
     from rarescene.foundation.plugins import methods
 
     return {name: method.title for name, method in methods("generators").items() if method.draws == draws}
-
-
-METHODS, PAIR_METHODS, VQGANS = (kinds_that_draw(draws) for draws in ("images", "pairs", "latents"))

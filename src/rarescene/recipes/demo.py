@@ -40,13 +40,12 @@ def demo(*, out: Path = Path("demo"), pairs: int = 400, seed: int = 0, quick: bo
         quick: a few steps of everything, to see that it runs; its figures mean nothing.
     """
     from rarescene.commands.evaluate import evaluate
-    from rarescene.commands.report import build_report
     from rarescene.commands.segment import segment
     from rarescene.commands.stats import stats
     from rarescene.commands.synthesize import synthesize
     from rarescene.diffusion import SamplingConfig
     from rarescene.foundation.plugins import by_command
-    from rarescene.reports import comparison_table, overlap_table, verdict_on, verdict_text, write_report
+    from rarescene.reports import build_report, comparison_table, overlap_table, verdict_text, write_report
     from rarescene.scenes import class_statistics
     from rarescene.segmenters.unet_config import UNetConfig
 
@@ -95,9 +94,10 @@ def demo(*, out: Path = Path("demo"), pairs: int = 400, seed: int = 0, quick: bo
     page = build_report(runs, title="rarescene demo", classes=rare)
     write_report(page, out / "report.html")
     CONSOLE.print(overlap_table(page.runs, page.classes, rare=page.rare))
-    CONSOLE.print(comparison_table(page.comparisons))
-    for one in page.comparisons:
-        CONSOLE.print(verdict_text(verdict_on(one)))
+    assert page.comparison is not None
+    CONSOLE.print(comparison_table(page.comparison))
+    for verdict in page.verdicts().values():
+        CONSOLE.print(verdict_text(verdict))
     minutes = (time.perf_counter() - began) / 60
     say(f"{minutes:.1f} minutes. The page: {out / 'report.html'}.")
     say("These are phantom figures, not surgical ones.")

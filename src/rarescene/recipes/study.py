@@ -11,6 +11,7 @@ from typing import Any
 
 from rarescene.commands.evaluate import evaluate
 from rarescene.evaluation import RecordingOverlap
+from rarescene.evaluation.run_metrics import METRICS
 from rarescene.foundation.console import say
 from rarescene.foundation.files import read_json
 from rarescene.foundation.methods import GeneratorMethod
@@ -18,7 +19,6 @@ from rarescene.foundation.plugins import method_for
 from rarescene.recipes.run_store import Planned, RunStore
 from rarescene.recipes.scale import DataScale
 from rarescene.reports import PHANTOM_WARNING
-from rarescene.reports.from_json import METRICS
 from rarescene.scenes.data import Data, decode, open_data
 
 Scores = Mapping[str, RecordingOverlap]

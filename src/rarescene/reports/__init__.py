@@ -1,4 +1,4 @@
-"""Reports: tables for the terminal, a self-contained page, galleries and cards, all made from plain data."""
+"""Reports: tables for the terminal, self-contained pages, galleries, charts and cards."""
 
 from __future__ import annotations
 
@@ -7,51 +7,22 @@ from typing import TYPE_CHECKING
 from rarescene.foundation.lazy import show_lazily
 
 if TYPE_CHECKING:
-    from rarescene.reports.bars import Bars, bars_picture
-    from rarescene.reports.cards import DataCard, ModelCard, data_card, model_card
-    from rarescene.reports.charts import Chart, Cloud, Line, charts_picture
-    from rarescene.reports.coherence import (
+    from rarescene.reports.axes import Chart, Cloud, Line, training_chart
+    from rarescene.reports.cards import data_card, model_card
+    from rarescene.reports.charts import Bars, bars_picture, charts_picture
+    from rarescene.reports.coherence_page import (
         CoherenceReport,
         SetCoherence,
         coherence_chart,
         coherence_markdown,
         coherence_table,
     )
-    from rarescene.reports.content import (
-        PHANTOM_WARNING,
-        Cell,
-        ClassScore,
-        Comparison,
-        Confidence,
-        Curve,
-        CurvePlot,
-        Difference,
-        Estimate,
-        GalleryRow,
-        MeanScore,
-        Measure,
-        Provenance,
-        Report,
-        RunScores,
-    )
-    from rarescene.reports.curation import (
-        BLIND,
-        Copies,
+    from rarescene.reports.curation_page import (
         CuratedClass,
         CurationReport,
-        DistanceRow,
         Histogram,
         curation_table,
-    )
-    from rarescene.reports.curation_page import render_curation, write_curation
-    from rarescene.reports.formatting import figure
-    from rarescene.reports.from_json import (
-        comparisons,
-        curve_plot,
-        provenance,
-        realism_measures,
-        run_scores,
-        strategy_scores,
+        render_curation,
     )
     from rarescene.reports.gallery import (
         GalleryScene,
@@ -62,16 +33,24 @@ if TYPE_CHECKING:
         overlay,
         representative,
     )
-    from rarescene.reports.maps import kept_table
-    from rarescene.reports.refreshes import DrawnPair, Refresh, RefreshesReport, read_refreshes
-    from rarescene.reports.refreshes_page import render_refreshes, write_refreshes
-    from rarescene.reports.report_page import render, write_report
+    from rarescene.reports.origins import PHANTOM_WARNING, Origins, origins_of
+    from rarescene.reports.realism import Measure, realism_measures
+    from rarescene.reports.refreshes_page import (
+        DrawnPair,
+        Refresh,
+        RefreshesReport,
+        read_refreshes,
+        render_refreshes,
+    )
+    from rarescene.reports.report_of_runs import build_report
+    from rarescene.reports.report_page import Report, render, write_report
+    from rarescene.reports.run_scores import RunScores
     from rarescene.reports.tables import (
         comparison_table,
-        confidence_table,
         faults_table,
+        metric_columns,
+        metric_table,
         overlap_table,
-        read_confidence,
         realism_table,
         statistics_table,
         verdict_text,

@@ -5,31 +5,46 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rarescene.foundation.files import write_text
+from rarescene.foundation.plugins import methods
 from rarescene.foundation.run_record import RunRecord
-from rarescene.generators.loading import METHODS, PAIR_METHODS, VQGANS
-from rarescene.reports.content import PHANTOM_WARNING, Measure, Provenance, RunScores
-from rarescene.reports.formatting import count, figure, interval, listing, percent
+from rarescene.generators import kinds_that_draw
+from rarescene.reports.formatting import count, listing, number, percent, with_interval
+from rarescene.reports.origins import PHANTOM_WARNING, Origins, origins_of
 
 if TYPE_CHECKING:
+    from rarescene.reports.realism import Measure
+    from rarescene.reports.run_scores import RunScores
     from rarescene.scenes import SceneSet
 
+CARD = "README.md"
 
-@dataclass(frozen=True)
-class ModelCard:
-    """What the card of a trained run says.
 
-    Attributes:
+def model_card(
+    name: str,
+    kind: str,
+    summary: str,
+    source: Origins,
+    *,
+    phantom: bool = False,
+    config: Mapping[str, object] | None = None,
+    parameters: int | None = None,
+    scores: RunScores | None = None,
+    measures: Sequence[Measure] = (),
+    limits: Sequence[str] = (),
+) -> str:
+    """Return the card of a trained run as Markdown.
+
+    Args:
         name: of the run.
-        kind: what it is, such as `CASDM image generator` or `U-Net segmenter`.
+        kind: what it is, such as `CASDM image generator` or `unet segmenter`.
         summary: a sentence or two.
-        provenance: commands, data, recordings, seeds, machine.
+        source: commands, data, recordings, seeds, machine.
         phantom: whether it was trained on phantom scenes.
         config: the settings that matter, by name.
         parameters: number of trained weights, if known.
@@ -37,96 +52,70 @@ class ModelCard:
         measures: of a generator.
         limits: anything else that a user must know.
     """
+    weights = [f"Trained weights: {parameters:,}."] if parameters is not None else []
+    settings = [(name, str(value)) for name, value in (config or {}).items()]
+    parts = [
+        f"# {_plain(name)}",
+        *_warning(phantom),
+        f"**{_plain(kind)}.** {_plain(summary)}",
+        *weights,
+        *_training(source),
+        *_table("Configuration", ("setting", "value"), settings),
+        *_scores(scores),
+        *_measures(measures),
+        "## Limits",
+        _bullets([*limits, *_model_limits(source, phantom)]),
+        *_commands(source),
+        *_surroundings(source),
+    ]
+    return "\n\n".join(parts) + "\n"
 
-    name: str
-    kind: str
-    summary: str
-    provenance: Provenance
-    phantom: bool = False
-    config: Mapping[str, object] = field(default_factory=dict)
-    parameters: int | None = None
-    scores: RunScores | None = None
-    measures: tuple[Measure, ...] = ()
-    limits: tuple[str, ...] = ()
 
+def data_card(
+    name: str,
+    *,
+    pairs: int,
+    size: tuple[int, ...],
+    generator: str,
+    masks: str,
+    classes: Mapping[str, int],
+    source: Origins,
+    phantom: bool = False,
+    filtered: str = "",
+) -> str:
+    """Return the card of a synthetic set as Markdown.
 
-@dataclass(frozen=True)
-class DataCard:
-    """What the card of a synthetic set says.
-
-    Attributes:
+    Args:
         name: of the set.
         pairs: number of (image, mask) pairs.
         size: height and width in pixels.
         generator: what drew the images, in words.
         masks: where the maps came from, in words.
         classes: pairs that show each class, by name.
-        provenance: of the generator and of the set; `train` are the recordings that either has seen.
+        source: of the generator and of the set; `train` are the recordings that either has seen.
         phantom: whether the generator was trained on phantom scenes.
-        measures: figures about the pictures.
         filtered: how pairs were filtered, in words; empty if they were not.
     """
-
-    name: str
-    pairs: int
-    size: tuple[int, int]
-    generator: str
-    masks: str
-    classes: Mapping[str, int]
-    provenance: Provenance
-    phantom: bool = False
-    measures: tuple[Measure, ...] = ()
-    filtered: str = ""
-
-
-def model_card(card: ModelCard) -> str:
-    """Return the card of a trained run as Markdown."""
-    weights = [f"Trained weights: {card.parameters:,}."] if card.parameters is not None else []
-    parts = [
-        f"# {_plain(card.name)}",
-        *_warning(card.phantom),
-        f"**{_plain(card.kind)}.** {_plain(card.summary)}",
-        *weights,
-        *_training(card.provenance),
-        *_table(
-            "Configuration", ("setting", "value"), [(name, str(value)) for name, value in card.config.items()]
-        ),
-        *_scores(card.scores),
-        *_measures(card.measures),
-        "## Limits",
-        _bullets([*card.limits, *_model_limits(card)]),
-        *_commands(card.provenance),
-        *_surroundings(card.provenance),
-    ]
-    return "\n\n".join(parts) + "\n"
-
-
-def data_card(card: DataCard) -> str:
-    """Return the card of a synthetic set as Markdown."""
-    height, width = card.size
-    filtered = card.filtered or "not filtered: some pairs may be wrong, and wrong pairs can hurt a segmenter"
+    height, width = size
+    filtered = filtered or "not filtered: some pairs may be wrong, and wrong pairs can hurt a segmenter"
     limits = [
         "No picture here shows a patient, and none may be taken for a real frame.",
         "A segmenter may be tested only on recordings that are not in the list above.",
         f"Pairs were {filtered}.",
         "The licence of the real frames may bind what was learned from them. Ask before you pass the set on.",
     ]
+    shown = [(name, f"{many:,}") for name, many in classes.items()]
     parts = [
-        f"# {_plain(card.name)}",
-        *_warning(card.phantom),
-        f"**{card.pairs:,} synthetic pairs** of image and mask, {width}×{height} pixels. "
-        f"Images by {_plain(card.generator)}; maps from {_plain(card.masks)}.",
-        *_table(
-            "Classes",
-            ("class", "pairs that show it"),
-            [(name, f"{pairs:,}") for name, pairs in card.classes.items()],
-        ),
-        *_training(card.provenance),
-        *_measures(card.measures),
+        f"# {_plain(name)}",
+        *_warning(phantom),
+        f"**{pairs:,} synthetic pairs** of image and mask, {width}×{height} pixels. "
+        f"Images by {_plain(generator)}; maps from {_plain(masks)}.",
+        *_table("Classes", ("class", "pairs that show it"), shown),
+        *_training(source),
         "## Limits",
         _bullets(limits),
-        *_commands(card.provenance),
-        *_surroundings(card.provenance),
+        *_commands(source),
+        *_surroundings(source),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -135,7 +124,7 @@ def _warning(phantom: bool) -> list[str]:
     return [f"> **{PHANTOM_WARNING}**"] if phantom else []
 
 
-def _training(source: Provenance) -> list[str]:
+def _training(source: Origins) -> list[str]:
     lines = [
         f"{head}: {_plain(words)}"
         for head, words in (("Data", source.data), ("Licence", source.licence))
@@ -154,43 +143,39 @@ def _training(source: Provenance) -> list[str]:
     return ["## Data", _bullets(lines)] if lines else []
 
 
-def _scores(scores: RunScores | None) -> list[str]:
-    if scores is None:
+def _scores(run: RunScores | None) -> list[str]:
+    if run is None:
         return []
-    rows = []
+    scores, rows = run.scores, []
     for entry in scores.classes:
         shown = f"{count(entry.frames, 'frame')}, {count(entry.recordings, 'recording')}"
-        iou, dice = f"{percent(entry.iou.value)} {interval(entry.iou)}".strip(), percent(entry.dice.value)
-        rows.append((entry.name, iou, dice, shown))
+        rows.append((entry.name, with_interval(entry.iou, entry.iou_interval), percent(entry.dice), shown))
     for head, mean in (("label mean", scores.label_mean), ("sample mean", scores.sample_mean)):
-        rows.append(
-            (head, f"{percent(mean.iou.value)} {interval(mean.iou)}".strip(), percent(mean.dice.value), "")
-        )
+        rows.append((head, with_interval(mean.iou, mean.iou_interval), percent(mean.dice), ""))
     heads = ("class", "IoU, %, 95 % interval over recordings", "Dice, %", "test frames that show it")
-    notes = [_bullets(list(scores.notes))] if scores.notes else []
+    notes = [_bullets(scores.notes)] if scores.notes else []
     return [*_table("Scores on held-out recordings", heads, rows), *notes]
 
 
 def _measures(measures: Sequence[Measure]) -> list[str]:
-    rows = [(one.name, figure(one.value), figure(one.reference), one.note) for one in measures]
+    rows = [(one.name, number(one.value), number(one.reference), one.note) for one in measures]
     return _table(
         "Figures about the pictures", ("measure", "synthetic", "real against real", "on what"), rows
     )
 
 
-def _model_limits(card: ModelCard) -> list[str]:
+def _model_limits(source: Origins, phantom: bool) -> list[str]:
     limits = ["Made for research. It is no medical device and must not guide a decision about a patient."]
-    if card.phantom:
+    if phantom:
         limits.append("It learned from procedural pictures alone and knows nothing of real surgery.")
-    seeds = card.provenance.seeds
-    if len(seeds) == 1:
+    if len(source.seeds) == 1:
         limits.append("Trained once, with one seed: its figures are an illustration.")
-    if card.provenance.train:
+    if source.train:
         limits.append("It may be evaluated only on recordings that it has not seen; they are listed above.")
     return limits
 
 
-def _commands(source: Provenance) -> list[str]:
+def _commands(source: Origins) -> list[str]:
     if not source.commands:
         return []
     lines = "\n".join(source.commands)
@@ -198,7 +183,7 @@ def _commands(source: Provenance) -> list[str]:
     return ["## Made by", f"{fence}\n{lines}\n{fence}"]
 
 
-def _surroundings(source: Provenance) -> list[str]:
+def _surroundings(source: Origins) -> list[str]:
     lines = [f"Seeds: {listing([str(seed) for seed in source.seeds])}"] if source.seeds else []
     lines += [
         f"{head}: {_plain(words)}"
@@ -237,9 +222,6 @@ def _plain(text: str) -> str:
     return re.sub(r"([\\`*_|<>#]|\](?=[(\[:]))", r"\\\1", " ".join(text.split()))
 
 
-CARD = "README.md"
-
-
 def write_generator_card(
     folder: Path,
     record: RunRecord,
@@ -250,93 +232,79 @@ def write_generator_card(
     measures: Sequence[Measure] = (),
 ) -> None:
     """Write the model card of a generator or autoencoder; by default it bears the folder's name."""
-    from rarescene.reports import ModelCard, model_card, provenance
-
     model = record.config["model"]
     single = {name: value for name, value in model.items() if not isinstance(value, Mapping)}
-    card = ModelCard(
-        name=name or folder.resolve().name,
-        kind=_generator(record.kind),
-        summary=summary,
-        provenance=provenance([record]),
+    parts = {name: model[name] for name in ("network", "diffusion", "adversarial") if name in model}
+    card = model_card(
+        name or folder.resolve().name,
+        methods("generators")[record.kind].thing,
+        summary,
+        origins_of([record]),
         phantom=record.provenance.phantom,
-        config=single
-        | _flat({name: model[name] for name in ("network", "diffusion", "adversarial") if name in model})
-        | model["training"],
+        config=single | _flat(parts) | model["training"],
         parameters=parameters,
-        measures=tuple(measures),
+        measures=measures,
     )
-    write_text(folder / CARD, model_card(card))
+    write_text(folder / CARD, card)
 
 
 def write_segmenter_card(
     folder: Path, record: RunRecord, parameters: int, scores: RunScores | None = None
 ) -> None:
     """Write the model card of a segmenter, with its scores on held-out recordings once it has them."""
-    from rarescene.reports import ModelCard, model_card, provenance
-
     config = record.config
     added = f", {config['synthetic']}" if config["synthetic"] else ""
     if config.get("drawn"):
         added += f", pairs drawn by {config['drawn']['generator']} ({config['generator']}) while it trained"
     size = f"{config['width']}×{config['height']}"
-    card = ModelCard(
-        name=folder.resolve().name,
-        kind=f"{config['segmenter']} segmenter",
-        summary=f"Trained with the strategy {config['strategy']}{added}, on images of {size}.",
-        provenance=provenance([record]),
+    card = model_card(
+        folder.resolve().name,
+        f"{config['segmenter']} segmenter",
+        f"Trained with the strategy {config['strategy']}{added}, on images of {size}.",
+        origins_of([record]),
         phantom=record.provenance.phantom,
         config=_flat({"model": config["model"]}) | config["training"],
         parameters=parameters,
         scores=scores,
         limits=() if scores else ("It has not been scored on held-out recordings yet.",),
     )
-    write_text(folder / CARD, model_card(card))
+    write_text(folder / CARD, card)
 
 
-def write_set_card(folder: Path, record: RunRecord, trained: RunRecord, pairs: SceneSet) -> None:
-    """Write the data card of a synthetic set, given the record of the generator that drew it."""
-    from rarescene.reports import DataCard, data_card, provenance
+def write_set_card(
+    folder: Path, record: RunRecord, made: RunRecord, pairs: SceneSet, *, filtered: str = ""
+) -> None:
+    """Write the data card of a synthetic set.
 
-    config, model = record.config, trained.config["model"]
+    Args:
+        folder: of the set.
+        record: of the set.
+        made: of the generator that drew it; of a curated set, that of the set that it was chosen from.
+        pairs: the scenes.
+        filtered: how a curated set was chosen, in a sentence.
+    """
+    config = record.config
+    if filtered:
+        generator, masks = f"{config['generator']}, of the set {config['curation']['of']}", "the same set"
+        filtered = f"filtered: {filtered[0].lower()}{filtered[1:].rstrip('.')}"
+    else:
+        generator = f"{config['generator']} ({config['run']}), {how_drawn(config)}"
+        masks = _origin(config)
     shown = Counter(
         class_id for index in range(len(pairs)) for class_id in np.unique(pairs.mask(index)).tolist()
     )
-    card = DataCard(
-        name=folder.resolve().name,
-        pairs=len(pairs),
-        size=(model["height"], model["width"]),
-        generator=f"{config['generator']} ({config['run']}), {how_drawn(config)}",
-        masks=_origin(config),
-        classes={name: shown[index] for index, name in enumerate(pairs.classes.names)},
-        provenance=provenance([trained, record]),
-        phantom=record.provenance.phantom,
-    )
-    write_text(folder / CARD, data_card(card))
-
-
-def write_curated_card(
-    folder: Path, record: RunRecord, made: RunRecord, pairs: SceneSet, filtered: str
-) -> None:
-    """Write the data card of a curated set, given the record of the set that its pairs come from."""
-    from rarescene.reports import DataCard, data_card, provenance
-
-    config = record.config
-    presence = [set(np.unique(pairs.mask(index)).tolist()) for index in range(len(pairs))]
-    card = DataCard(
-        name=folder.resolve().name,
+    card = data_card(
+        folder.resolve().name,
         pairs=len(pairs),
         size=pairs.mask(0).shape,
-        generator=f"{config['generator']}, of the set {config['curation']['of']}",
-        masks="the same set",
-        classes={
-            name: sum(index in shown for shown in presence) for index, name in enumerate(pairs.classes.names)
-        },
-        provenance=provenance([made, record]),
+        generator=generator,
+        masks=masks,
+        classes={name: shown[index] for index, name in enumerate(pairs.classes.names)},
+        source=origins_of([made, record]),
         phantom=record.provenance.phantom,
-        filtered=f"filtered: {filtered[0].lower()}{filtered[1:].rstrip('.')}",
+        filtered=filtered,
     )
-    write_text(folder / CARD, data_card(card))
+    write_text(folder / CARD, card)
 
 
 def how_drawn(config: Mapping[str, Any]) -> str:
@@ -345,17 +313,9 @@ def how_drawn(config: Mapping[str, Any]) -> str:
     return f"{sampling['sampler']} in {sampling['steps']} steps" if "sampler" in sampling else "in one pass"
 
 
-def _generator(kind: str) -> str:
-    if kind in VQGANS:
-        return VQGANS[kind]
-    if kind in METHODS:
-        return f"{METHODS[kind]} image generator"
-    return f"{PAIR_METHODS[kind]} pair generator" if kind in PAIR_METHODS else "Map generator"
-
-
 def _origin(config: Mapping[str, Any]) -> str:
     """Say where the masks of a set come from."""
-    if config["generator"] in PAIR_METHODS:
+    if config["generator"] in kinds_that_draw("pairs"):
         return f"the same draw, asked for: {config['requests']}"
     if "maps" in config:
         return f"a map generator (weights {config['maps']}), asked for: {config['requests']}"

@@ -1,7 +1,7 @@
-"""Charts as pictures: curves with bands of uncertainty and clouds of points, for Markdown pages and recipes.
+"""Charts as pictures: curves with bands, clouds of points, and bars, for Markdown pages and recipes.
 
-`plots` draws the same as SVG for the page of a report; a Markdown page wants a PNG. Everything is drawn at
-three times the size and made smaller, which smooths the lines. Colours are those of `plots`. The font is
+`svg` draws the same as SVG for the page of a report; a Markdown page wants a PNG. Everything is drawn at
+three times the size and made smaller, which smooths the lines. Colours are those of `svg`. The font is
 Pillow's own, which has the letters and signs of Latin-1 alone: a minus is a hyphen here.
 """
 
@@ -10,71 +10,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from rarescene.reports.svg import SERIES, nice_ticks
+from rarescene.reports.axes import SERIES, Chart, Cloud, Line, nice_ticks
+
+if TYPE_CHECKING:
+    from rarescene.evaluation import Interval
 
 FINE = 3
 LEFT, RIGHT, TOP, BOTTOM = 62, 14, 34, 44
 LEGEND = 17
+THICK, GAP, FOOT, NUMBER = 13, 10, 44, 64
 INK, GREY, GRID = (30, 30, 30), (95, 95, 95), (225, 225, 225)
 
 Scale = Callable[[float], float]
-
-
-@dataclass(frozen=True)
-class Line:
-    """A curve, with a mark at each value if there are few.
-
-    Attributes:
-        name: in the legend.
-        x: ascending.
-        y: as many; values that are not finite leave a gap.
-        low: lower ends of the values' intervals, or none.
-        high: upper ends.
-        series: number of its colour; by default its place in the chart.
-        dashed: whether the line is dashed, as a reference is.
-    """
-
-    name: str
-    x: Sequence[float]
-    y: Sequence[float]
-    low: Sequence[float] | None = None
-    high: Sequence[float] | None = None
-    series: int | None = None
-    dashed: bool = False
-
-
-@dataclass(frozen=True)
-class Cloud:
-    """Points of one colour, `(N, 2)`."""
-
-    name: str
-    points: np.ndarray
-    series: int | None = None
-
-
-@dataclass(frozen=True)
-class Chart:
-    """One chart.
-
-    Attributes:
-        title: over it.
-        lines: curves, drawn in this order.
-        clouds: points, drawn before the curves.
-        x_label: under the axis.
-        y_label: beside the axis.
-        y_limits: values that the axis must hold besides all that is drawn.
-    """
-
-    title: str
-    lines: tuple[Line, ...] = ()
-    clouds: tuple[Cloud, ...] = ()
-    x_label: str = ""
-    y_label: str = ""
-    y_limits: tuple[float, ...] = ()
 
 
 def charts_picture(
@@ -237,3 +189,112 @@ def _dashes(points: Sequence[tuple[float, float]]) -> list[list[tuple[float, flo
         [(float(np.interp(at, along, x)), float(np.interp(at, along, y))) for at in (start, start + dash)]
         for start in starts
     ]
+
+
+@dataclass(frozen=True)
+class Bars:
+    """The bars of one colour.
+
+    Attributes:
+        name: in the legend.
+        values: one a group; a value of None has no bar and says "not trained".
+        intervals: one a group, or none at all.
+    """
+
+    name: str
+    values: Sequence[float | None]
+    intervals: Sequence[Interval | None] = ()
+
+
+def bars_picture(
+    title: str,
+    groups: Sequence[str],
+    bars: Sequence[Bars],
+    *,
+    x_label: str,
+    logarithmic: bool = False,
+    missing: str = "not trained",
+    width: int = 720,
+) -> np.ndarray:
+    """Return bars that lie, those of a group under each other, uint8 `(H, W, 3)`.
+
+    Args:
+        title: over them.
+        groups: names of the groups, from the top.
+        bars: each with a value for every group.
+        x_label: what the length of a bar means.
+        logarithmic: lengths go by powers of ten.
+        missing: what stands in the place of a value of None.
+        width: in pixels.
+    """
+    font = ImageFont.load_default(12 * FINE)
+    left = round(max(map(font.getlength, groups), default=0)) + 16 * FINE
+    right, top = (width - NUMBER) * FINE, TOP * FINE
+    tall = (THICK * len(bars) + GAP) * FINE
+    bottom = top + tall * len(groups)
+    legend = LEGEND * -(-len(bars) // 2) if len(bars) > 1 else 0
+    picture = Image.new("RGB", (width * FINE, bottom + (FOOT + legend) * FINE), "white")
+    pen = ImageDraw.Draw(picture)
+
+    def write(x: float, y: float, words: str, anchor: str, colour: tuple[int, int, int] = INK) -> None:
+        pen.text((x, y), words, fill=colour, font=font, anchor=anchor)
+
+    ticks, place = _axis(bars, logarithmic, left, right)
+    write((left + right) / 2, 8 * FINE, title, "mt")
+    for tick in ticks:
+        x = place(10**tick if logarithmic else tick)
+        pen.line([(x, top), (x, bottom)], fill=GRID, width=FINE)
+        write(x, bottom + 5 * FINE, f"{10**tick:,.0f}" if logarithmic else f"{tick:g}", "mt", GREY)
+    write((left + right) / 2, bottom + 23 * FINE, x_label, "mt")
+    zero = place(10 ** ticks[0] if logarithmic else 0.0)
+    for row, group in enumerate(groups):
+        start = top + row * tall + GAP * FINE // 2
+        write(left - 8 * FINE, start + THICK * FINE * len(bars) / 2, group, "rm")
+        for series, one in enumerate(bars):
+            value, y = one.values[row], start + series * THICK * FINE
+            bounds = one.intervals[row] if one.intervals else None
+            middle = y + (THICK - 2) * FINE / 2
+            if value is None:
+                write(zero + 6 * FINE, middle, missing, "lm", GREY)
+                continue
+            end = place(value)
+            colour = ImageColor.getrgb(SERIES[series % len(SERIES)])
+            pen.rectangle([min(zero, end), y, max(zero, end), y + (THICK - 2) * FINE], fill=colour)
+            furthest = max(zero, end)
+            if bounds is not None:
+                pen.line([(place(bounds.low), middle), (place(bounds.high), middle)], fill=INK, width=FINE)
+                furthest = max(furthest, place(bounds.high))
+            number = f"{value:,.0f}" if logarithmic else f"{value:.3g}"
+            write(furthest + 5 * FINE, middle, number, "lm", GREY)
+    for series, one in enumerate(bars if legend else ()):
+        x = (16 + series % 2 * width / 2) * FINE
+        line = bottom + (FOOT + LEGEND * (series // 2) + LEGEND / 2 - 2) * FINE
+        colour = ImageColor.getrgb(SERIES[series % len(SERIES)])
+        pen.line([(x, line), (x + 18 * FINE, line)], fill=colour, width=4 * FINE)
+        write(x + 24 * FINE, line, one.name, "lm")
+    size = (picture.width // FINE, picture.height // FINE)
+    return np.asarray(picture.resize(size, Image.Resampling.LANCZOS))
+
+
+def _axis(
+    bars: Sequence[Bars], logarithmic: bool, left: float, right: float
+) -> tuple[list[float], Callable[[float], float]]:
+    """Return the ticks (exponents of ten if `logarithmic`), and where a value lies."""
+    known = [interval for one in bars for interval in one.intervals if interval is not None]
+    ends = [value for one in bars for value in one.values if value is not None]
+    ends = [
+        end for end in (*ends, *(end for one in known for end in (one.low, one.high))) if math.isfinite(end)
+    ]
+    if logarithmic:
+        # From a decade that leaves the smallest bar some length.
+        first = math.floor(math.log10(min(ends, default=1.0)) - 0.3)
+        last = math.ceil(math.log10(max(ends, default=10.0)))
+        ticks = [float(decade) for decade in range(first, max(last, first + 1) + 1)]
+    else:
+        ticks = nice_ticks(min([0.0, *ends]), max([0.0, *ends]))
+
+    def place(value: float) -> float:
+        scaled = math.log10(value) if logarithmic else value
+        return left + (scaled - ticks[0]) / (ticks[-1] - ticks[0]) * (right - left)
+
+    return ticks, place

@@ -1,361 +1,180 @@
-"""`curation.html`: what was dropped from a synthetic set, and why, as one file with everything inside."""
+"""`curation.html`: which pairs of a synthetic set stayed, which went, and why, in one file.
+
+Scores are fractions from 0 to 1 here and are shown in per cent; `None` means that there is nothing to score.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from markupsafe import Markup
+from rich.console import Group, RenderableType
+from rich.text import Text
 
-from rarescene.evaluation.pair_scores import Judge, PairScores
-from rarescene.foundation.files import write_text
-from rarescene.foundation.run_record import RunRecord
-from rarescene.reports import svg as plots
-from rarescene.reports.curation import CurationReport, curation_remarks
-from rarescene.reports.gallery import ERRORS
-from rarescene.reports.report_page import class_colours, error_colours, template
-from rarescene.scenes import SceneCache
+from rarescene.reports.formatting import count, number, percent, share
+from rarescene.reports.gallery import GalleryRow
+from rarescene.reports.origins import Origins
+from rarescene.reports.report_page import class_colours, error_colours, has_errors, template
+from rarescene.reports.tables import class_name, plain_table
 
 if TYPE_CHECKING:
-    from rarescene.augmentation import CurationConfig, Decision
     from rarescene.evaluation import CopyScores
-    from rarescene.reports import Copies, CuratedClass, DistanceRow, GalleryRow, Histogram
+    from rarescene.scenes import ClassTable
+
+BLIND = 0.1
+"""A segmenter that reaches less IoU than this on real frames does not know the class."""
 
 
-def write_curation(report: CurationReport, path: Path) -> Path:
-    """Write the page as one HTML file, atomically, and return its path.
+@dataclass(frozen=True)
+class CuratedClass:
+    """What became of the pairs that show a class.
 
-    Raises:
-        DataError: the file cannot be written.
+    Attributes:
+        name: the class.
+        rare: whether its pairs were ranked among themselves (those that show a rarer class apart).
+        pairs: how many showed it.
+        kept: how many of those stayed.
+        synthetic: mean IoU of the segmenter's prediction, over the pairs that show it; None without one.
+        real: the same on real validation frames, or None.
     """
-    write_text(path, render_curation(report))
-    return path
+
+    name: str
+    rare: bool
+    pairs: int
+    kept: int
+    synthetic: float | None = None
+    real: float | None = None
+
+
+@dataclass(frozen=True)
+class DistanceRow:
+    """Distances to the nearest training frame: of whom, how many, how near, and the share of copies."""
+
+    who: str
+    number: int
+    low: float | None = None
+    median: float | None = None
+    copies: float | None = None
+
+
+def distance_rows(scores: CopyScores) -> tuple[DistanceRow, ...]:
+    """Return the synthetic images first, then real frames to read them against."""
+    rows = []
+    for who, distances in (
+        ("synthetic image", scores.synthetic.distance),
+        ("training frame, within its recording", scores.own),
+        ("training frame, to other recordings", scores.other),
+        ("validation frame", scores.held_out),
+    ):
+        known = distances[np.isfinite(distances)]
+        if not len(known):
+            rows.append(DistanceRow(who, 0))
+            continue
+        low, median = (float(value) for value in np.quantile(known, [0.05, 0.5]))
+        rate = None if scores.threshold is None else float(scores.copies(known).mean())
+        rows.append(DistanceRow(who, len(known), low, median, rate))
+    return tuple(rows)
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """The values of one score, of pairs that stayed and of those that went.
+
+    Attributes:
+        name: of the score.
+        kept: values of the pairs that stayed.
+        dropped: values of the others.
+        limits: lines to draw: label and value.
+        note: what the score is, in a sentence.
+    """
+
+    name: str
+    kept: tuple[float, ...]
+    dropped: tuple[float, ...]
+    limits: Mapping[str, float] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class CurationReport:
+    """Everything on the page of a curation. An empty field leaves its section out.
+
+    Attributes:
+        title: heading of the page.
+        summary: what was kept, and how it was chosen, in one or two sentences.
+        classes: the class table.
+        pairs: how many there were.
+        reasons: number of pairs by what became of them, in words; "kept" first.
+        by_class: what became of each class.
+        copies: how near pairs come to training frames, by each measure; the first decides.
+        histograms: one a score.
+        dropped: pairs that went, with the reason in the note of each.
+        borderline: pairs right above and below the limit.
+        warnings: what a reader must know before any number.
+        notes: what must be read beside the numbers.
+        phantom: whether the scenes are phantom ones.
+        provenance: where the numbers come from.
+    """
+
+    title: str
+    summary: str
+    classes: ClassTable
+    pairs: int
+    reasons: Mapping[str, int]
+    by_class: tuple[CuratedClass, ...] = ()
+    copies: tuple[CopyScores, ...] = ()
+    histograms: tuple[Histogram, ...] = ()
+    dropped: tuple[GalleryRow, ...] = ()
+    borderline: tuple[GalleryRow, ...] = ()
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    phantom: bool = False
+    provenance: Origins = field(default_factory=Origins)
+
+    @property
+    def kept(self) -> int:
+        """How many pairs stayed."""
+        return self.reasons.get("kept", 0)
 
 
 def render_curation(report: CurationReport) -> str:
     """Return the page as HTML. Every text of it is escaped."""
-    rows = (*report.dropped, *report.borderline)
+    worst = "The worst of each reason and of each rare class in turn, by the score and not by eye."
+    limit = "The last that stayed and the first that went, of each rare class in turn."
+    galleries = (("Dropped", worst, report.dropped), ("Borderline", limit, report.borderline))
     return template("curation.html.j2").render(
         report=report,
         chips=class_colours(report.classes),
-        histograms=[
-            (one, Markup(plots.histogram(one.kept, one.dropped, tuple(one.limits.values()), label=one.name)))
-            for one in report.histograms
-        ],
-        galleries=[
-            (name, lead, part)
-            for name, lead, part in (
-                (
-                    "Dropped",
-                    "The worst of each reason and of each rare class in turn, by the score and not by eye.",
-                    report.dropped,
-                ),
-                (
-                    "Borderline",
-                    "The last that stayed and the first that went, of each rare class in turn.",
-                    report.borderline,
-                ),
-            )
-            if part
-        ],
-        has_errors=any(cell.label.startswith(ERRORS) for row in rows for cell in row.cells),
+        distance_rows=distance_rows,
+        galleries=[one for one in galleries if one[2]],
+        has_errors=has_errors((*report.dropped, *report.borderline)),
         error_legend=error_colours(),
-        remarks=curation_remarks(report),
     )
 
 
-REASONS = {
-    "kept": "kept",
-    "copy": "copy of a training frame",
-    "request": "request not kept",
-    "agreement": "agreement below the floor",
-    "confidence": "confidence below the floor",
-    "rank": "ranked too low",
-}
-
-
-RANKED_BY = {
-    "agreement": "agreement over all classes",
-    "rare_agreement": "agreement over the rare classes",
-    "context_agreement": "agreement over the other classes",
-    "confidence": "confidence of the map",
-    "random": "chance",
-}
-
-
-HISTOGRAMS = {
-    "agreement": "IoU of mask and prediction, mean over the classes of the mask",
-    "rare_agreement": "IoU of mask and prediction, mean over the rare classes of the mask",
-    "context_agreement": "IoU of mask and prediction, mean over its other classes",
-    "confidence": "Mean confidence of the map",
-    "request_kept": "1 where the mask shows all that was asked, in number and place",
-    "features_distance": "Distance to the nearest training frame, in features",
-    "pixels_distance": "Distance to the nearest training frame, in levels of thumbnails",
-}
-
-
-def build_page(
-    title: str,
-    records: Sequence[RunRecord],
-    cache: SceneCache,
-    training: SceneCache,
-    found: PairScores,
-    decisions: Sequence[Decision],
-    config: CurationConfig,
-    judge: Judge | None,
-    rows: int,
-) -> CurationReport:
-    """Return the content of the page.
-
-    Args:
-        title: heading.
-        records: of the set, of the segmenter if there is one, and of the curation.
-        cache: the pairs, decoded.
-        training: the training frames that copies were looked for among.
-        found: scores of the pairs.
-        decisions: one a pair.
-        config: what was to be kept.
-        judge: the segmenter, whose predictions the gallery shows.
-        rows: gallery rows of dropped pairs, and as many of borderline ones.
-    """
-    from rarescene.reports import PHANTOM_WARNING, CurationReport, provenance
-
-    kept = np.array([decision.kept for decision in decisions])
-    reasons = Counter(decision.reason for decision in decisions)
-    phantom = records[-1].provenance.phantom
-    names = [cache.classes.names[index] for index in found.rare]
-    gallery = _Gallery(cache, training, found, decisions, config, judge)
-    return CurationReport(
-        title=title,
-        summary=(
-            f"The best {100 * config.keep:g} % of the pairs of each rare class "
-            f"({', '.join(names) or 'none'}) and of the others were to stay, by {RANKED_BY[config.by]}. "
-            f"{int(kept.sum()):,} of {len(kept):,} did."
-        ),
-        classes=cache.classes,
-        pairs=len(decisions),
-        reasons={words: reasons[name] for name, words in REASONS.items() if reasons[name]},  # type: ignore[index]
-        by_class=_by_class(cache, found, kept),
-        copies=_copies(found.copies),
-        histograms=_histograms(cache, found, decisions, config),
-        dropped=gallery.dropped(rows),
-        borderline=gallery.borderline(rows),
-        warnings=(PHANTOM_WARNING,) if phantom else (),
-        notes=_notes(cache, found),
-        phantom=phantom,
-        provenance=provenance(records),
-    )
-
-
-def _by_class(cache: SceneCache, found: PairScores, kept: np.ndarray) -> tuple[CuratedClass, ...]:
-    from rarescene.reports import CuratedClass
-
-    def known(values: np.ndarray | None, index: int) -> float | None:
-        return None if values is None or np.isnan(values[index]) else float(values[index])
-
-    shown = cache.class_pixels > 0
-    order = [*found.rare, *(index for index in range(len(cache.classes)) if index not in found.rare)]
-    return tuple(
-        CuratedClass(
-            name=cache.classes.names[index],
-            rare=index in found.rare,
-            pairs=int(shown[:, index].sum()),
-            kept=int((shown[:, index] & kept).sum()),
-            synthetic=known(found.iou, index),
-            real=known(found.real_iou, index),
-        )
-        for index in order
-    )
-
-
-def _copies(measures: Mapping[str, CopyScores]) -> tuple[Copies, ...]:
-    from rarescene.reports import Copies
-
-    return tuple(
-        Copies(
-            one.measure,
-            one.threshold,
-            place == 0,
-            (
-                _distances("synthetic image", one, one.synthetic.distance),
-                _distances("training frame, within its recording", one, one.own),
-                _distances("training frame, to other recordings", one, one.other),
-                _distances("validation frame", one, one.held_out),
-            ),
-        )
-        for place, one in enumerate(measures.values())
-    )
-
-
-def _distances(who: str, scores: CopyScores, distances: np.ndarray) -> DistanceRow:
-    from rarescene.reports import DistanceRow
-
-    known = distances[np.isfinite(distances)]
-    if not len(known):
-        return DistanceRow(who, 0)
-    low, median = (float(value) for value in np.quantile(known, [0.05, 0.5]))
-    rate = None if scores.threshold is None else float(scores.copies(known).mean())
-    return DistanceRow(who, len(known), low, median, rate)
-
-
-def _histograms(
-    cache: SceneCache, found: PairScores, decisions: Sequence[Decision], config: CurationConfig
-) -> tuple[Histogram, ...]:
-    from rarescene.reports import Histogram
-
-    kept = np.array([decision.kept for decision in decisions])
-    limits: dict[str, dict[str, float]] = {name: {} for name in HISTOGRAMS}
-    if config.by in limits:
-        limits[config.by] |= _lowest_kept(cache, decisions)
-    for name, floor in (("agreement", config.min_agreement), ("confidence", config.min_confidence)):
-        if floor is not None:
-            limits[name]["floor"] = floor
-    for name, one in found.copies.items():
-        if one.threshold is not None:
-            limits[f"{name}_distance"]["copy"] = one.threshold
-    drawn = []
-    for name, note in HISTOGRAMS.items():
-        values = found.columns.get(name, np.empty(0))
-        known = np.isfinite(values)
-        if len(np.unique(values[known])) > 1:
-            stay, go = (tuple(values[known & which].tolist()) for which in (kept, ~kept))
-            drawn.append(Histogram(name.replace("_", " "), stay, go, limits[name], f"{note}."))
-    return tuple(drawn)
-
-
-def _lowest_kept(cache: SceneCache, decisions: Sequence[Decision]) -> dict[str, float]:
-    """Return the lowest value that stayed, by part, where any of the part was ranked too low."""
-    found = {}
-    for part in dict.fromkeys(decision.part for decision in decisions):
-        members = [decision for decision in decisions if decision.part == part]
-        values = [decision.value for decision in members if decision.kept and np.isfinite(decision.value)]
-        if values and any(decision.reason == "rank" for decision in members):
-            found["others" if part is None else cache.classes.names[part]] = min(values)
-    return found
-
-
-def _notes(cache: SceneCache, found: PairScores) -> tuple[str, ...]:
-    from rarescene.reports import BLIND
-
-    notes = []
-    present, kept = (found.columns[f"request_{name}"] for name in ("present", "kept"))
-    if (asked := int(np.isfinite(kept).sum())) and np.nanmin(kept) < 1:
-        notes.append(
-            f"Of {asked:,} requests, {int((present == 1).sum()):,} masks show every class asked for, and "
-            f"{int((kept == 1).sum()):,} in the number and place asked for."
-        )
-    elif asked:
-        notes.append("Every mask shows what was asked for, as masks of real frames do by definition.")
-    if found.real_iou is not None:
-        names = [
-            f"{cache.classes.names[index]} ({100 * found.real_iou[index]:.1f} %)"
-            for index in found.rare
-            if found.real_iou[index] < BLIND
-        ]
-        if names:
-            notes.append(
-                f"The segmenter hardly knows {', '.join(names)} on real validation frames. There its "
-                "agreement says little about the pairs; --by context_agreement ranks them by the rest of "
-                "the scene."
-            )
-        unseen = [cache.classes.names[index] for index in found.rare if np.isnan(found.real_iou[index])]
-        if unseen:
-            notes.append(f"No real validation frame shows {', '.join(unseen)}.")
-    if next(iter(found.copies.values())).threshold is None:
-        notes.append("All training frames are of one recording, so nothing tells what a copy is.")
-    return tuple(notes)
-
-
-class _Gallery:
-    """Chooses pairs by a rule and turns them into rows."""
-
-    def __init__(
-        self,
-        cache: SceneCache,
-        training: SceneCache,
-        found: PairScores,
-        decisions: Sequence[Decision],
-        config: CurationConfig,
-        judge: Judge | None,
-    ) -> None:
-        self.cache, self.training, self.found = cache, training, found
-        self.decisions, self.config, self.judge = decisions, config, judge
-        parts = dict.fromkeys(decision.part for decision in decisions)
-        self.parts = sorted(
-            parts, key=lambda part: (part is None, found.rare.index(part) if part in found.rare else 0)
-        )
-
-    def dropped(self, rows: int) -> tuple[GalleryRow, ...]:
-        """Return the worst of each reason and part, taking turns."""
-        queues = [
-            sorted(members, key=lambda pair: -self.decisions[pair].rank)
-            for reason in REASONS
-            for part in self.parts
-            if reason != "kept" and (members := self._members(part, reason))
-        ]
-        return self._rows(_in_turn(queues, rows))
-
-    def borderline(self, rows: int) -> tuple[GalleryRow, ...]:
-        """Return the last that stayed and the first that went by its rank, of each part in turn."""
-        queues = []
-        for part in self.parts:
-            last = sorted(self._members(part, "kept"), key=lambda pair: -self.decisions[pair].rank)
-            first = sorted(self._members(part, "rank"), key=lambda pair: self.decisions[pair].rank)
-            if first:
-                queues.append([pair for both in zip(last, first, strict=False) for pair in both])
-        return self._rows(_in_turn(queues, rows))
-
-    def _members(self, part: int | None, reason: str) -> list[int]:
-        return [
-            pair
-            for pair, decision in enumerate(self.decisions)
-            if decision.part == part and decision.reason == reason
-        ]
-
-    def _rows(self, pairs: Sequence[int]) -> tuple[GalleryRow, ...]:
-        from dataclasses import replace
-
-        from rarescene.reports import Cell, GalleryScene, gallery_rows
-
-        made = []
-        for pair in pairs:
-            scene = self.cache[pair]
-            seen = {} if self.judge is None else {"segmenter": self.judge.predict(scene.image[None])[0]}
-            targets = tuple(index for index in self.found.rare if (scene.mask == index).any())
-            shown = GalleryScene(
-                f"pair {scene.record.details['index']}", scene.record.group, scene.mask, None,
-                {"synthetic": scene.image}, seen, targets, note=self._why(pair),
-            )  # fmt: skip
-            row = gallery_rows([shown], self.cache.classes)[0]
-            near = self.training[int(self.found.nearest[pair])]
-            name = near.record.name
-            cell = Cell(
-                "nearest training frame", near.image, f"Training frame {name}, the nearest to pair {pair}"
-            )
-            made.append(replace(row, cells=(*row.cells, cell)))
-        return tuple(made)
-
-    def _why(self, pair: int) -> str:
-        """Return what became of a pair, and its scores, in words."""
-        from rarescene.reports import figure
-
-        decision, scores = self.decisions[pair], self.found.of(pair)
-        others = "the other pairs" if decision.part is None else self.cache.classes.names[decision.part]
-        size = sum(one.part == decision.part for one in self.decisions)
-        told = [f"{REASONS[decision.reason]}: number {decision.rank} of {size} among {others}"]
-        for name in ("agreement", "rare_agreement", "confidence", "request_present"):
-            if name in scores:
-                told.append(f"{name.replace('_', ' ')} {100 * scores[name]:.0f} %")
-        for name, one in self.found.copies.items():
-            limit = "" if one.threshold is None else f" (copy: {figure(one.threshold)})"
-            told.append(f"{name} {figure(scores[f'{name}_distance'])} from the nearest{limit}")
-        return "; ".join(told)
-
-
-def _in_turn(queues: Sequence[Sequence[int]], count: int) -> list[int]:
-    """Return up to `count` entries, one of each queue after the other."""
-    longest = max(map(len, queues), default=0)
-    return [queue[place] for place in range(longest) for queue in queues if place < len(queue)][:count]
+def curation_table(report: CurationReport) -> RenderableType:
+    """Return what was kept of each class, why pairs went, and how near they come to training frames."""
+    table = plain_table(f"{report.kept:,} of {count(report.pairs, 'pair')} kept")
+    table.add_column("class", overflow="fold", ratio=1)
+    for head in ("pairs", "kept", "share", "IoU in pairs", "on real"):
+        table.add_column(head, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for entry in report.by_class:
+        scores = (percent(entry.synthetic, missing="–"), percent(entry.real, missing="–"))
+        part = share(entry.kept / entry.pairs) if entry.pairs else "–"
+        cells = (f"{entry.pairs:,}", f"{entry.kept:,}", part, *scores, "rare" if entry.rare else "")
+        table.add_row(class_name(entry.name, report.classes), *cells, style="bold" if entry.rare else "")
+    parts: list[RenderableType] = [table]
+    for one in report.copies:
+        near = plain_table(f"Nearest training frame: {one.measure}")
+        near.add_column("of", overflow="fold", ratio=1)
+        for head in ("number", "nearest 5 %", "median", "as near as a copy"):
+            near.add_column(head, justify="right", no_wrap=True)
+        for row in distance_rows(one):
+            near.add_row(row.who, f"{row.number:,}", number(row.low), number(row.median), share(row.copies))
+        parts.append(near)
+    gone = "; ".join(f"{words}: {number:,}" for words, number in report.reasons.items() if words != "kept")
+    parts += [Text(f"dropped: {gone}")] if gone else []
+    return Group(*parts, *(Text(note, style="dim") for note in report.notes))

@@ -1,11 +1,14 @@
-"""How figures are put into words: the same way in the terminal, on the page and on the cards."""
+"""How numbers are put into words: the same way in the terminal, on the page and on the cards."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from rarescene.reports.content import Difference, Estimate
+if TYPE_CHECKING:
+    from rarescene.evaluation import Interval
 
+SCORES = {"iou": "IoU", "dice": "Dice"}
 ABSENT = "absent"
 MINUS = "−"
 
@@ -34,20 +37,19 @@ def signed(fraction: float | None, missing: str = "–") -> str:
     return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", MINUS)
 
 
-def interval(estimate: Estimate, digits: int = 1) -> str:
+def interval(bounds: Interval | None, digits: int = 1) -> str:
     """Return the bounds in per cent, `[25.0, 38.1]`, or nothing where there are none."""
-    return (
-        f"[{percent(estimate.low, digits)}, {percent(estimate.high, digits)}]"
-        if estimate.has_interval
-        else ""
-    )
+    return "" if bounds is None else f"[{percent(bounds.low, digits)}, {percent(bounds.high, digits)}]"
 
 
-def signed_interval(difference: Difference) -> str:
+def with_interval(value: float | None, bounds: Interval | None, missing: str = ABSENT) -> str:
+    """Return a score in per cent with its interval, where there is one: `31.2 [25.0, 38.1]`."""
+    return f"{percent(value, missing=missing)} {interval(bounds)}".strip()
+
+
+def signed_interval(bounds: Interval | None) -> str:
     """Return the bounds of a difference in points, `[−1.2, +7.5]`, or nothing where there are none."""
-    if difference.low is None or difference.high is None:
-        return ""
-    return f"[{signed(difference.low)}, {signed(difference.high)}]"
+    return "" if bounds is None else f"[{signed(bounds.low)}, {signed(bounds.high)}]"
 
 
 def effect(value: float | None) -> str:
@@ -62,23 +64,23 @@ def p_value(value: float | None) -> str:
     return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def figure(value: float | None) -> str:
-    """Return a figure of any size with four significant digits."""
+def number(value: float | None) -> str:
+    """Return a number of any size with four significant digits."""
     if value is None:
         return "–"
     return f"{value:.4g}".replace("-", MINUS)
 
 
 def short(value: float | None) -> str:
-    """Return a figure in as few characters as tell it: two significant digits, `0.031`, `2.4e−05`."""
+    """Return a number in as few characters as tell it: two significant digits, `0.031`, `2.4e−05`."""
     if value is None:
         return "–"
     return f"{value:.2g}".replace("-", MINUS)
 
 
-def count(number: int, thing: str, plural: str = "") -> str:
+def count(many: int, thing: str, plural: str = "") -> str:
     """Return `1 recording`, `3 recordings`, `12,480 pixels`."""
-    return f"{number:,} {thing if number == 1 else plural or thing + 's'}"
+    return f"{many:,} {thing if many == 1 else plural or thing + 's'}"
 
 
 def listing(words: Sequence[str]) -> str:

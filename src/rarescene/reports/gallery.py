@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from rarescene.reports.content import Cell, GalleryRow
 from rarescene.reports.formatting import listing
 
 if TYPE_CHECKING:
@@ -33,6 +32,28 @@ ERROR_LEGEND: tuple[tuple[str, tuple[int, int, int]], ...] = (
     ("other classes", ELSEWHERE),
     ("unlabelled", UNLABELLED),
 )
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One picture of the gallery: uint8 `(H, W, 3)`, a label, and words for those who cannot see it.
+
+    `flat` pictures are drawn from class ids and are enlarged without smoothing.
+    """
+
+    label: str
+    picture: np.ndarray
+    alt: str
+    flat: bool = False
+
+
+@dataclass(frozen=True)
+class GalleryRow:
+    """One scene of the gallery, cell by cell."""
+
+    title: str
+    cells: tuple[Cell, ...]
+    note: str = ""
 
 
 @dataclass(frozen=True)

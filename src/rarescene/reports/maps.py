@@ -15,6 +15,7 @@ from rarescene.foundation.errors import RareSceneError
 from rarescene.foundation.files import atomic
 from rarescene.foundation.run_record import RunRecord
 from rarescene.reports.formatting import percent
+from rarescene.reports.gallery import contact_sheet
 from rarescene.reports.tables import class_name, plain_table
 from rarescene.scenes.data import decode, open_as_in
 
@@ -37,7 +38,6 @@ def score_maps(drawn: SceneSet, trained: RunRecord) -> dict[str, Any]:
         trained: the record of their generator, whose training maps are opened once more.
     """
     from rarescene.evaluation import kept_shares
-    from rarescene.reports import kept_table
     from rarescene.scenes import KeptReport
 
     table = drawn.classes
@@ -62,7 +62,6 @@ def score_maps(drawn: SceneSet, trained: RunRecord) -> dict[str, Any]:
 
 def write_sheet(path: Path, drawn: SceneSet) -> None:
     """Write a picture of maps: a row a request, under its words, with a mark on maps that do not keep it."""
-    from rarescene.reports import contact_sheet
     from rarescene.scenes import Request
 
     table = drawn.classes
@@ -89,7 +88,7 @@ def write_sheet(path: Path, drawn: SceneSet) -> None:
 
 
 def _compare(drawn: SceneSet, trained: RunRecord) -> dict[str, Any]:
-    """Return diversity and copies beside the same figures for the training maps, where those can be read."""
+    """Return diversity and copies beside the same of the training maps, where those can be read."""
     from rarescene.evaluation import map_copies
     from rarescene.scenes import Request
 

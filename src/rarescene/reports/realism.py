@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -19,14 +19,50 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from rarescene.evaluation import RealismScores
-    from rarescene.reports import Measure
-
 
 MOST = 1024
 """Images that are compared at most: the first pairs of a set, whose order is a random one."""
-
-
 BATCH = 16
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number about synthetic or reconstructed pictures, such as a Fréchet distance.
+
+    Attributes:
+        name: what is measured, with the extractor's name where there is one.
+        value: the number, or None.
+        better: which way is better.
+        reference: the same between two halves of the real frames, to read the other against; or None.
+        note: what it is computed on, or why it is missing.
+    """
+
+    name: str
+    value: float | None
+    better: Literal["lower", "higher", "neither"]
+    reference: float | None = None
+    note: str = ""
+
+
+def realism_measures(scores: RealismScores) -> tuple[Measure, ...]:
+    """Return what is known of synthetic images, number by number."""
+    counts = f"{scores.synthetic_images:,} synthetic against {scores.real_images:,} real images"
+    measures = []
+    for one in scores.distances:
+        spread = one.kernel_deviation
+        apart = "" if spread is None else f", standard deviation over subsets {spread:.2g}"
+        measures.append(Measure(one.frechet_name, one.frechet, "lower", note=counts))
+        measures.append(Measure(one.kernel_name, one.kernel, "lower", note=counts + apart))
+    paired = "against the real frame of the same map"
+    for name, score, note in (
+        ("MS-SSIM", scores.ms_ssim, f"{paired}; {scores.ms_ssim_settings}"),
+        ("PSNR, dB", scores.psnr, paired),
+    ):
+        if score is not None:
+            bounds = score.interval
+            shown = "" if bounds is None else f"; 95 % interval {bounds.low:.3g} to {bounds.high:.3g}"
+            measures.append(Measure(name, score.mean, "higher", note=note + shown))
+    return tuple(measures)
 
 
 def realism_config(inception: Path | None) -> RealismConfig:
@@ -56,7 +92,6 @@ def distances_to_real(
         most: images of each at most.
     """
     from rarescene.evaluation import realism_scores
-    from rarescene.reports import realism_measures
 
     sides = {"synthetic": pairs} | ({} if training is None else {"training": training})
     count = min(most, len(test), *map(len, sides.values()))
@@ -67,7 +102,7 @@ def distances_to_real(
                 _spread(test, count), _spread(side, count), config=config, paired=False,
                 progress=_adding(advance, 2 * count),
             )  # fmt: skip
-        found[name] = realism_measures(scores.to_dict())
+        found[name] = realism_measures(scores)
     others = found.get("training", (None,) * len(found["synthetic"]))
     return tuple(
         replace(
@@ -80,12 +115,9 @@ def distances_to_real(
 
 def paired_measures(folder: Path, most: int = MOST) -> tuple[Measure, ...]:
     """Return MS-SSIM and PSNR against the frames whose masks a set was drawn for, where there are such."""
-    from rarescene.reports import realism_measures
-
     scores = set_realism(folder, most)
-    if scores is None:
-        return ()
-    return tuple(one for one in realism_measures(scores.to_dict()) if one.better == "higher")
+    found = () if scores is None else realism_measures(scores)
+    return tuple(one for one in found if one.better == "higher")
 
 
 def measures_to_dict(measures: tuple[Measure, ...]) -> dict[str, object]:

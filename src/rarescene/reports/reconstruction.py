@@ -1,4 +1,4 @@
-"""How well a VQ-GAN gives back what it encodes: figures, a picture, and the lines of its card."""
+"""How well a VQ-GAN gives back what it encodes: scores, a picture, and the lines of its card."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ import numpy as np
 
 from rarescene.foundation.console import CONSOLE, progress, say
 from rarescene.foundation.files import atomic, write_json
+from rarescene.reports.gallery import contact_sheet, representative
+from rarescene.reports.realism import Measure
 from rarescene.scenes.data import decode
 
 if TYPE_CHECKING:
     from rarescene.generators import ImageVqGan, MaskVqGan
-    from rarescene.reports import Measure
     from rarescene.scenes import SceneCache
     from rarescene.scenes.data import Data
 
-FIGURES, PICTURE = "reconstruction.json", "reconstruction.png"
+SCORES, PICTURE = "reconstruction.json", "reconstruction.png"
 MOST = 2048
 """Scenes that are reconstructed at most, evenly spread over the part."""
 _BATCH = 16
@@ -36,9 +37,8 @@ def judged_scenes(source: Data, height: int, width: int, *, images: bool) -> tup
 
 
 def judge_images(out: Path, vqgan: ImageVqGan, part: str, cache: SceneCache) -> tuple[Measure, ...]:
-    """Reconstruct images, write figures and picture into OUT, print them, and return them for the card."""
+    """Reconstruct images, write scores and a picture into OUT, print them, and return them for the card."""
     from rarescene.evaluation import realism_scores
-    from rarescene.reports import Measure
     from rarescene.scenes import cut_back, pad_images
     from rarescene.training import to_images, to_pixels
 
@@ -56,26 +56,26 @@ def judge_images(out: Path, vqgan: ImageVqGan, part: str, cache: SceneCache) -> 
         name: float(error[masks == index].mean()) if (masks == index).any() else None
         for index, name in enumerate(cache.classes.names)
     }
-    figures: dict[str, Any] = {
+    found: dict[str, Any] = {
         "part": part, "scenes": len(cache), "l1": float(error.mean()), "l1_of_classes": of_classes,
         **_codebook(codes, vqgan.config.network.codes),
     }  # fmt: skip
     note = f"{len(cache)} scenes of the {part} part, encoded and decoded"
-    measures = [Measure("L1, shares of the range", figures["l1"], "lower", note=note)]
+    measures = [Measure("L1, shares of the range", found["l1"], "lower", note=note)]
     if len(cache) > 1:
         scores = realism_scores(
             (to_images(real[start : start + _BATCH]) for start in range(0, len(real), _BATCH)),
             (to_images(drawn[start : start + _BATCH]) for start in range(0, len(real), _BATCH)),
             groups=cache.recordings,
         )
-        figures |= scores.to_dict()
+        found |= scores.to_dict()
         for name, score in (("PSNR, dB", scores.psnr), ("MS-SSIM", scores.ms_ssim)):
             if score is not None:
                 measures.append(Measure(name, score.mean, "higher", note=note))
         distance = scores.distances[0]
         measures.append(Measure(distance.frechet_name, distance.frechet, "lower", note=note))
-    measures.append(_perplexity(figures, note))
-    _write(out, figures, _rows(cache, real, drawn), ("original", "reconstructed"), flat=())
+    measures.append(_perplexity(found, note))
+    _write(out, found, _rows(cache, real, drawn), ("original", "reconstructed"), flat=())
     _print(measures)
     worst = sorted((value, name) for name, value in of_classes.items() if value is not None)[-3:]
     say("L1 is greatest in: " + ", ".join(f"{name} {value:.3f}" for value, name in reversed(worst)))
@@ -83,9 +83,8 @@ def judge_images(out: Path, vqgan: ImageVqGan, part: str, cache: SceneCache) -> 
 
 
 def judge_masks(out: Path, vqgan: MaskVqGan, part: str, cache: SceneCache) -> tuple[Measure, ...]:
-    """Reconstruct masks, write figures and picture into OUT, print them, and return them for the card."""
+    """Reconstruct masks, write scores and a picture into OUT, print them, and return them for the card."""
     from rarescene.evaluation import ReconstructionMeter
-    from rarescene.reports import Measure
     from rarescene.scenes import cut_back, pad_masks
     from rarescene.training import to_masks
 
@@ -102,7 +101,7 @@ def judge_masks(out: Path, vqgan: MaskVqGan, part: str, cache: SceneCache) -> tu
             drawn.append(ids)
             advance(start + len(given), len(cache))
     result = meter.result()
-    figures = {"part": part, **result.to_dict(), **_codebook(codes, vqgan.config.network.codes)}
+    found = {"part": part, **result.to_dict(), **_codebook(codes, vqgan.config.network.codes)}
     note = f"{result.scenes} masks of the {part} part, encoded and decoded"
     thin = f"{result.thin_pixels} pixels of {note}" if result.thin_pixels else "no thin region in these masks"
     shown = [entry for entry in result.classes if entry.iou is not None]
@@ -112,11 +111,11 @@ def judge_masks(out: Path, vqgan: MaskVqGan, part: str, cache: SceneCache) -> tu
         Measure(f"IoU, worst class: {worst.name}", worst.iou, "higher", note=note),
         Measure("classes still shown, share", result.kept, "higher", note=note),
         Measure("recall of regions one or two pixels wide", result.thin_recall, "higher", note=thin),
-        _perplexity(figures, note),
+        _perplexity(found, note),
     )
     rows = _rows(cache, *(table.colourise(ids) for ids in (masks, np.concatenate(drawn))))
-    _write(out, figures, rows, ("original", "reconstructed"), flat=(0, 1))
-    _print_classes(figures)
+    _write(out, found, rows, ("original", "reconstructed"), flat=(0, 1))
+    _print_classes(found)
     _print(measures)
     return measures
 
@@ -131,17 +130,13 @@ def _codebook(codes: Sequence[Any], length: int) -> dict[str, float]:
     return {"perplexity": float(perplexity(counts)), "codes_in_use": float((counts > 0).float().mean())}
 
 
-def _perplexity(figures: dict[str, Any], note: str) -> Measure:
-    from rarescene.reports import Measure
-
-    used = f"{figures['codes_in_use']:.0%} of the codes are used by {note}"
-    return Measure("perplexity of the codes", figures["perplexity"], "neither", note=used)
+def _perplexity(found: dict[str, Any], note: str) -> Measure:
+    used = f"{found['codes_in_use']:.0%} of the codes are used by {note}"
+    return Measure("perplexity of the codes", found["perplexity"], "neither", note=used)
 
 
 def _rows(cache: SceneCache, real: np.ndarray, drawn: np.ndarray) -> list[list[np.ndarray]]:
     """Return originals beside reconstructions, of scenes that show the classes in turn, the rarest first."""
-    from rarescene.reports import representative
-
     rarest_first = np.argsort((cache.class_pixels > 0).mean(axis=0), kind="stable").tolist()
     chosen = representative(cache.class_pixels, rarest_first, _SHOWN)
     pairs = [[real[index], drawn[index]] for index in chosen]
@@ -150,14 +145,12 @@ def _rows(cache: SceneCache, real: np.ndarray, drawn: np.ndarray) -> list[list[n
 
 def _write(
     out: Path,
-    figures: dict[str, Any],
+    found: dict[str, Any],
     rows: list[list[np.ndarray]],
     labels: tuple[str, str],
     flat: Sequence[int],
 ) -> None:
-    from rarescene.reports import contact_sheet
-
-    write_json(out / FIGURES, figures)
+    write_json(out / SCORES, found)
     columns = max(map(len, rows), default=0)
     sheet = contact_sheet(
         rows, (labels * 2)[:columns], flat=[*flat, *(column + 2 for column in flat)], side=192
@@ -172,11 +165,11 @@ def _print(measures: Sequence[Measure]) -> None:
         say(f"{one.name}: {value}   ({one.note})")
 
 
-def _print_classes(figures: dict[str, Any]) -> None:
+def _print_classes(found: dict[str, Any]) -> None:
     from rich.table import Table
 
     table = Table("class", "IoU", "still shown", "thin pixels kept", title="masks, encoded and decoded")
-    for entry in figures["classes"]:
+    for entry in found["classes"]:
         if entry["iou"] is None:
             continue
         thin = "" if entry["thin_recall"] is None else f"{entry['thin_recall']:.1%} of {entry['thin_pixels']}"

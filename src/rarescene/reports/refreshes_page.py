@@ -1,132 +1,258 @@
-"""`refreshes.html`: what an online strategy asked for and got, as one file with everything inside."""
+"""`refreshes.html`: what an online strategy asked for and got, refresh by refresh, from its log and pictures.
+
+Scores (IoU) are fractions from 0 to 1 here and are shown in per cent; `None` means that there is nothing to
+score. Uncertainties are shown as they are.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 from PIL import Image
 
 from rarescene.foundation.files import write_text
 from rarescene.foundation.run_folder import refresh_picture
 from rarescene.foundation.run_record import RunRecord
-from rarescene.reports import svg as plots
-from rarescene.reports.refreshes import (
-    Refresh,
-    RefreshesReport,
-    refresh_curves,
-    refresh_remarks,
-    shown_in_full,
-)
+from rarescene.reports.axes import Chart, Line
+from rarescene.reports.origins import PHANTOM_WARNING, Origins, origins_of
 from rarescene.reports.report_page import class_colours, template
 from rarescene.reports.tables import rare_first
 from rarescene.scenes import ClassTable
 
-if TYPE_CHECKING:
-    from rarescene.reports import DrawnPair
+PAGE = "refreshes.html"
+
+SHOWN = 8
+"""Refreshes that are shown one by one; of more, these many are taken evenly, with the first and the last."""
 
 
 @dataclass(frozen=True)
-class ClassLine:
-    """One class over all refreshes: how often it was chosen, and its two curves."""
+class DrawnPair:
+    """One synthetic pair: image and mask in class colours, uint8 `(H, W, 3)`, and the classes in it."""
 
-    name: str
-    chosen: int
-    lead: tuple[float | None, float | None]
-    lead_curve: Markup
-    iou: tuple[float | None, float | None]
-    iou_curve: Markup
+    image: np.ndarray
+    mask: np.ndarray
+    words: str = ""
 
 
 @dataclass(frozen=True)
-class RefreshView:
-    """One refresh with its drawn bars, class by class."""
+class Refresh:
+    """One refresh of an online strategy.
 
-    refresh: Refresh
-    bars: tuple[tuple[str, Markup], ...]
-
-
-def write_refreshes(report: RefreshesReport, path: Path) -> Path:
-    """Write the page as one HTML file, atomically, and return its path.
-
-    Raises:
-        DataError: the file cannot be written.
+    Attributes:
+        step: optimiser steps done.
+        mean: label-mean IoU of the validation at which it happened, or None.
+        iou: of each class there; None for a class that its labels do not show.
+        lead: by what the strategy decided, of each class; None for a class that was neither predicted nor
+            labelled.
+        chosen: the classes that it turned to, the most urgent first.
+        staleness: how many refreshes each class has waited.
+        why: of each of them, whether it was "uncertain" or had "waited" long enough.
+        requests: what was asked for, in words, each with how often.
+        waiting: whether the pairs of a refresh before were still being drawn, so that nothing was asked for.
+        drawn: pairs that were drawn for it.
+        kept: pairs of them that were let through.
+        dropped: the others, by reason.
+        weights: by class, how much likelier than before any refresh a scene that shows it is drawn.
+        seconds: what the drawing took.
+        pause: the longest that a training step was held up by it in the background.
+        stood: how long the training stood still here, the validation included.
+        pairs: those of the drawn pairs that are shown.
+        next_step: that of the next validation, or None.
+        after_mean: label-mean IoU there, or None.
+        after: IoU of each class there.
     """
-    write_text(path, render_refreshes(report))
-    return path
+
+    step: int
+    mean: float | None = None
+    iou: Mapping[str, float | None] = field(default_factory=dict)
+    lead: Mapping[str, float | None] = field(default_factory=dict)
+    chosen: tuple[str, ...] = ()
+    why: Mapping[str, str] = field(default_factory=dict)
+    staleness: Mapping[str, int] = field(default_factory=dict)
+    requests: Mapping[str, int] = field(default_factory=dict)
+    waiting: bool = False
+    drawn: int = 0
+    kept: int = 0
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    weights: Mapping[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    pause: float = 0.0
+    stood: float = 0.0
+    pairs: tuple[DrawnPair, ...] = ()
+    next_step: int | None = None
+    after_mean: float | None = None
+    after: Mapping[str, float | None] = field(default_factory=dict)
+
+    def asks(self, name: str) -> bool:
+        """Return whether a class may be asked for; one that the generator was never shown may not."""
+        return not self.staleness or name in self.staleness
+
+    def change(self, name: str) -> float | None:
+        """Return by how much the IoU of a class changed up to the next validation, or None."""
+        before, after = self.iou.get(name), self.after.get(name)
+        return None if before is None or after is None else after - before
+
+    def highest(self) -> float:
+        """Return the largest value that led, for the scale of its bars."""
+        return max((value for value in self.lead.values() if value is not None), default=1.0) or 1.0
+
+    def by_lead(self, names: Sequence[str]) -> list[str]:
+        """Return class names, the one that leads most first, and those without a value at the end."""
+        known = {name: value for name in names if (value := self.lead.get(name)) is not None}
+        return [*sorted(known, key=lambda name: -known[name]), *(name for name in names if name not in known)]
+
+
+@dataclass(frozen=True)
+class RefreshesReport:
+    """Everything on the page of an online strategy.
+
+    Attributes:
+        title: heading of the page.
+        summary: what was trained, and how the strategy decides, in one or two sentences.
+        classes: the class table.
+        lead: what the strategy decides by, such as "uncertainty".
+        refreshes: in the order of their steps.
+        rare: names of the rare classes; they are listed first.
+        training_seconds: what the whole training took, or None.
+        warnings: what a reader must know before any number.
+        phantom: whether the scenes are phantom ones.
+        provenance: where the numbers come from.
+    """
+
+    title: str
+    summary: str
+    classes: ClassTable
+    lead: str = "uncertainty"
+    refreshes: tuple[Refresh, ...] = ()
+    rare: tuple[str, ...] = ()
+    training_seconds: float | None = None
+    warnings: tuple[str, ...] = ()
+    phantom: bool = False
+    provenance: Origins = field(default_factory=Origins)
+
+    def over_time(self, name: str) -> tuple[list[float | None], list[float | None], list[bool]]:
+        """Return of a class, refresh by refresh, what led, its IoU (and that after the last), if chosen."""
+        last = [one.after.get(name) for one in self.refreshes[-1:] if one.next_step is not None]
+        return (
+            [one.lead.get(name) for one in self.refreshes],
+            [*(one.iou.get(name) for one in self.refreshes), *last],
+            [name in one.chosen for one in self.refreshes],
+        )
+
+
+def read_refreshes(
+    lines: Sequence[Mapping[str, Any]],
+    pairs: Mapping[int, tuple[DrawnPair, ...]] | None = None,
+    *,
+    later: bool = False,
+) -> tuple[Refresh, ...]:
+    """Return the refreshes of a log.
+
+    Args:
+        lines: those of `refreshes.jsonl`, in order; one without a decision is a validation alone.
+        pairs: by step, the pairs that are to be shown.
+        later: whether pairs were drawn in the background, so that lines after a refresh count them, up to
+            that of the next refresh that asks for any.
+    """
+    found = []
+    for place, line in enumerate(lines):
+        if not line.get("lead"):
+            continue
+        following = lines[place + 1] if place + 1 < len(lines) else {}
+        if "stood" not in following:  # no validation: it counts what was drawn after the last one
+            following = {}
+        made = _lines_of(lines, place) if later else [line]
+        found.append(
+            Refresh(
+                step=line["step"],
+                mean=line.get("validation"),
+                iou=line.get("iou", {}),
+                lead=line["lead"],
+                chosen=tuple(line.get("classes", ())),
+                why=line.get("why", {}),
+                staleness=line.get("staleness", {}),
+                requests=line.get("requests", {}),
+                waiting=line.get("waiting", False),
+                drawn=sum(one.get("drawn", 0) for one in made),
+                kept=sum(one.get("kept", 0) for one in made),
+                dropped=dict(sum((Counter(one.get("dropped", {})) for one in made), Counter[str]())),
+                weights=line.get("weights", {}),
+                seconds=sum(one.get("seconds", 0.0) for one in made),
+                pause=max((one.get("pause", 0.0) for one in made), default=0.0),
+                stood=line["stood"],
+                pairs=(pairs or {}).get(line["step"], ()),
+                next_step=following.get("step"),
+                after_mean=following.get("validation"),
+                after=following.get("iou", {}),
+            )
+        )
+    return tuple(found)
+
+
+def _lines_of(lines: Sequence[Mapping[str, Any]], place: int) -> list[Mapping[str, Any]]:
+    """Return the lines that count what the refresh at `place` asked for; none if it waited."""
+    if lines[place].get("waiting"):
+        return []
+    counting = []
+    for line in lines[place + 1 :]:
+        counting.append(line)
+        if not line.get("waiting"):
+            break
+    return counting
+
+
+def shown_in_full(refreshes: Sequence[Refresh]) -> list[Refresh]:
+    """Return the refreshes that are shown one by one: all, or `SHOWN` taken evenly with both ends."""
+    if len(refreshes) <= SHOWN:
+        return list(refreshes)
+    last = len(refreshes) - 1
+    return [refreshes[round(place * last / (SHOWN - 1))] for place in range(SHOWN)]
+
+
+def refresh_charts(report: RefreshesReport, colours: Mapping[str, str]) -> tuple[Chart, ...]:
+    """Return charts over the steps: what led, by class and in its colour, and the validation."""
+    steps = [float(one.step) for one in report.refreshes]
+    lines = []
+    for name in report.classes.names:
+        values = [one.lead.get(name) for one in report.refreshes]
+        if any(value is not None for value in values):
+            known = [float("nan") if value is None else value for value in values]
+            lines.append(Line(name, steps, known, colour=colours[name]))
+    over = "optimiser step"
+    lead = Chart(f"{report.lead} by class", tuple(lines), (), over, report.lead, logarithmic=True)
+    last = report.refreshes[-1]
+    ends = [(one.step, one.mean) for one in report.refreshes] + [(last.next_step, last.after_mean)]
+    means = [(float(step), 100 * mean) for step, mean in ends if step is not None and mean is not None]
+    if not means:
+        return (lead,)
+    line = Line("label mean", [step for step, _ in means], [mean for _, mean in means])
+    return (lead, Chart("validation, label mean", (line,), (), over, "IoU, %"))
 
 
 def render_refreshes(report: RefreshesReport) -> str:
     """Return the page as HTML. Every text of it is escaped."""
-    chips = class_colours(report.classes)
-    full = shown_in_full(report.refreshes)
-    stood = sum(one.stood for one in report.refreshes)
+    chips, refreshes = class_colours(report.classes), report.refreshes
+    leads = (value for one in refreshes for value in one.lead.values() if value is not None)
+    stood = sum(one.stood for one in refreshes)
     return template("refreshes.html.j2").render(
         report=report,
         chips=chips,
-        lines=_class_lines(report, chips),
-        curves=[
-            (plot, Markup(plots.line_plot(plot))) for plot in refresh_curves(report, chips) if plot.curves
-        ]
-        if len(report.refreshes) > 1
-        else [],
-        views=[_view(one, report, chips) for one in full],
-        drawn=sum(one.drawn for one in report.refreshes),
-        kept=sum(one.kept for one in report.refreshes),
-        seconds=sum(one.seconds for one in report.refreshes),
+        names=rare_first(report.classes.names, report.rare),
+        highest=max(leads, default=1.0),
+        curves=[one for one in refresh_charts(report, chips) if one.lines] if len(refreshes) > 1 else [],
+        full=shown_in_full(refreshes),
+        drawn=sum(one.drawn for one in refreshes),
+        kept=sum(one.kept for one in refreshes),
+        seconds=sum(one.seconds for one in refreshes),
         stood=stood,
         part=stood / report.training_seconds if report.training_seconds else None,
-        pause=max((one.pause for one in report.refreshes), default=0.0),
-        remarks=refresh_remarks(report),
+        pause=max((one.pause for one in refreshes), default=0.0),
     )
-
-
-def _class_lines(report: RefreshesReport, chips: Mapping[str, str]) -> list[ClassLine]:
-    highest = max(
-        (value for one in report.refreshes for value in one.lead.values() if value is not None), default=1.0
-    )
-    last = [one for one in report.refreshes[-1:] if one.next_step is not None]
-    lines = []
-    for name in rare_first(report.classes.names, report.rare):
-        chosen = [name in one.chosen for one in report.refreshes]
-        lead = [one.lead.get(name) for one in report.refreshes]
-        iou = [*(one.iou.get(name) for one in report.refreshes), *(one.after.get(name) for one in last)]
-        lines.append(
-            ClassLine(
-                name=name,
-                chosen=sum(chosen),
-                lead=_ends(lead),
-                lead_curve=Markup(
-                    plots.sparkline(lead, highest, chips[name], chosen, label=f"{report.lead} of {name}")
-                ),
-                iou=_ends(iou),
-                iou_curve=Markup(
-                    plots.sparkline(
-                        iou, 1.0, chips[name], [*chosen, *(False for _ in last)], label=f"IoU of {name}"
-                    )
-                ),
-            )
-        )
-    return lines
-
-
-def _ends(values: list[float | None]) -> tuple[float | None, float | None]:
-    known = [value for value in values if value is not None]
-    return (known[0], known[-1]) if known else (None, None)
-
-
-def _view(refresh: Refresh, report: RefreshesReport, chips: Mapping[str, str]) -> RefreshView:
-    highest = max((value for value in refresh.lead.values() if value is not None), default=1.0) or 1.0
-    bars = []
-    for name in refresh.by_lead(report.classes.names):
-        value = refresh.lead.get(name)
-        label = f"{report.lead} of {name}"
-        bars.append((name, Markup(plots.value_bar(value, highest, chips[name], label=label))))
-    return RefreshView(refresh, tuple(bars))
 
 
 LEADS = {"uncertainty": "uncertainty", "score": "1 − IoU"}
@@ -137,14 +263,6 @@ def write_page(
     folder: Path, record: RunRecord, lines: Sequence[Mapping[str, Any]], rare: Sequence[str] = ()
 ) -> Path:
     """Write the page about all refreshes of a finished run; it lists the rare classes first."""
-    from rarescene.reports import (
-        PHANTOM_WARNING,
-        RefreshesReport,
-        provenance,
-        read_refreshes,
-        write_refreshes,
-    )
-
     config, phantom = record.config, record.provenance.phantom
     table = ClassTable.from_dict(record.class_table)
     gauda = config["strategies"].get("gauda")
@@ -163,15 +281,14 @@ def write_page(
         training_seconds=record.seconds,
         warnings=(PHANTOM_WARNING,) if phantom else (),
         phantom=phantom,
-        provenance=provenance([record]),
+        provenance=origins_of([record]),
     )
-    return write_refreshes(report, folder / PAGE)
+    write_text(folder / PAGE, render_refreshes(report))
+    return folder / PAGE
 
 
 def read_pictures(path: Path, width: int, table: ClassTable) -> tuple[DrawnPair, ...]:
     """Return the pairs of a picture of `RefreshLog`, each `width` pixels wide; none without a file."""
-    from rarescene.reports import DrawnPair
-
     if not path.is_file():
         return ()
     with Image.open(path) as opened:
@@ -211,6 +328,3 @@ def _summary(config: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> s
     if "classic" in strategies:
         said.append("Scenes are cropped, mirrored and rotated at random.")
     return " ".join(said)
-
-
-PAGE = "refreshes.html"

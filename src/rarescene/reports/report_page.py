@@ -4,51 +4,115 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from markupsafe import Markup
 from PIL import Image
 
 from rarescene.foundation.files import write_text
-from rarescene.reports import formatting as wording
-from rarescene.reports import svg as plots
-from rarescene.reports.caveats import mistakes, remarks
-from rarescene.reports.content import Comparison, Report, RunScores
-from rarescene.reports.gallery import ERROR_LEGEND, ERRORS
-from rarescene.reports.tables import rare_first
-from rarescene.reports.verdict import Verdict, verdict_on
+from rarescene.foundation.methods import Column
+from rarescene.reports import formatting, svg
+from rarescene.reports.axes import Chart
+from rarescene.reports.gallery import ERROR_LEGEND, ERRORS, GalleryRow
+from rarescene.reports.origins import Origins
+from rarescene.reports.realism import Measure
+from rarescene.reports.run_scores import RunScores
+from rarescene.reports.tables import MEANS, rare_first
+from rarescene.reports.verdict import ENOUGH_SEEDS, Verdict, verdict_on
 
 if TYPE_CHECKING:
-    from rarescene.scenes import ClassTable
+    from rarescene.evaluation import ComparisonTable
+    from rarescene.scenes import ClassTable, SceneStatistics
 
 
 @dataclass(frozen=True)
-class ScoreLine:
-    """One line of the table of scores, of a class or of a mean, with one entry a run."""
+class Report:
+    """Everything on the page. An empty field leaves its section out.
+
+    Attributes:
+        title: heading of the page.
+        summary: what this is, in one or two sentences.
+        classes: the class table; it gives the legend.
+        rare: names of the rare classes; they are listed first.
+        warnings: what a reader must know before any number, such as `PHANTOM_WARNING`.
+        phantom: whether the scenes are phantom ones.
+        compared: what was compared, one line a run: name and words.
+        statistics: how often and how large each class is.
+        runs: the scores, a column each.
+        confidence: what each run's probabilities are worth, by its name.
+        comparison: every strategy against the first.
+        equal_steps: whether all of them had the same steps, batch size and image size.
+        realism: what is known of the images of each synthetic set, by its name.
+        gallery: rows of pictures.
+        gallery_rule: how they were chosen, in a sentence.
+        curves: of the trainings.
+        provenance: where all of it comes from.
+    """
+
+    title: str
+    summary: str
+    classes: ClassTable
+    rare: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    phantom: bool = False
+    compared: Mapping[str, str] = field(default_factory=dict)
+    statistics: SceneStatistics | None = None
+    runs: tuple[RunScores, ...] = ()
+    confidence: Mapping[str, Sequence[Column]] = field(default_factory=dict)
+    comparison: ComparisonTable | None = None
+    equal_steps: bool = True
+    realism: Mapping[str, tuple[Measure, ...]] = field(default_factory=dict)
+    gallery: tuple[GalleryRow, ...] = ()
+    gallery_rule: str = ""
+    curves: tuple[Chart, ...] = ()
+    provenance: Origins = field(default_factory=Origins)
+
+    def verdicts(self) -> dict[str, Verdict]:
+        """Return what each strategy but the first shows, by its name."""
+        table = self.comparison
+        names = () if table is None else table.strategies[1:]
+        return {name: verdict_on(table, name, equal_steps=self.equal_steps) for name in names if table}
+
+
+@dataclass(frozen=True)
+class Mistaken:
+    """What the pixels of one class were predicted as: the share `right`, then the likeliest others."""
 
     name: str
-    rare: bool
-    chip: str
-    bars: Markup
-    iou: tuple[str, ...]
-    intervals: tuple[str, ...]
-    dice: tuple[str, ...]
-    support: str
+    right: float
+    others: tuple[tuple[str, float], ...]
+
+    def __str__(self) -> str:
+        others = formatting.listing(
+            [f"{formatting.percent(part)} % called {other}" for other, part in self.others]
+        )
+        return f"{formatting.percent(self.right)} % right" + (f", {others}" if others else "")
 
 
-@dataclass(frozen=True)
-class Judged:
-    """A comparison with its verdict and the drawn differences."""
-
-    comparison: Comparison
-    verdict: Verdict
-    axis: Markup
-    marks: tuple[Markup, ...]
+def mistakes(run: RunScores, rare: tuple[str, ...], *, most: int = 3) -> tuple[Mistaken, ...]:
+    """Return, for each rare class that the test labels show, what its pixels were predicted as."""
+    if run.confusion is None:
+        return ()
+    names = [entry.name for entry in run.scores.classes]
+    found = []
+    for name in rare:
+        if name not in names:
+            continue
+        index = names.index(name)
+        row = [int(pixels) for pixels in run.confusion[index]]
+        total = sum(row)
+        if total == 0:
+            continue
+        others = sorted(
+            ((pixels, other) for other, pixels in enumerate(row) if other != index and pixels), reverse=True
+        )
+        shares = tuple((names[other], pixels / total) for pixels, other in others[:most])
+        found.append(Mistaken(name, row[index] / total, shares))
+    return tuple(found)
 
 
 def write_report(report: Report, path: Path) -> Path:
@@ -63,11 +127,34 @@ def write_report(report: Report, path: Path) -> Path:
 
 def render(report: Report) -> str:
     """Return the report as HTML. Every text of it is escaped."""
-    return template("report.html.j2").render(**_context(report))
+    runs, table = report.runs, report.comparison
+    seeds = [len(run.seeds) for run in runs if run.seeds] if table is None else [len(table.seeds)]
+    names = rare_first(report.classes.names, report.rare) if runs else ()
+    means = ("label_mean", "sample_mean", "sample_median") if runs else ()
+    absent = {entry.name for run in runs for entry in run.scores.classes if entry.iou is None}
+    measures = [one.name for measures in report.realism.values() for one in measures]
+    return template("report.html.j2").render(
+        report=report,
+        chips=class_colours(report.classes),
+        series=[svg.colour(index) for index in range(len(svg.SERIES))],
+        score=None if table is None else formatting.SCORES[table.score],
+        class_lines={name: [run.scores.of(name) for run in runs] for name in names},
+        mean_lines={name.replace("_", " "): [getattr(run.scores, name) for run in runs] for name in means},
+        mean_names=MEANS,
+        mistaken={run.name: mistakes(run, report.rare) for run in runs},
+        notes=list(dict.fromkeys(note for run in runs for note in run.scores.notes)),
+        few_seeds=min(seeds) if seeds and min(seeds) < ENOUGH_SEEDS else 0,
+        enough_seeds=ENOUGH_SEEDS,
+        absent=sorted(absent),
+        coarse=any(run.cell > 1 for run in runs),
+        effnet=any("EffNet" in name for name in measures),
+        has_errors=has_errors(report.gallery),
+        error_legend=error_colours(),
+    )
 
 
 def template(name: str) -> Template:
-    """Return a page's template; it escapes every text, and knows how figures are put into words."""
+    """Return a page's template; it escapes every text, and knows how numbers are put into words and drawn."""
     environment = Environment(
         loader=PackageLoader("rarescene.reports", "templates"),
         autoescape=True,
@@ -76,18 +163,14 @@ def template(name: str) -> Template:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "percent": wording.percent,
-        "share": wording.share,
-        "signed": wording.signed,
-        "signed_interval": wording.signed_interval,
-        "effect": wording.effect,
-        "p_value": wording.p_value,
-        "figure": wording.figure,
-        "short": wording.short,
-        "counted": wording.count,
-        "listing": wording.listing,
-        "picture": picture_uri,
-    }
+        name: getattr(formatting, name)
+        for name in (
+            "effect", "interval", "listing", "number", "p_value", "percent", "share", "short", "signed",
+            "signed_interval",
+        )
+    }  # fmt: skip
+    environment.filters |= {"counted": formatting.count, "picture": picture_uri}
+    environment.globals |= {"svg": svg}
     return environment.get_template(name)
 
 
@@ -96,27 +179,6 @@ def picture_uri(picture: np.ndarray) -> str:
     file = io.BytesIO()
     Image.fromarray(picture).save(file, format="PNG", optimize=True)
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
-
-
-def _context(report: Report) -> Mapping[str, Any]:
-    chips = class_colours(report.classes)
-    limit = plots.difference_limit([one for pair in report.comparisons for one in pair.differences])
-    return {
-        "report": report,
-        "chips": chips,
-        "series": [plots.colour(index) for index in range(len(plots.SERIES))],
-        "judged": [_judged(comparison, limit) for comparison in report.comparisons],
-        "axis": Markup(plots.bar_axis()),
-        "class_lines": _class_lines(report, chips),
-        "mean_lines": _mean_lines(report.runs),
-        "mistaken": {run.name: mistakes(run, report.rare) for run in report.runs},
-        "curves": [(plot, Markup(plots.line_plot(plot))) for plot in report.curves],
-        "notes": list(dict.fromkeys(note for run in report.runs for note in run.notes)),
-        "comparison_notes": list(dict.fromkeys(note for one in report.comparisons for note in one.notes)),
-        "remarks": remarks(report),
-        "has_errors": any(cell.label.startswith(ERRORS) for row in report.gallery for cell in row.cells),
-        "error_legend": error_colours(),
-    }
 
 
 def class_colours(classes: ClassTable) -> dict[str, str]:
@@ -129,66 +191,10 @@ def error_colours() -> list[tuple[str, str]]:
     return [(name, _hex(shade)) for name, shade in ERROR_LEGEND]
 
 
+def has_errors(rows: Sequence[GalleryRow]) -> bool:
+    """Return whether any picture is an error map, whose colours the page must explain."""
+    return any(cell.label.startswith(ERRORS) for row in rows for cell in row.cells)
+
+
 def _hex(colour: tuple[int, int, int]) -> str:
     return "#{:02x}{:02x}{:02x}".format(*colour)
-
-
-def _judged(comparison: Comparison, limit: float) -> Judged:
-    marks = tuple(Markup(plots.difference_mark(one, limit)) for one in comparison.differences)
-    return Judged(comparison, verdict_on(comparison), Markup(plots.difference_axis(limit)), marks)
-
-
-def _class_lines(report: Report, chips: Mapping[str, str]) -> list[ScoreLine]:
-    names = [run.name for run in report.runs]
-    by_run = [{entry.name: entry for entry in run.classes} for run in report.runs]
-    lines = []
-    for name in rare_first(report.classes.names, report.rare) if report.runs else ():
-        scores = [known[name] for known in by_run]
-        lines.append(
-            ScoreLine(
-                name=name,
-                rare=name in report.rare,
-                chip=chips[name],
-                bars=Markup(plots.interval_bars([one.iou for one in scores], names)),
-                iou=tuple(wording.percent(one.iou.value) for one in scores),
-                intervals=tuple(wording.interval(one.iou) for one in scores),
-                dice=tuple(wording.percent(one.dice.value) for one in scores),
-                support=_support(report.runs[0], name),
-            )
-        )
-    return lines
-
-
-def _mean_lines(runs: tuple[RunScores, ...]) -> list[ScoreLine]:
-    lines = []
-    for head, field in (
-        ("label mean", "label_mean"),
-        ("sample mean", "sample_mean"),
-        ("sample median", "sample_median"),
-    ):
-        scores = [getattr(run, field) for run in runs]
-        lines.append(
-            ScoreLine(
-                name=head,
-                rare=False,
-                chip="",
-                bars=Markup(plots.interval_bars([score.iou for score in scores], [run.name for run in runs])),
-                iou=tuple(wording.percent(score.iou.value) for score in scores),
-                intervals=tuple(wording.interval(score.iou) for score in scores),
-                dice=tuple(wording.percent(score.dice.value) for score in scores),
-                support="",
-            )
-        )
-    return lines if runs else []
-
-
-def _support(run: RunScores, name: str) -> str:
-    """Say how much of a class the test shows, and its size in output cells where these are coarse."""
-    entry = next(entry for entry in run.classes if entry.name == name)
-    if entry.pixels == 0:
-        return "not in the test recordings"
-    text = f"{wording.count(entry.frames, 'frame')}, {wording.count(entry.recordings, 'recording')}"
-    if run.stride > 1 and entry.frames:
-        cells = entry.pixels / entry.frames / run.stride**2
-        text += f", {cells:.2g} output cells a frame"
-    return text

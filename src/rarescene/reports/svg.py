@@ -10,11 +10,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from html import escape
+from itertools import zip_longest
+from typing import TYPE_CHECKING
 
-from rarescene.reports.content import CurvePlot, Difference, Estimate
+from markupsafe import Markup
+
+from rarescene.reports.axes import SERIES, Chart, log_ticks, moving_mean, nice_ticks
 from rarescene.reports.formatting import interval, percent, short, signed, signed_interval
 
-SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A6D00", "#5C5C5C")
+if TYPE_CHECKING:
+    from rarescene.evaluation import ClassOverlap, Comparison, MeanOverlap
+
 DASHES = ("", "6 3", "2 3", "8 3 2 3", "1 2", "10 4", "4 2", "3 6")
 
 Scale = Callable[[float], float]
@@ -30,8 +36,10 @@ def colour(series: int) -> str:
     return f"var(--series-{index}, {SERIES[index]})"
 
 
-def interval_bars(scores: Sequence[Estimate], names: Sequence[str], *, maximum: float = 1.0) -> str:
-    """Return one class's bars, one a run, from 0 to `maximum`, with whiskers for the intervals.
+def interval_bars(
+    scores: Sequence[ClassOverlap | MeanOverlap], names: Sequence[str], *, maximum: float = 1.0
+) -> Markup:
+    """Return the IoU of one class or mean as bars, one a run, from 0 to `maximum`, with whiskers.
 
     A bar's width is `value / maximum` of the whole. A score of None draws no bar but the word `absent`.
     """
@@ -41,21 +49,21 @@ def interval_bars(scores: Sequence[Estimate], names: Sequence[str], *, maximum: 
     for index, score in enumerate(scores):
         top = GAP + index * step
         middle = top + BAR / 2
-        if score.value is None:
+        if score.iou is None:
             parts.append(f'<text class="absent" x="0" y="{middle + 4:g}" dx="4">absent</text>')
             continue
-        width, style = _place(score.value / maximum), f"fill:{colour(index)}"
+        width, style = _place(score.iou / maximum), f"fill:{colour(index)}"
         parts.append(f'<rect class="bar" x="0" y="{top:g}" width="{width}" height="{BAR}" style="{style}"/>')
-        if score.low is not None and score.high is not None:
-            parts += _whisker(score.low / maximum, score.high / maximum, middle, BAR * 0.6)
+        if (bounds := score.iou_interval) is not None:
+            parts += _whisker(bounds.low / maximum, bounds.high / maximum, middle, BAR * 0.6)
     words = "; ".join(
-        f"{name} {percent(score.value)} {interval(score)}".strip()
+        f"{name} {percent(score.iou)} {interval(score.iou_interval)}".strip()
         for name, score in zip(names, scores, strict=True)
     )
     return _flexible(height, f"Bars: {words}", parts)
 
 
-def bar_axis(maximum: float = 1.0) -> str:
+def bar_axis(maximum: float = 1.0) -> Markup:
     """Return the axis that stands over a column of `interval_bars`, in per cent."""
     anchors = ("start", "middle", "middle", "middle", "end")
     parts = [
@@ -66,34 +74,34 @@ def bar_axis(maximum: float = 1.0) -> str:
     return _flexible(16, f"Axis from 0 to {100 * maximum:g} per cent", parts)
 
 
-def difference_limit(differences: Sequence[Difference]) -> float:
+def difference_limit(rows: Sequence[Comparison]) -> float:
     """Return a round bound, the same on both sides of 0, that holds every difference and its interval."""
-    ends = [abs(end) for one in differences for end in (one.mean, one.low, one.high) if end is not None]
-    largest = max(ends, default=0.0)
+    ends = [abs(row.difference) for row in rows if row.difference is not None]
+    bounds = [row.difference_interval for row in rows if row.difference_interval is not None]
+    largest = max([*ends, *(abs(end) for one in bounds for end in (one.low, one.high))], default=0.0)
     steps = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
     return next((step for step in steps if largest <= step), largest)
 
 
-def difference_mark(difference: Difference, limit: float) -> str:
-    """Return one difference as a dot with its interval, on an axis from -limit to +limit with a line at 0."""
+def difference_mark(row: Comparison, limit: float) -> Markup:
+    """Return a row's difference as a dot with its interval, from -limit to +limit with a line at 0."""
     height = BAR + 2 * GAP
     middle = height / 2
     parts = [_vertical(0.5, height, "zero")]
-    if difference.mean is None:
+    if row.difference is None:
         parts.append(f'<text class="absent" x="50%" y="{middle + 4:g}" dx="6">not compared</text>')
-        return _flexible(height, f"{difference.of}: not compared", parts)
-    if difference.low is not None and difference.high is not None:
-        low, high = (0.5 + end / (2 * limit) for end in (difference.low, difference.high))
-        parts += _whisker(low, high, middle, BAR * 0.6)
-    kind = "dot up" if (difference.low or 0) > 0 else "dot down" if (difference.high or 0) < 0 else "dot"
-    parts.append(
-        f'<circle class="{kind}" cx="{_place(0.5 + difference.mean / (2 * limit))}" cy="{middle:g}" r="5"/>'
-    )
-    words = f"{difference.of}: {signed(difference.mean)} points {signed_interval(difference)}".strip()
+        return _flexible(height, f"{row.measure}: not compared", parts)
+    kind, bounds = "dot", row.difference_interval
+    if bounds is not None:
+        parts += _whisker(0.5 + bounds.low / (2 * limit), 0.5 + bounds.high / (2 * limit), middle, BAR * 0.6)
+        kind = "dot up" if bounds.low > 0 else "dot down" if bounds.high < 0 else "dot"
+    x = _place(0.5 + row.difference / (2 * limit))
+    parts.append(f'<circle class="{kind}" cx="{x}" cy="{middle:g}" r="5"/>')
+    words = f"{row.measure}: {signed(row.difference)} points {signed_interval(bounds)}".strip()
     return _flexible(height, words, parts)
 
 
-def difference_axis(limit: float) -> str:
+def difference_axis(limit: float) -> Markup:
     """Return the axis that stands over a column of `difference_mark`, in points of per cent."""
     points = 100 * limit
     marks = ((0.0, f"−{points:g}", "start"), (0.5, "0", "middle"), (1.0, f"+{points:g}", "end"))
@@ -104,7 +112,7 @@ def difference_axis(limit: float) -> str:
     return _flexible(16, f"Axis from −{points:g} to +{points:g} points", parts)
 
 
-def line_plot(plot: CurvePlot, *, width: int = 460, height: int = 250) -> str:
+def line_plot(plot: Chart, *, width: int = 460, height: int = 250) -> Markup:
     """Return curves over steps. Long curves are drawn faint, with their moving mean on top.
 
     On a logarithmic axis, values of 0 and below leave a gap as non-finite ones do.
@@ -112,19 +120,19 @@ def line_plot(plot: CurvePlot, *, width: int = 460, height: int = 250) -> str:
     left, right, top, bottom = 52, 12, 10, 40
     drawn = [
         (step, value)
-        for curve in plot.curves
-        for step, value in zip(curve.steps, curve.values, strict=True)
+        for curve in plot.lines
+        for step, value in zip(curve.x, curve.y, strict=True)
         if _drawable(value, plot.logarithmic)
     ]
     label = (
-        f"{plot.title}: {plot.y_label} over {plot.x_label}, {', '.join(curve.name for curve in plot.curves)}"
+        f"{plot.title}: {plot.y_label} over {plot.x_label}, {', '.join(curve.name for curve in plot.lines)}"
     )
     opening = (
         f'<svg class="lines" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label)}" '
         'xmlns="http://www.w3.org/2000/svg">'
     )
     if not drawn:
-        return f"{opening}{_text('absent', width / 2, height / 2, 'middle', 'no values')}</svg>"
+        return Markup(f"{opening}{_text('absent', width / 2, height / 2, 'middle', 'no values')}</svg>")
 
     def scaled(value: float) -> float:
         return math.log10(value) if plot.logarithmic else value
@@ -152,19 +160,19 @@ def line_plot(plot: CurvePlot, *, width: int = 460, height: int = 250) -> str:
     parts.append(_text("axis", middle, height - 6, "middle", plot.x_label))
     upright = _text("axis", (bottom - top - height) / 2, 12, "middle", plot.y_label)
     parts.append(f'<g transform="rotate(-90)">{upright}</g>')
-    for index, curve in enumerate(plot.curves):
+    for index, curve in enumerate(plot.lines):
         dash = f' stroke-dasharray="{DASHES[index % len(DASHES)]}"' if DASHES[index % len(DASHES)] else ""
         style = f"stroke:{curve.colour or colour(index)}"
-        raw = [scaled(value) if _drawable(value, plot.logarithmic) else math.nan for value in curve.values]
+        raw = [scaled(value) if _drawable(value, plot.logarithmic) else math.nan for value in curve.y]
         window = len(raw) // 30 if len(raw) >= SMOOTH_FROM else 1
         if window > 1:
-            faint = _path(curve.steps, raw, x_of, y_of)
+            faint = _path(curve.x, raw, x_of, y_of)
             parts.append(f'<path class="raw" d="{faint}" style="{style}"/>')
-        line = _path(curve.steps, moving_mean(raw, window), x_of, y_of)
+        line = _path(curve.x, moving_mean(raw, window), x_of, y_of)
         parts.append(
             f'<path class="line" d="{line}" style="{style}"{dash}><title>{escape(curve.name)}</title></path>'
         )
-    return "".join(parts) + "</svg>"
+    return Markup("".join(parts) + "</svg>")
 
 
 def histogram(
@@ -176,7 +184,7 @@ def histogram(
     bins: int = 30,
     width: int = 460,
     height: int = 200,
-) -> str:
+) -> Markup:
     """Return how often each value occurs: kept values below, dropped ones stacked on them, dashed limits."""
     left, right, top, bottom = 44, 12, 10, 24
     known = [[value for value in part if math.isfinite(value)] for part in (kept, dropped)]
@@ -187,7 +195,7 @@ def histogram(
     )
     values = [*known[0], *known[1]]
     if not values:
-        return f"{opening}{_text('absent', width / 2, height / 2, 'middle', 'no values')}</svg>"
+        return Markup(f"{opening}{_text('absent', width / 2, height / 2, 'middle', 'no values')}</svg>")
     x_ticks = nice_ticks(min([*values, *limits]), max([*values, *limits]))
     low, high = x_ticks[0], x_ticks[-1]
     counts = [[0] * bins, [0] * bins]
@@ -221,10 +229,10 @@ def histogram(
     for limit in limits:
         x = x_of(limit)
         parts.append(f'<line class="limit" x1="{x:.1f}" y1="{top}" x2="{x:.1f}" y2="{height - bottom}"/>')
-    return "".join(parts) + "</svg>"
+    return Markup("".join(parts) + "</svg>")
 
 
-def value_bar(value: float | None, maximum: float, shade: str, *, label: str) -> str:
+def value_bar(value: float | None, maximum: float, shade: str, *, label: str) -> Markup:
     """Return one value as a bar in a CSS colour, followed by its number; `maximum` spans seven tenths."""
     middle = GAP + BAR / 2
     if value is None:
@@ -246,8 +254,8 @@ def sparkline(
     *,
     label: str,
     height: int = 34,
-) -> str:
-    """Return values, left to right, on a scale from 0 to `maximum`; some have a dot, and None is a gap."""
+) -> Markup:
+    """Return values, left to right, on a scale from 0 to `maximum`; marked ones have a dot, None is a gap."""
     reach = max(1, len(values) - 1)
 
     def x_of(place: float) -> float:
@@ -267,47 +275,10 @@ def sparkline(
     dots = [
         f'<circle class="dot" cx="{x_of(place):.4g}%" cy="{y_of(value) * height / 100:.4g}" r="3.2" '
         f'style="fill:{shade}"/>'
-        for place, (value, mark) in enumerate(zip(known, marked, strict=True))
+        for place, (value, mark) in enumerate(zip_longest(known, marked, fillvalue=False))
         if (mark or len(known) == 1) and not math.isnan(value)
     ]
     return _flexible(height, label, [inner, *dots], "spark")
-
-
-def nice_ticks(low: float, high: float, about: int = 5) -> list[float]:
-    """Return evenly spaced round numbers, the first at or below `low` and the last at or above `high`."""
-    if not high > low:
-        low, high = low - max(abs(low), 1.0) / 2, high + max(abs(high), 1.0) / 2
-    rough = (high - low) / about
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * 0.999)
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(index * step, 12) for index in range(first, last + 1)]
-
-
-def log_ticks(low: float, high: float) -> list[float]:
-    """Return logarithms (base 10) of round numbers that hold `low` to `high`: decades, or 1, 2, 5 of few."""
-    first, last = math.floor(math.log10(low) + 1e-9), math.ceil(math.log10(high) - 1e-9)
-    last = max(last, first + 1)
-    if last - first > 2:
-        return [float(decade) for decade in range(first, last + 1)]
-    fine = [decade + math.log10(factor) for decade in range(first, last) for factor in (1, 2, 5)] + [
-        float(last)
-    ]
-    start = max(index for index, tick in enumerate(fine) if tick <= math.log10(low) + 1e-9)
-    stop = min(index for index, tick in enumerate(fine) if tick >= math.log10(high) - 1e-9)
-    return fine[start : max(stop, start + 1) + 1]
-
-
-def moving_mean(values: Sequence[float], window: int) -> list[float]:
-    """Return the mean over `window` values around each one, cut at both ends; gaps (NaN) do not count."""
-    if window <= 1:
-        return list(values)
-    half, means = window // 2, []
-    for index in range(len(values)):
-        near = [value for value in values[max(0, index - half) : index + half + 1] if not math.isnan(value)]
-        gap = math.isnan(values[index]) or not near
-        means.append(math.nan if gap else sum(near) / len(near))
-    return means
 
 
 def _path(steps: Sequence[float], values: Sequence[float], x_of: Scale, y_of: Scale) -> str:
@@ -345,9 +316,9 @@ def _whisker(low: float, high: float, y: float, cap: float) -> list[str]:
     return [f'<line class="whisker" x1="{_place(low)}" y1="{y:g}" x2="{_place(high)}" y2="{y:g}"/>', *ends]
 
 
-def _flexible(height: float, label: str, parts: Sequence[str], kind: str = "strip") -> str:
+def _flexible(height: float, label: str, parts: Sequence[str], kind: str = "strip") -> Markup:
     inner = "".join(parts)
-    return (
+    return Markup(
         f'<svg class="{kind}" width="100%" height="{height:g}" role="img" aria-label="{escape(label)}" '
         f'xmlns="http://www.w3.org/2000/svg">{inner}</svg>'
     )

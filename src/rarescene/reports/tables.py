@@ -10,13 +10,16 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from rarescene.reports.content import Comparison, Confidence, Estimate, Measure, RunScores
+from rarescene.foundation.console import _say_once
+from rarescene.foundation.methods import Column
+from rarescene.foundation.plugins import methods
 from rarescene.reports.formatting import (
     ABSENT,
+    SCORES,
     count,
     effect,
-    figure,
     interval,
+    number,
     p_value,
     percent,
     share,
@@ -26,6 +29,9 @@ from rarescene.reports.formatting import (
 from rarescene.reports.verdict import Verdict
 
 if TYPE_CHECKING:
+    from rarescene.evaluation import ComparisonTable, Interval
+    from rarescene.reports.realism import Measure
+    from rarescene.reports.run_scores import RunScores
     from rarescene.scenes import ClassTable, Fault, SceneStatistics
 
 WIDTH = 80
@@ -59,43 +65,46 @@ def overlap_table(
 
     More than three runs do not fit beside each other; the next ones follow underneath.
     """
-    word = {"iou": "IoU", "dice": "Dice"}[score]
-    notes = dict.fromkeys(note for run in runs for note in run.notes)
-    tables = [_overlap(part, classes, rare, score, word) for part in _abreast(runs)]
+    notes = dict.fromkeys(note for run in runs for note in run.scores.notes)
+    parts = [runs[start : start + RUNS_ABREAST] for start in range(0, len(runs), RUNS_ABREAST)]
+    tables = [_overlap(part, classes, rare, score) for part in parts]
     return Group(*tables, *(Text(note, style="dim") for note in notes))
 
 
-def comparison_table(comparisons: Sequence[Comparison]) -> RenderableType:
+def comparison_table(comparison: ComparisonTable) -> RenderableType:
     """Return what each strategy changed, in points of IoU, with interval, Cohen's d and p."""
     parts: list[RenderableType] = []
-    for one in comparisons:
-        basis = f"{count(one.seeds, 'seed')}, {count(one.recordings, 'test recording')}"
-        table = plain_table(f"{one.candidate} against {one.baseline}: {basis}")
-        table.add_column(f"{one.score} in per cent", overflow="fold", ratio=1)
-        for head in (one.baseline, one.candidate):
+    baseline = comparison.baseline
+    basis = f"{count(len(comparison.seeds), 'seed')}, {count(len(comparison.recordings), 'test recording')}"
+    for strategy, conclusion in zip(comparison.strategies[1:], comparison.conclusions, strict=True):
+        table = plain_table(f"{strategy} against {baseline}: {basis}")
+        table.add_column(f"{SCORES[comparison.score]} in per cent", overflow="fold", ratio=1)
+        for head in (baseline, strategy):
             table.add_column(Text(head), justify="right", overflow="fold", max_width=12)
         for head in ("change", "95 % interval", "d", "p"):
             table.add_column(head, justify="right", no_wrap=True)
-        for line in one.differences:
-            scores = (percent(line.before, missing="–"), percent(line.after, missing="–"))
-            change = (signed(line.mean), signed_interval(line) or "–", effect(line.effect), p_value(line.p))
-            table.add_row(Text(line.of), *scores, *change)
-        reasons = dict.fromkeys(f"{line.of}: {line.reason}" for line in one.differences if line.reason)
-        parts += [table, *(Text(reason, style="dim") for reason in reasons)]
-        parts += [Text(one.conclusion)] if one.conclusion else []
-    notes = dict.fromkeys(note for one in comparisons for note in one.notes)
-    return Group(*parts, *(Text(note, style="dim") for note in notes))
+        rows = comparison.rows_of(strategy)
+        for row in rows:
+            before = comparison.of(baseline, row.measure).mean
+            change = (signed(row.difference), signed_interval(row.difference_interval) or "–")
+            table.add_row(
+                Text(row.measure), percent(before, missing="–"), percent(row.mean, missing="–"), *change,
+                effect(row.effect_size), p_value(row.p_holm),
+            )  # fmt: skip
+        notes = [Text(f"{row.measure}: {row.note}", style="dim") for row in rows if row.note]
+        parts += [table, *notes, Text(conclusion)]
+    return Group(*parts, *(Text(note, style="dim") for note in comparison.notes))
 
 
 def realism_table(measures: Sequence[Measure], *, title: str = "Synthetic pictures") -> RenderableType:
-    """Return the figures about the synthetic pictures beside those of real frames against real frames."""
+    """Return what is known of the synthetic images beside the same of real frames against real frames."""
     table = plain_table(title)
     table.add_column("measure", overflow="fold", ratio=1)
     for head in ("synthetic", "real against real", "better"):
         table.add_column(head, justify="right", no_wrap=True)
     for measure in measures:
         better = "" if measure.better == "neither" else measure.better
-        table.add_row(Text(measure.name), figure(measure.value), figure(measure.reference), better)
+        table.add_row(Text(measure.name), number(measure.value), number(measure.reference), better)
     return Group(table, *(Text(f"{one.name}: {one.note}", style="dim") for one in measures if one.note))
 
 
@@ -126,27 +135,26 @@ def verdict_text(judged: Verdict) -> RenderableType:
 
 
 def _overlap(
-    runs: Sequence[RunScores], classes: ClassTable, rare: Sequence[str], score: str, word: str
-) -> Table:
-    table = plain_table(f"{word} in per cent, with 95 % intervals over test recordings")
+    runs: Sequence[RunScores], classes: ClassTable, rare: Sequence[str], score: str
+) -> RenderableType:
+    table = plain_table(f"{SCORES[score]} in per cent, with 95 % intervals over test recordings")
     table.add_column("class", overflow="fold", ratio=1)
     for run in runs:
         table.add_column(Text(run.name), justify="right", overflow="fold", max_width=18)
     digits = 1 if len(runs) < RUNS_ABREAST else 0
-    lines = {run.name: {entry.name: entry for entry in run.classes} for run in runs}
+
+    def cell(found: object) -> Text:
+        return _score(getattr(found, score, None), getattr(found, f"{score}_interval", None), digits)
+
+    lines = [{entry.name: entry for entry in run.scores.classes} for run in runs]
     for name in rare_first(classes.names, rare):
-        known = [lines[run.name].get(name) for run in runs]
-        cells = [_score(None if one is None else getattr(one, score), digits) for one in known]
+        cells = [cell(known.get(name)) for known in lines]
         table.add_row(class_name(name, classes), *cells, style="bold" if name in rare else "")
         if rare and name == rare[-1]:
             table.add_section()
     table.add_section()
-    for head, field in (
-        ("label mean", "label_mean"),
-        ("sample mean", "sample_mean"),
-        ("sample median", "sample_median"),
-    ):
-        table.add_row(head, *(_score(getattr(getattr(run, field), score), digits) for run in runs))
+    for mean in ("label_mean", "sample_mean", "sample_median"):
+        table.add_row(mean.replace("_", " "), *(cell(getattr(run.scores, mean)) for run in runs))
     return table
 
 
@@ -155,12 +163,10 @@ def rare_first(names: Sequence[str], rare: Sequence[str]) -> list[str]:
     return [*rare, *(name for name in names if name not in rare)]
 
 
-def _score(estimate: Estimate | None, digits: int) -> Text:
-    if estimate is None or estimate.value is None:
+def _score(value: float | None, bounds: Interval | None, digits: int) -> Text:
+    if value is None:
         return Text(ABSENT, style="dim")
-    return Text(percent(estimate.value)).append(
-        f" {interval(estimate, digits)}".rstrip(), style="dim not bold"
-    )
+    return Text(percent(value)).append(f" {interval(bounds, digits)}".rstrip(), style="dim not bold")
 
 
 def class_name(name: str, classes: ClassTable) -> Text:
@@ -181,58 +187,37 @@ def plain_table(title: str, style: str = "bold") -> Table:
     )
 
 
-def _abreast(runs: Sequence[RunScores]) -> list[tuple[RunScores, ...]]:
-    return [tuple(runs[start : start + RUNS_ABREAST]) for start in range(0, len(runs), RUNS_ABREAST)]
+MEANS = ("label mean", "sample mean", "sample median", "all pixels")
+"""Lines under the classes of a table of metrics."""
 
 
-TITLE = "Probabilities in per cent, uncertainty in thousandths"
-
-
-_MEANS = ("label mean", "sample mean", "sample median", "all pixels")
-
-
-def read_confidence(metrics: Mapping[str, Any], names: Sequence[str]) -> Confidence | None:
-    """Return average precision and calibration error of each class, and a Bayesian segmenter's uncertainty.
+def metric_columns(measured: Mapping[str, Any]) -> tuple[Column, ...]:
+    """Return what the installed metrics show of what they measured.
 
     Args:
-        metrics: what `rarescene evaluate` wrote; what it lacks is left out.
-        names: the classes, in the order of their ids.
-
-    Returns:
-        None where the file holds nothing of it, as one of an earlier version.
+        measured: JSON values by the metric's name. One whose metric is not installed here is left out, and
+            the terminal says so.
     """
-    columns: list[
-        tuple[str, list[str], Mapping[str, str]]
-    ] = []  # heading, a cell a class, cells of the means
-    if precision := metrics.get("average_precision"):
-        means = {name: percent(precision[name.replace(" ", "_")], missing="–") for name in _MEANS[:3]}
-        columns.append(
-            ("average precision", [percent(one, missing="–") for one in precision["classes"]], means)
-        )
-    if calibration := metrics.get("calibration"):
-        cells = [percent(one, missing="–") for one in calibration["classes"]]
-        columns.append(("calibration error", cells, {_MEANS[3]: percent(calibration["error"], missing="–")}))
-    for measure, found in metrics.get("uncertainty", {}).items():
-        cells = ["–" if value is None else f"{1000 * value:.1f}" for value in found["values"]]
-        columns.append((measure.replace("_", " "), cells, {}))
-    if not columns:
-        return None
-    return Confidence(
-        headings=tuple(heading for heading, _, _ in columns),
-        classes={name: tuple(cells[i] for _, cells, _ in columns) for i, name in enumerate(names)},
-        means={name: tuple(means.get(name, "") for _, _, means in columns) for name in _MEANS},
+    known = methods("metrics")
+    if missing := [name for name in measured if name not in known]:
+        _say_once(f"note: not shown, since the metric is not installed here: {', '.join(missing)}")
+    return tuple(
+        column
+        for name, metric in known.items()
+        if name in measured
+        for column in metric.columns(measured[name])
     )
 
 
-def confidence_table(found: Confidence, classes: ClassTable) -> RenderableType:
-    """Return the table of a run for a terminal of 80 columns."""
-    table = plain_table(TITLE)
+def metric_table(columns: Sequence[Column], classes: ClassTable) -> RenderableType:
+    """Return what metrics found of a run, class by class, for a terminal of 80 columns."""
+    table = plain_table("Probabilities in per cent, uncertainty in thousandths")
     table.add_column("class", overflow="fold", ratio=1)
-    for heading in found.headings:
-        table.add_column(Text(heading), justify="right", max_width=11)
-    for name, cells in found.classes.items():
+    for column in columns:
+        table.add_column(Text(column.heading), justify="right", max_width=11)
+    for name, *cells in zip(classes.names, *(column.classes for column in columns), strict=True):
         table.add_row(class_name(name, classes), *cells)
     table.add_section()
-    for name, cells in found.means.items():
-        table.add_row(name, *cells)
+    for name in MEANS:
+        table.add_row(name, *(column.means.get(name, "") for column in columns))
     return table

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from rarescene.reports.content import Comparison
-from rarescene.reports.formatting import count, signed
+from rarescene.reports.formatting import SCORES, count, signed
+
+if TYPE_CHECKING:
+    from rarescene.evaluation import ComparisonTable
 
 Tone = Literal["gain", "loss", "open", "missing"]
 
@@ -31,62 +33,56 @@ class Verdict:
     caveats: tuple[str, ...] = ()
 
 
-def verdict_on(comparison: Comparison) -> Verdict:
-    """Judge the headline difference of a comparison.
+def verdict_on(table: ComparisonTable, strategy: str, *, equal_steps: bool = True) -> Verdict:
+    """Judge what a strategy changed in the headline measure.
 
     A gain or loss is claimed only where the interval over recordings excludes 0 and at least three seeds were
     trained; anything else is said to be open.
+
+    Args:
+        table: with a row of the strategy.
+        strategy: not the baseline.
+        equal_steps: whether both sides had the same steps, batch size and image size.
     """
-    change, caveats = comparison.headline, _caveats(comparison)
-    who, whom, of = comparison.candidate, comparison.baseline, change.of
-    if change.mean is None:
-        why = change.reason or "neither run could be scored on it"
-        return Verdict("missing", "not measured", f"The {of} could not be compared: {why}.", caveats)
-    points = signed(change.mean)
-    head = f"{who} changed the {of} by {points} points of {comparison.score} against {whom}"
-    if change.low is None or change.high is None:
-        why = change.reason or "there are too few test recordings for one"
+    row, caveats = table.of(strategy, table.headline), _caveats(table, equal_steps)
+    if row.difference is None:
+        why = row.note or "neither run could be scored on it"
+        sentence = f"The {row.measure} could not be compared: {why}."
+        return Verdict("missing", "not measured", sentence, caveats)
+    points = f"{signed(row.difference)} points of {SCORES[table.score]}"
+    head = f"{strategy} changed the {row.measure} by {points} against {table.baseline}"
+    bounds = row.difference_interval
+    if bounds is None:
+        why = row.note or "there are too few test recordings for one"
         sentence = f"{head}. No interval: {why}. Nothing is shown beyond these test frames."
         return Verdict("open", "no interval", sentence, caveats)
-    bounds = f"95 % interval {signed(change.low)} to {signed(change.high)}"
-    if change.low > 0 and change.mean > 0:
-        if comparison.seeds < ENOUGH_SEEDS:
-            return Verdict(
-                "open", "illustration only", f"{head} ({bounds}): a gain in this one trial.", caveats
-            )
-        return Verdict(
-            "gain", "measured gain", f"{head} ({bounds}): a gain on these test recordings.", caveats
-        )
-    if change.high < 0:
-        if comparison.seeds < ENOUGH_SEEDS:
-            return Verdict(
-                "open", "illustration only", f"{head} ({bounds}): a loss in this one trial.", caveats
-            )
-        return Verdict(
-            "loss", "measured loss", f"{head} ({bounds}): a loss. {who} did not help here.", caveats
-        )
-    if change.mean <= 0:
-        sentence = f"{head} ({bounds}). No gain was measured; the interval includes 0."
+    head = f"{head} (95 % interval {signed(bounds.low)} to {signed(bounds.high)})"
+    gained, lost = bounds.low > 0 and row.difference > 0, bounds.high < 0
+    if (gained or lost) and len(table.seeds) < ENOUGH_SEEDS:
+        sentence = f"{head}: a {'gain' if gained else 'loss'} in this one trial."
+        return Verdict("open", "illustration only", sentence, caveats)
+    if gained:
+        return Verdict("gain", "measured gain", f"{head}: a gain on these test recordings.", caveats)
+    if lost:
+        return Verdict("loss", "measured loss", f"{head}: a loss. {strategy} did not help here.", caveats)
+    if row.difference <= 0:
+        sentence = f"{head}. No gain was measured; the interval includes 0."
         return Verdict("open", "no gain", sentence, caveats)
-    sentence = f"{head} ({bounds}). The interval includes 0, so a gain is not shown."
+    sentence = f"{head}. The interval includes 0, so a gain is not shown."
     return Verdict("open", "not told apart", sentence, caveats)
 
 
-def _caveats(comparison: Comparison) -> tuple[str, ...]:
-    caveats = []
-    if comparison.seeds == 1:
+def _caveats(table: ComparisonTable, equal_steps: bool) -> tuple[str, ...]:
+    caveats, seeds, recordings = [], len(table.seeds), len(table.recordings)
+    if seeds == 1:
         caveats.append("A single seed is an illustration: another seed can give another sign.")
-    elif comparison.seeds < ENOUGH_SEEDS:
-        caveats.append(
-            f"Only {count(comparison.seeds, 'seed')}: at least {ENOUGH_SEEDS} are needed for a claim."
-        )
-    if comparison.recordings == 1:
+    elif seeds < ENOUGH_SEEDS:
+        caveats.append(f"Only {count(seeds, 'seed')}: at least {ENOUGH_SEEDS} are needed for a claim.")
+    if recordings == 1:
         caveats.append("One test recording shows nothing about other patients.")
-    elif comparison.recordings < 6:
-        caveats.append(
-            f"{count(comparison.recordings, 'test recording')}: too few for a p-value, and a rough interval."
-        )
-    if not comparison.equal_steps:
+    elif recordings < 6:
+        caveats.append(f"{count(recordings, 'test recording')}: too few for a p-value, and a rough interval.")
+    if not equal_steps:
         caveats.append(
             "The two sides were not trained for equal steps and batches, so the comparison is not fair."
         )

@@ -137,6 +137,17 @@ class SceneSet(Recorded):
                 what = f"the data set {self.name!r} holds no images, only masks: "
             raise DataError(f"{what}{without[0].name!r} for instance", IMAGES_NEEDED, without[0].mask)
 
+    def batches(self, most: int) -> Iterator[list[Scene]]:
+        """Yield the scenes in order, up to `most` at a time as long as their masks are of one size."""
+        batch: list[Scene] = []
+        for scene in self:
+            if batch and (len(batch) == most or scene.mask.shape != batch[0].mask.shape):
+                yield batch
+                batch = []
+            batch.append(scene)
+        if batch:
+            yield batch
+
     def subset(self, indices: Iterable[int]) -> Self:
         """Return the set of these scenes, in this order."""
         return replace(self, records=tuple(self.records[index] for index in indices))

@@ -13,6 +13,7 @@ from rarescene.augmentation.duplicate import DuplicateConfig
 from rarescene.commands.evaluate import evaluate
 from rarescene.commands.segment import segment
 from rarescene.commands.synthesize import synthesize
+from rarescene.evaluation.run_metrics import METRICS
 from rarescene.foundation.console import say
 from rarescene.foundation.plugins import method_for
 from rarescene.generators.casdm_config import CasdmConfig
@@ -20,7 +21,6 @@ from rarescene.recipes.casdm.scale import CasdmScale, SegmenterName
 from rarescene.recipes.run_store import RunStore
 from rarescene.recipes.scale import DataScale
 from rarescene.recipes.study import DataStudy
-from rarescene.reports.from_json import METRICS
 from rarescene.scenes.data import decode
 
 Generator = Literal[

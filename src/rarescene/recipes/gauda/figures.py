@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from rarescene.evaluation import METRICS, Interval
 from rarescene.foundation.files import read_json
 from rarescene.recipes.gauda.published import CLASSES
 from rarescene.recipes.gauda.scale import (
@@ -23,8 +24,7 @@ from rarescene.recipes.gauda.scale import (
 from rarescene.recipes.gauda.study import Cells, GaudaStudy
 from rarescene.recipes.gauda.tables import NOT_TRAINED, Compared, NothingToCompareError, compared
 from rarescene.recipes.outcome import MISSING, Outcome, Sheet, percent
-from rarescene.reports import Bars, Chart, Estimate, Line, bars_picture, charts_picture
-from rarescene.reports.from_json import METRICS
+from rarescene.reports import Bars, Chart, Line, bars_picture, charts_picture
 
 WIDTH = 720
 
@@ -74,7 +74,7 @@ def fig3(studies: Mapping[DataName, GaudaStudy], scale: str) -> Outcome:
             "gauda-fig3": bars_picture(
                 "Variables of one training sample",
                 [name for name, _, _ in rows],
-                [Bars("variables", tuple(Estimate(float(count)) for _, _, count in rows))],
+                [Bars("variables", [float(count) for _, _, count in rows])],
                 x_label="variables, by powers of ten",
                 logarithmic=True,
             )
@@ -107,15 +107,13 @@ def fig12(studies: Mapping[DataName, GaudaStudy], scale: str) -> Outcome:
             title = f"{TITLES[segmenter]} on {study.title}"
             precision = {column: _precision(cells) for column, cells in found.cells.items()}
             sheets.append(_dice_sheet(title, found, precision))
+            means = ("label mean", "sample mean")
             bars = [
-                Bars(f"Dice, {measure}", tuple(_estimate(found, column, measure) for column in COLUMNS))
-                for measure in ("label mean", "sample mean")
-            ] + [
-                Bars(
-                    f"AP, {measure}",
-                    tuple(_over_seeds(precision.get(column), f"{measure}_mean") for column in COLUMNS),
-                )
-                for measure in ("label", "sample")
+                *(_bars_of(found, measure, f"Dice, {measure}") for measure in means),
+                *(
+                    _over_seeds(precision, f"{measure}_mean", f"AP, {measure}")
+                    for measure in ("label", "sample")
+                ),
             ]
             pictures.append(_bars(title, bars, "Dice, and average precision"))
             values[f"{segmenter}, {data}"] = {
@@ -148,10 +146,7 @@ def _iou(recipe: str, number: int, data: DataName, study: GaudaStudy, scale: str
     for segmenter, found in _found(study, "iou").items():
         title = f"{TITLES[segmenter]} on {study.title}"
         measures = ("label mean", "sample mean")
-        bars = [
-            Bars(measure, tuple(_estimate(found, column, measure) for column in COLUMNS))
-            for measure in measures
-        ]
+        bars = [_bars_of(found, measure, measure) for measure in measures]
         parts.append(_bars(title, bars, "IoU"))
         charts.append(_frames(title, study, found))
         sheets.append(_sheet(title, found, measures))
@@ -192,11 +187,13 @@ def _found(study: GaudaStudy, score: Literal["iou", "dice"]) -> Mapping[Segmente
     return found
 
 
-def _estimate(found: Compared, column: Column, measure: str) -> Estimate:
-    one = found.of(column, measure)
-    if one is None or one.interval is None:
-        return Estimate(None if one is None else one.mean)
-    return Estimate(one.mean, one.interval.low, one.interval.high)
+def _bars_of(found: Compared, measure: str, name: str) -> Bars:
+    rows = [found.of(column, measure) for column in COLUMNS]
+    return Bars(
+        name,
+        [None if row is None else row.mean for row in rows],
+        [None if row is None else row.interval for row in rows],
+    )
 
 
 def _bars(title: str, bars: Sequence[Bars], x_label: str) -> np.ndarray:
@@ -246,13 +243,8 @@ def _dice_sheet(
     title: str, found: Compared, precision: Mapping[Column, Sequence[Mapping[str, Any]]]
 ) -> Sheet:
     dice = _sheet(title, found, ("label mean", "sample mean"))
-    rows = []
-    for column, row in zip(COLUMNS, dice.rows, strict=True):
-        means = [
-            percent(_over_seeds(precision.get(column), name).value)
-            for name in ("label_mean", "sample_mean", "sample_median")
-        ]
-        rows.append((*row, *means))
+    means = [_over_seeds(precision, score).values for score in ("label_mean", "sample_mean", "sample_median")]
+    rows = [(*row, *map(percent, values)) for row, *values in zip(dice.rows, *means, strict=True)]
     heads = ("method", *(f"Dice, {head}" for head in dice.columns[1:]))
     return Sheet(
         f"{title}: Dice and average precision (AP) in per cent",
@@ -266,9 +258,16 @@ def _precision(cells: Cells) -> list[dict[str, Any]]:
     return [read_json(Path(run) / METRICS)["average_precision"] for run in cells.values()]
 
 
-def _over_seeds(seeds: Sequence[Mapping[str, Any]] | None, name: str) -> Estimate:
-    values = [one[name] for one in seeds or () if one[name] is not None]
-    return Estimate(float(np.mean(values)), min(values), max(values)) if values else Estimate(None)
+def _over_seeds(precision: Mapping[Column, Sequence[Mapping[str, Any]]], score: str, name: str = "") -> Bars:
+    """Return the mean over seeds in each column, between the lowest and the highest of them."""
+    columns = [
+        [one[score] for one in precision.get(column, ()) if one[score] is not None] for column in COLUMNS
+    ]
+    return Bars(
+        name,
+        [float(np.mean(values)) if values else None for values in columns],
+        [Interval(min(values), max(values)) if values else None for values in columns],
+    )
 
 
 def _runs(segmenter: SegmenterName, data: DataName, found: Compared) -> dict[str, str]:

@@ -7,26 +7,23 @@ maximise both.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from rarescene.evaluation import (
     CoherenceScores,
     CopyRate,
-    Interval,
     Share,
     coherence_scores,
     copy_rate,
-    copy_scores,
-    image_vectors,
 )
 from rarescene.evaluation.config import CopyConfig, RealismConfig
-from rarescene.evaluation.pair_scores import BATCH
+from rarescene.evaluation.pair_scores import CopyCheck
 from rarescene.foundation.run_record import read_record
 from rarescene.generators.datasetgan_config import DatasetGanConfig
 from rarescene.recipes.gauda.published import TABLE_5
@@ -35,12 +32,11 @@ from rarescene.recipes.gauda.study import Cells, GaudaStudy, Generator
 from rarescene.recipes.outcome import MISSING, Outcome, Sheet, percent
 from rarescene.recipes.study import Scores
 from rarescene.reports import Chart, Line, Measure, charts_picture
+from rarescene.reports.coherence_page import share_line
+from rarescene.reports.formatting import with_interval
 from rarescene.reports.realism import distances_to_real
-from rarescene.scenes import SceneCache, open_scenes
+from rarescene.scenes import open_scenes
 from rarescene.scenes.data import decode
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 METHODS: Mapping[str, Generator] = {"LDM": "joint", "DatasetGAN": "datasetgan"}
 NOT_TRAINED = "not trained"
@@ -127,8 +123,8 @@ def fig5(studies: Mapping[DataName, GaudaStudy], scale: str) -> Outcome:
         copies = dict(zip(known, _copies(study, list(known.values())), strict=True))
         rows += [
             (
-                f"{study.title}, s = {s:g}", _with_interval(line.ro.value, line.ro.interval),
-                _with_interval(line.ro.share, line.ro.share_interval), percent(copies[s].pairs),
+                f"{study.title}, s = {s:g}", with_interval(line.ro.value, line.ro.interval, MISSING),
+                with_interval(line.ro.share, line.ro.share_interval, MISSING), percent(copies[s].pairs),
                 percent(copies[s].held_out),
             )
             for s, line in lines.items()
@@ -223,54 +219,25 @@ def _pooled(seeds: Iterable[Scores]) -> Scores:
 
 def _copies(study: GaudaStudy, sets: Sequence[Path]) -> list[CopyRate]:
     """Return the rate of copies in each set, by the measure that decides."""
-    from rarescene.training import this_rank
-
     config, split = CopyConfig(), study.data.split
-    words, vectors = image_vectors(config, str(this_rank().device))
     training, unseen = (
         decode(study.data.scenes.subset(part), *study.scale.size)
         for part in (split.train, (*split.validation, *split.test))
     )
-    known, new = vectors(_images(training)), vectors(_images(unseen))
-    found = []
+    check, found = CopyCheck(training, unseen, config), []
     for pairs in sets:
         drawn = decode(open_scenes(f"set:{pairs}"), *study.scale.size)
-        scores = copy_scores(
-            vectors(_images(drawn)), known, training.recordings,
-            held_out=new, quantile=config.quantile, measure=words,
-        )  # fmt: skip
-        found.append(copy_rate(scores, [record.name for record in drawn.records]))
+        near = check.of(drawn)[config.measure]
+        found.append(copy_rate(near, [record.name for record in drawn.records]))
     return found
-
-
-def _images(scenes: SceneCache) -> Iterator[Tensor]:
-    from rarescene.training import to_images
-
-    for start in range(0, len(scenes), BATCH):
-        yield to_images(scenes.take(range(start, min(start + BATCH, len(scenes))))[0])
-
-
-def _with_interval(value: float | None, interval: Interval | None) -> str:
-    if value is None:
-        return MISSING
-    return percent(value) + (
-        "" if interval is None else f" [{percent(interval.low)}, {percent(interval.high)}]"
-    )
 
 
 def _chart(title: str, swept: Mapping[float, Share]) -> Chart:
     x, shares = list(swept), list(swept.values())
-    ends = [(one.interval.low, one.interval.high) if one.interval else (np.nan, np.nan) for one in shares]
-    ro = Line(
-        "RO: real-trained, on pairs", x, [_number(one.value) for one in shares],
-        [low for low, _ in ends], [high for _, high in ends],
-    )  # fmt: skip
-    real = Line("real on real, same classes", x, [_number(one.reference) for one in shares], dashed=True)
+    ro = share_line("RO: real-trained, on pairs", x, shares)
+    beside = [np.nan if one.reference is None else one.reference for one in shares]
+    real = Line("real on real, same classes", x, beside, dashed=True)
     return Chart(title, (ro, real), x_label="guidance scale s", y_label="label-mean IoU")
-
-
-def _number(value: float | None) -> float:
-    return np.nan if value is None else value
 
 
 def _like_the_paper(found: Mapping[tuple[str, str], Judged | None], heads: list[str]) -> Sheet:
@@ -319,12 +286,12 @@ def _shares(found: Mapping[tuple[str, str], Judged | None]) -> Sheet:
                 line = one.coherence.of(measure)
             except KeyError:
                 continue
-            so = MISSING if line.so is None else _with_interval(line.so.share, line.so.share_interval)
+            so = MISSING if line.so is None else with_interval(line.so.share, line.so.share_interval, MISSING)
             first = measure == "label mean"
             rows.append(
                 (
                     f"{method}, {data}, {measure}", percent(line.real),
-                    _with_interval(line.ro.share, line.ro.share_interval), so,
+                    with_interval(line.ro.share, line.ro.share_interval, MISSING), so,
                     percent(one.copies.pairs) if first else "", percent(one.copies.held_out) if first else "",
                 )
             )  # fmt: skip

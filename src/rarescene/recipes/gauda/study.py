@@ -14,6 +14,7 @@ from rarescene.commands.evaluate import evaluate
 from rarescene.commands.segment import segment
 from rarescene.commands.synthesize import synthesize
 from rarescene.diffusion import SamplingConfig
+from rarescene.evaluation.run_metrics import METRICS
 from rarescene.foundation.console import say
 from rarescene.foundation.files import write_json
 from rarescene.foundation.plugins import by_command, method_for
@@ -30,7 +31,6 @@ from rarescene.recipes.gauda.scale import (
 from rarescene.recipes.run_store import Planned, RunStore, finished
 from rarescene.recipes.scale import DataScale
 from rarescene.recipes.study import DataStudy, Scores, read_scores
-from rarescene.reports.from_json import METRICS
 from rarescene.scenes import open_scenes
 from rarescene.scenes.config import NO_AUGMENTATION
 from rarescene.scenes.data import decode

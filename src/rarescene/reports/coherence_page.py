@@ -14,8 +14,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from rarescene.reports.charts import Chart, Line, charts_picture
-from rarescene.reports.content import Measure
-from rarescene.reports.formatting import figure, percent
+from rarescene.reports.formatting import SCORES, number, percent, with_interval
+from rarescene.reports.realism import Measure
 from rarescene.reports.tables import plain_table
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class CoherenceReport:
         sets: one row each.
         swept: whether the sets differ in their guidance scale alone.
         command: the command that makes it again.
-        warnings: what a reader must know before any figure.
+        warnings: what a reader must know before any number.
     """
 
     title: str
@@ -84,10 +84,10 @@ class CoherenceReport:
     @property
     def score(self) -> str:
         """`IoU` or `Dice`."""
-        return {"iou": "IoU", "dice": "Dice"}[self.sets[0].scores.score]
+        return SCORES[self.sets[0].scores.score]
 
     def notes(self) -> tuple[str, ...]:
-        """Return what must be read beside the figures, each sentence once."""
+        """Return what must be read beside the numbers, each sentence once."""
         found: dict[str, list[str]] = {}
         for one in self.sets:
             for note in (*one.scores.notes, *([COPIED] if one.copied else [])):
@@ -96,6 +96,18 @@ class CoherenceReport:
             note if len(names) == len(self.sets) else f"{', '.join(names)}: {note}"
             for note, names in found.items()
         )
+
+    def headlines(self) -> dict[str, float]:
+        """Return RO, SO and the rate of copies of each set, where they are known."""
+        known: dict[str, float] = {}
+        for one in self.sets:
+            line = one.scores.of(HEADLINE)
+            values = {
+                "RO": line.ro.value, "SO": None if line.so is None else line.so.value,
+                "copies": one.copies[0].pairs if one.copies else None,
+            }  # fmt: skip
+            known |= {f"{name} {one.name}": value for name, value in values.items() if value is not None}
+        return known
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
@@ -109,7 +121,7 @@ class CoherenceReport:
 
 
 def coherence_table(report: CoherenceReport) -> RenderableType:
-    """Return the figures for a terminal: every class of a single set, or a row for each of several."""
+    """Return all of it for a terminal: every class of a single set, or a row for each of several."""
     parts: list[RenderableType] = [Text(word, style="bold yellow") for word in report.warnings]
     if len(report.sets) == 1:
         parts.append(_classes(report, report.sets[0]))
@@ -135,7 +147,12 @@ def coherence_markdown(report: CoherenceReport, picture: str | None = None) -> s
     for one in report.sets:
         heads = ("", "real on real", "RO", "share", "SO", "share")
         rows = [
-            (line.measure, _value(line.real, line.real_interval), *_full(line.ro), *_full(line.so))
+            (
+                line.measure,
+                with_interval(line.real, line.real_interval, NONE),
+                *_full(line.ro),
+                *_full(line.so),
+            )
             for line in one.scores.lines
         ]
         parts.append(f"**{one.name}: {report.score} in per cent**\n\n{_markdown(heads, rows)}")
@@ -150,8 +167,12 @@ def coherence_chart(report: CoherenceReport) -> np.ndarray | None:
     sets = sorted(report.sets, key=lambda one: one.guidance or 0.0)
     scales = [float(one.guidance or 0.0) for one in sets]
     lines = [
-        _curve("RO", scales, [one.scores.of(HEADLINE).ro for one in sets]),
-        _curve("SO", scales, [one.scores.of(HEADLINE).so for one in sets]),
+        share_line(name, scales, shares)
+        for name, shares in (
+            ("RO", [one.scores.of(HEADLINE).ro for one in sets]),
+            ("SO", [one.scores.of(HEADLINE).so for one in sets]),
+        )
+        if any(share is not None for share in shares)
     ]
     real = [sets[0].scores.of(HEADLINE).real or float("nan")] * len(sets)
     lines.append(Line("real on real", scales, real, series=7, dashed=True))
@@ -164,7 +185,7 @@ def coherence_chart(report: CoherenceReport) -> np.ndarray | None:
     return charts_picture(
         [
             Chart(
-                f"{report.score}, {HEADLINE}", tuple(line for line in lines if line is not None),
+                f"{report.score}, {HEADLINE}", tuple(lines),
                 x_label="guidance scale", y_label=report.score, y_limits=(0.0, 1.0),
             ),
             Chart(
@@ -174,6 +195,14 @@ def coherence_chart(report: CoherenceReport) -> np.ndarray | None:
         ],
         columns=2,
     )  # fmt: skip
+
+
+def share_line(name: str, x: Sequence[float], shares: Sequence[Share | None]) -> Line:
+    """Return scores over `x` with their intervals as a line of a chart."""
+    bounds = [None if share is None else share.interval for share in shares]
+    low = _known([None if one is None else one.low for one in bounds])
+    high = _known([None if one is None else one.high for one in bounds])
+    return Line(name, x, _known([None if one is None else one.value for one in shares]), low, high)
 
 
 def _classes(report: CoherenceReport, one: SetCoherence) -> RenderableType:
@@ -196,7 +225,7 @@ def _classes(report: CoherenceReport, one: SetCoherence) -> RenderableType:
 
 def _overview(report: CoherenceReport) -> RenderableType:
     real = report.sets[0].scores.of(HEADLINE)
-    known = _value(real.real, real.real_interval)
+    known = with_interval(real.real, real.real_interval, NONE)
     table = plain_table(f"{report.score} in per cent, {HEADLINE}; real on real {known}")
     table.add_column("set", overflow="fold", ratio=1)
     for head in ("pairs", "RO", "of real", "SO", "of real"):
@@ -229,9 +258,9 @@ def _nearness(report: CoherenceReport) -> tuple[tuple[str, ...], list[tuple[str,
         values = {measure.name: measure.value for measure in one.realism}
         real |= {measure.name: measure.reference for measure in one.realism}
         rate = one.copies[0].pairs if one.copies else None
-        rows.append((one.name, percent(rate, missing=NONE), *(figure(values.get(name)) for name in names)))
+        rows.append((one.name, percent(rate, missing=NONE), *(number(values.get(name)) for name in names)))
     usual = next((one.copies[0].held_out for one in report.sets if one.copies), None)
-    rows.append(("real frames", percent(usual, missing=NONE), *(figure(real[name]) for name in names)))
+    rows.append(("real frames", percent(usual, missing=NONE), *(number(real[name]) for name in names)))
     return ("", "copies, %", *names), rows
 
 
@@ -239,7 +268,10 @@ def _full(share: Share | None) -> tuple[str, str]:
     """Return score and share with their intervals."""
     if share is None:
         return NONE, NONE
-    return _value(share.value, share.interval), _value(share.share, share.share_interval)
+    return (
+        with_interval(share.value, share.interval, NONE),
+        with_interval(share.share, share.share_interval, NONE),
+    )
 
 
 def _pair(share: Share | None, intervals: bool) -> tuple[Text, Text]:
@@ -252,29 +284,11 @@ def _pair(share: Share | None, intervals: bool) -> tuple[Text, Text]:
 
 
 def _cell(value: float | None, interval: Interval | None, shown: bool) -> Text:
-    """Return a figure, its interval on a second line, without brackets to be narrow."""
+    """Return a score, its interval on a second line, without brackets to be narrow."""
     text = Text(percent(value, missing=NONE))
     if shown and interval is not None:
         text.append(f"\n{percent(interval.low)}–{percent(interval.high)}", style="dim not bold")
     return text
-
-
-def _value(value: float | None, interval: Interval | None) -> str:
-    text = percent(value, missing=NONE)
-    return text if interval is None else f"{text} {_bounds(interval)}"
-
-
-def _bounds(interval: Interval) -> str:
-    return f"[{percent(interval.low)}, {percent(interval.high)}]"
-
-
-def _curve(name: str, scales: Sequence[float], shares: Sequence[Share | None]) -> Line | None:
-    if all(share is None for share in shares):
-        return None
-    bounds = [None if share is None else share.interval for share in shares]
-    low = _known([None if one is None else one.low for one in bounds])
-    high = _known([None if one is None else one.high for one in bounds])
-    return Line(name, scales, _known([None if one is None else one.value for one in shares]), low, high)
 
 
 def _known(values: Sequence[float | None]) -> list[float]:

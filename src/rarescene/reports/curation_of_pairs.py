@@ -1,0 +1,268 @@
+"""What the page about a curation says, from the scores of the pairs and what was decided of each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rarescene.evaluation.pair_scores import Judge, PairScores
+from rarescene.foundation.run_record import RunRecord
+from rarescene.reports.curation_page import BLIND, CuratedClass, CurationReport, Histogram
+from rarescene.reports.formatting import number
+from rarescene.reports.gallery import Cell, GalleryRow, GalleryScene, gallery_rows
+from rarescene.reports.origins import PHANTOM_WARNING, origins_of
+from rarescene.scenes import SceneCache
+
+if TYPE_CHECKING:
+    from rarescene.augmentation import CurationConfig, Decision
+
+REASONS = {
+    "kept": "kept",
+    "copy": "copy of a training frame",
+    "request": "request not kept",
+    "agreement": "agreement below the floor",
+    "confidence": "confidence below the floor",
+    "rank": "ranked too low",
+}
+
+RANKED_BY = {
+    "agreement": "agreement over all classes",
+    "rare_agreement": "agreement over the rare classes",
+    "context_agreement": "agreement over the other classes",
+    "confidence": "confidence of the map",
+    "random": "chance",
+}
+
+HISTOGRAMS = {
+    "agreement": "IoU of mask and prediction, mean over the classes of the mask",
+    "rare_agreement": "IoU of mask and prediction, mean over the rare classes of the mask",
+    "context_agreement": "IoU of mask and prediction, mean over its other classes",
+    "confidence": "Mean confidence of the map",
+    "request_kept": "1 where the mask shows all that was asked, in number and place",
+    "features_distance": "Distance to the nearest training frame, in features",
+    "pixels_distance": "Distance to the nearest training frame, in levels of thumbnails",
+}
+
+
+def curation_report(
+    title: str,
+    records: Sequence[RunRecord],
+    cache: SceneCache,
+    training: SceneCache,
+    found: PairScores,
+    decisions: Sequence[Decision],
+    config: CurationConfig,
+    judge: Judge | None,
+    rows: int,
+) -> CurationReport:
+    """Return the content of the page.
+
+    Args:
+        title: heading.
+        records: of the set, of the segmenter if there is one, and of the curation.
+        cache: the pairs, decoded.
+        training: the training frames that copies were looked for among.
+        found: scores of the pairs.
+        decisions: one a pair.
+        config: what was to be kept.
+        judge: the segmenter, whose predictions the gallery shows.
+        rows: gallery rows of dropped pairs, and as many of borderline ones.
+    """
+    kept = np.array([decision.kept for decision in decisions])
+    reasons = Counter(decision.reason for decision in decisions)
+    phantom = records[-1].provenance.phantom
+    names = [cache.classes.names[index] for index in found.rare]
+    gallery = _Gallery(cache, training, found, decisions, config, judge)
+    return CurationReport(
+        title=title,
+        summary=(
+            f"The best {100 * config.keep:g} % of the pairs of each rare class "
+            f"({', '.join(names) or 'none'}) and of the others were to stay, by {RANKED_BY[config.by]}. "
+            f"{int(kept.sum()):,} of {len(kept):,} did."
+        ),
+        classes=cache.classes,
+        pairs=len(decisions),
+        reasons={words: reasons[name] for name, words in REASONS.items() if reasons[name]},  # type: ignore[index]
+        by_class=_by_class(cache, found, kept),
+        copies=tuple(found.copies.values()),
+        histograms=_histograms(cache, found, decisions, config),
+        dropped=gallery.dropped(rows),
+        borderline=gallery.borderline(rows),
+        warnings=(PHANTOM_WARNING,) if phantom else (),
+        notes=_notes(cache, found),
+        phantom=phantom,
+        provenance=origins_of(records),
+    )
+
+
+def _by_class(cache: SceneCache, found: PairScores, kept: np.ndarray) -> tuple[CuratedClass, ...]:
+    def known(values: np.ndarray | None, index: int) -> float | None:
+        return None if values is None or np.isnan(values[index]) else float(values[index])
+
+    shown = cache.class_pixels > 0
+    order = [*found.rare, *(index for index in range(len(cache.classes)) if index not in found.rare)]
+    return tuple(
+        CuratedClass(
+            name=cache.classes.names[index],
+            rare=index in found.rare,
+            pairs=int(shown[:, index].sum()),
+            kept=int((shown[:, index] & kept).sum()),
+            synthetic=known(found.iou, index),
+            real=known(found.real_iou, index),
+        )
+        for index in order
+    )
+
+
+def _histograms(
+    cache: SceneCache, found: PairScores, decisions: Sequence[Decision], config: CurationConfig
+) -> tuple[Histogram, ...]:
+    kept = np.array([decision.kept for decision in decisions])
+    limits: dict[str, dict[str, float]] = {name: {} for name in HISTOGRAMS}
+    if config.by in limits:
+        limits[config.by] |= _lowest_kept(cache, decisions)
+    for name, floor in (("agreement", config.min_agreement), ("confidence", config.min_confidence)):
+        if floor is not None:
+            limits[name]["floor"] = floor
+    for name, one in found.copies.items():
+        if one.threshold is not None:
+            limits[f"{name}_distance"]["copy"] = one.threshold
+    drawn = []
+    for name, note in HISTOGRAMS.items():
+        values = found.columns.get(name, np.empty(0))
+        known = np.isfinite(values)
+        if len(np.unique(values[known])) > 1:
+            stay, go = (tuple(values[known & which].tolist()) for which in (kept, ~kept))
+            drawn.append(Histogram(name.replace("_", " "), stay, go, limits[name], f"{note}."))
+    return tuple(drawn)
+
+
+def _lowest_kept(cache: SceneCache, decisions: Sequence[Decision]) -> dict[str, float]:
+    """Return the lowest value that stayed, by part, where any of the part was ranked too low."""
+    found = {}
+    for part in dict.fromkeys(decision.part for decision in decisions):
+        members = [decision for decision in decisions if decision.part == part]
+        values = [decision.value for decision in members if decision.kept and np.isfinite(decision.value)]
+        if values and any(decision.reason == "rank" for decision in members):
+            found["others" if part is None else cache.classes.names[part]] = min(values)
+    return found
+
+
+def _notes(cache: SceneCache, found: PairScores) -> tuple[str, ...]:
+    notes = []
+    present, kept = (found.columns[f"request_{name}"] for name in ("present", "kept"))
+    if (asked := int(np.isfinite(kept).sum())) and np.nanmin(kept) < 1:
+        notes.append(
+            f"Of {asked:,} requests, {int((present == 1).sum()):,} masks show every class asked for, and "
+            f"{int((kept == 1).sum()):,} in the number and place asked for."
+        )
+    elif asked:
+        notes.append("Every mask shows what was asked for, as masks of real frames do by definition.")
+    if found.real_iou is not None:
+        names = [
+            f"{cache.classes.names[index]} ({100 * found.real_iou[index]:.1f} %)"
+            for index in found.rare
+            if found.real_iou[index] < BLIND
+        ]
+        if names:
+            notes.append(
+                f"The segmenter hardly knows {', '.join(names)} on real validation frames. There its "
+                "agreement says little about the pairs; --by context_agreement ranks them by the rest of "
+                "the scene."
+            )
+        unseen = [cache.classes.names[index] for index in found.rare if np.isnan(found.real_iou[index])]
+        if unseen:
+            notes.append(f"No real validation frame shows {', '.join(unseen)}.")
+    if next(iter(found.copies.values())).threshold is None:
+        notes.append("All training frames are of one recording, so nothing tells what a copy is.")
+    return tuple(notes)
+
+
+class _Gallery:
+    """Chooses pairs by a rule and turns them into rows."""
+
+    def __init__(
+        self,
+        cache: SceneCache,
+        training: SceneCache,
+        found: PairScores,
+        decisions: Sequence[Decision],
+        config: CurationConfig,
+        judge: Judge | None,
+    ) -> None:
+        self.cache, self.training, self.found = cache, training, found
+        self.decisions, self.config, self.judge = decisions, config, judge
+        parts = dict.fromkeys(decision.part for decision in decisions)
+        self.parts = sorted(
+            parts, key=lambda part: (part is None, found.rare.index(part) if part in found.rare else 0)
+        )
+
+    def dropped(self, rows: int) -> tuple[GalleryRow, ...]:
+        """Return the worst of each reason and part, taking turns."""
+        queues = [
+            sorted(members, key=lambda pair: -self.decisions[pair].rank)
+            for reason in REASONS
+            for part in self.parts
+            if reason != "kept" and (members := self._members(part, reason))
+        ]
+        return self._rows(_in_turn(queues, rows))
+
+    def borderline(self, rows: int) -> tuple[GalleryRow, ...]:
+        """Return the last that stayed and the first that went by its rank, of each part in turn."""
+        queues = []
+        for part in self.parts:
+            last = sorted(self._members(part, "kept"), key=lambda pair: -self.decisions[pair].rank)
+            first = sorted(self._members(part, "rank"), key=lambda pair: self.decisions[pair].rank)
+            if first:
+                queues.append([pair for both in zip(last, first, strict=False) for pair in both])
+        return self._rows(_in_turn(queues, rows))
+
+    def _members(self, part: int | None, reason: str) -> list[int]:
+        return [
+            pair
+            for pair, decision in enumerate(self.decisions)
+            if decision.part == part and decision.reason == reason
+        ]
+
+    def _rows(self, pairs: Sequence[int]) -> tuple[GalleryRow, ...]:
+        made = []
+        for pair in pairs:
+            scene = self.cache[pair]
+            seen = {} if self.judge is None else {"segmenter": self.judge.predict(scene.image[None])[0]}
+            targets = tuple(index for index in self.found.rare if (scene.mask == index).any())
+            shown = GalleryScene(
+                f"pair {scene.record.details['index']}", scene.record.group, scene.mask, None,
+                {"synthetic": scene.image}, seen, targets, note=self._why(pair),
+            )  # fmt: skip
+            row = gallery_rows([shown], self.cache.classes)[0]
+            near = self.training[int(self.found.nearest[pair])]
+            name = near.record.name
+            cell = Cell(
+                "nearest training frame", near.image, f"Training frame {name}, the nearest to pair {pair}"
+            )
+            made.append(replace(row, cells=(*row.cells, cell)))
+        return tuple(made)
+
+    def _why(self, pair: int) -> str:
+        """Return what became of a pair, and its scores, in words."""
+        decision, scores = self.decisions[pair], self.found.of(pair)
+        others = "the other pairs" if decision.part is None else self.cache.classes.names[decision.part]
+        size = sum(one.part == decision.part for one in self.decisions)
+        told = [f"{REASONS[decision.reason]}: number {decision.rank} of {size} among {others}"]
+        for name in ("agreement", "rare_agreement", "confidence", "request_present"):
+            if name in scores:
+                told.append(f"{name.replace('_', ' ')} {100 * scores[name]:.0f} %")
+        for name, one in self.found.copies.items():
+            limit = "" if one.threshold is None else f" (copy: {number(one.threshold)})"
+            told.append(f"{name} {number(scores[f'{name}_distance'])} from the nearest{limit}")
+        return "; ".join(told)
+
+
+def _in_turn(queues: Sequence[Sequence[int]], count: int) -> list[int]:
+    """Return up to `count` entries, one of each queue after the other."""
+    longest = max(map(len, queues), default=0)
+    return [queue[place] for place in range(longest) for queue in queues if place < len(queue)][:count]

@@ -1,0 +1,264 @@
+"""What the page of a report says, from the folders of runs of any kind."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rarescene.evaluation.run_metrics import read_metrics, read_scored
+from rarescene.evaluation.significance import ComparisonTable
+from rarescene.foundation.errors import ConfigError
+from rarescene.foundation.files import read_json_lines
+from rarescene.foundation.plugins import methods
+from rarescene.foundation.run_record import RunRecord, read_record
+from rarescene.generators import kinds_that_draw
+from rarescene.reports.axes import training_chart
+from rarescene.reports.cards import how_drawn
+from rarescene.reports.gallery import GalleryRow, GalleryScene, gallery_rows, representative
+from rarescene.reports.origins import PHANTOM_WARNING, origins_of
+from rarescene.reports.realism import Measure, places_of, realism_measures, set_realism
+from rarescene.reports.refreshes_page import PAGE
+from rarescene.reports.report_page import Report
+from rarescene.reports.run_scores import RunScores, added_up, cell_of_run, scores_of_run
+from rarescene.reports.tables import metric_columns
+from rarescene.scenes import ClassTable, open_scenes
+from rarescene.scenes.data import Data, decode, open_as_in
+from rarescene.scenes.statistics import display_size, rare_classes, statistics_of
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder, its record, and the name by which the page calls it."""
+
+    name: str
+    folder: Path
+    record: RunRecord
+
+
+def build_report(
+    folders: Sequence[Path], *, title: str, classes: str = "", rows: int = 6, realism: bool = True
+) -> Report:
+    """Return the content of the page.
+
+    Raises:
+        CheckpointError: a folder is no run, or a segmenter has not been scored yet.
+        ConfigError: the runs have different class tables, or cannot be compared.
+    """
+    runs = _named(folders)
+    generators, sets, segmenters = (
+        [run for run in runs if run.record.kind in kinds]
+        for kinds in ((*kinds_that_draw("images"), *kinds_that_draw("pairs")), ("scene set",), ("segmenter",))
+    )
+    if len({ClassTable.from_dict(run.record.class_table).fingerprint for run in runs}) != 1:
+        raise ConfigError("the runs have different class tables", "Make one report for each data set.")
+    for run in segmenters:
+        read_metrics(run.folder)
+    source = open_as_in((segmenters or runs)[0].record.provenance)
+    scenes, table = source.scenes, source.scenes.classes
+
+    statistics = statistics_of(scenes)
+    rare = rare_classes(scenes, classes, statistics)
+    scores, comparison, equal_steps, shown = _scores(segmenters, rare)
+    phantom = any(run.record.provenance.phantom for run in runs)
+    logs = {
+        kind: {run.name: read_json_lines(run.folder / "log.jsonl") for run in found}
+        for kind, found in (("generator", generators), ("segmenter", segmenters))
+    }
+    return Report(
+        title=title,
+        summary=f"{scenes.name}: {len(scenes)} scenes of {len(scenes.groups)} recordings.",
+        classes=table,
+        rare=rare,
+        warnings=tuple(
+            word for word in (PHANTOM_WARNING if phantom else "", source.split.warning or "") if word
+        ),
+        phantom=phantom,
+        compared={run.name: _in_words(run.record) + _page_of(run.folder) for run in runs},
+        statistics=statistics,
+        runs=scores,
+        confidence={
+            run.name: columns
+            for run in shown
+            if (columns := metric_columns(read_metrics(run.folder).measured))
+        },
+        comparison=comparison,
+        equal_steps=equal_steps,
+        realism={run.name: measures for run in sets if (measures := _realism(run))} if realism else {},
+        gallery=(*_scored_rows(source, shown, rare, rows), *_synthetic_rows(sets, rare, rows)),
+        gallery_rule="Chosen by a rule, not by eye: for each rare class in turn, scenes of median area.",
+        curves=tuple(
+            training_chart(name, found, value)
+            for name, found, value in (
+                ("image generator: class-aware MSE", logs["generator"], "camse"),
+                ("image generator: class-aware self-perceptual loss", logs["generator"], "casp"),
+                ("segmenters: training loss", logs["segmenter"], "loss"),
+                ("segmenters: label-mean IoU on the validation recordings", logs["segmenter"], "validation"),
+            )
+            if any(value in line for log in found.values() for line in log)
+        ),
+        provenance=origins_of([run.record for run in runs]),
+    )
+
+
+def _named(folders: Sequence[Path]) -> list[Run]:
+    """Return the runs, each called by its folder, or by its whole path where two folders have one name."""
+    counts = Counter(folder.resolve().name for folder in folders)
+    names = [
+        folder.resolve().name if counts[folder.resolve().name] == 1 else str(folder) for folder in folders
+    ]
+    if len(set(names)) < len(names):
+        twice = Counter(names).most_common(1)[0][0]
+        raise ConfigError(f"the run {twice} is given twice", "Give each folder once.")
+    return [Run(name, folder, read_record(folder)) for name, folder in zip(names, folders, strict=True)]
+
+
+def _scores(
+    segmenters: Sequence[Run], rare: Sequence[str]
+) -> tuple[tuple[RunScores, ...], ComparisonTable | None, bool, list[Run]]:
+    """Return the columns, the comparison, whether it is fair, and the runs whose predictions are shown.
+
+    A column is a run, or, where strategies were trained with several seeds, a strategy, its scores averaged
+    over them; the gallery then shows the run with the first seed of each.
+    """
+    each = tuple(scores_of_run(run.name, run.record, read_metrics(run.folder)) for run in segmenters)
+    if len({run.record.config["strategy"] for run in segmenters}) < 2:
+        return each, None, True, list(segmenters)
+    scored = read_scored([run.folder for run in segmenters])
+    table = scored.compared(scored.strategies[0], rare)
+    if max(map(len, scored.folders.values())) == 1:
+        return each, table, scored.equal_steps, list(segmenters)
+    records = {run.folder: run.record for run in segmenters}
+    columns, shown = [], []
+    for strategy, scores in scored.averaged().items():
+        metrics, folders = scored.metrics[strategy], scored.folders[strategy]
+        first = min(folders)
+        confusion = added_up(part for one in metrics.values() for part in one.recordings.values())
+        cell = cell_of_run(records[folders[first]])
+        columns.append(RunScores(strategy, scores, table.seeds, cell, confusion))
+        shown.append(Run(f"{strategy}, seed {first}", folders[first], records[folders[first]]))
+    return tuple(columns), table, scored.equal_steps, shown
+
+
+def _realism(run: Run) -> tuple[Measure, ...]:
+    """Compare a set's images with the real ones of the same maps, a few hundred at most."""
+    scores = set_realism(run.folder, 512)
+    return () if scores is None else realism_measures(scores)
+
+
+def _scored_rows(
+    source: Data, segmenters: Sequence[Run], rare: Sequence[str], rows: int
+) -> tuple[GalleryRow, ...]:
+    """Return test scenes with what each segmenter predicts there."""
+    import torch
+    import torch.nn.functional as F
+
+    from rarescene.scenes import resize_image
+    from rarescene.segmenters import load_segmenter
+    from rarescene.training import to_images
+
+    if not segmenters or not source.split.test:
+        return ()
+    targets = source.scenes.classes.ids_of(rare)
+    test = source.scenes.subset(source.split.test)
+    cache = decode(test, *display_size(test))
+    chosen = representative(cache.class_pixels, targets, rows) or list(range(min(rows, len(test))))
+    networks = {run.name: (load_segmenter(run.folder / "model")[0], run.record.config) for run in segmenters}
+    scenes = []
+    for index in chosen:
+        scene = test[index]
+        predictions = {}
+        for name, (network, settings) in networks.items():
+            image = to_images(resize_image(scene.image, settings["height"], settings["width"])[None])
+            with torch.inference_mode():
+                found = F.interpolate(network.predict(image), size=scene.mask.shape, mode="bilinear")
+            predictions[name] = found.argmax(1)[0].numpy().astype(np.uint8)
+        shown = tuple(target for target in targets if (scene.mask == target).any())
+        scenes.append(
+            GalleryScene(
+                scene.record.name,
+                scene.record.group,
+                scene.mask,
+                scene.image,
+                {},
+                predictions,
+                shown,
+                note="test scene: never seen in training",
+            )
+        )
+    phantom = segmenters[0].record.provenance.phantom
+    return gallery_rows(scenes, source.scenes.classes, phantom=phantom)
+
+
+def _synthetic_rows(sets: Sequence[Run], rare: Sequence[str], rows: int) -> tuple[GalleryRow, ...]:
+    """Return synthetic pairs, beside the frame that their map belongs to where there is one."""
+    from rarescene.scenes import resize_image
+
+    made: list[GalleryRow] = []
+    for run in sets:
+        pairs, config = open_scenes(f"set:{run.folder}"), run.record.config
+        joint = config["generator"] in kinds_that_draw("pairs")
+        originals = open_scenes(config["masks"]) if config.get("masks") else None
+        places = {} if originals is None else places_of(originals)
+        targets = pairs.classes.ids_of(rare)
+        areas = np.stack(
+            [
+                np.bincount(pairs.mask(index).ravel(), minlength=256)[: len(pairs.classes)]
+                for index in range(len(pairs))
+            ]
+        )
+        chosen = representative(areas, targets, rows) or list(range(min(rows, len(pairs))))
+        scenes = []
+        for index in chosen:
+            scene = pairs[index]
+            name = scene.record.details.get("mask_of")
+            real = None
+            if originals is not None and name in places and originals.has_images and not config["vary"]:
+                real = resize_image(originals[places[name]].image, *scene.mask.shape)
+            shown = tuple(target for target in targets if (scene.mask == target).any())
+            varied = ", flipped or rotated" if config.get("vary") else ""
+            scenes.append(
+                GalleryScene(
+                    f"{run.name} {index}",
+                    scene.record.group,
+                    scene.mask,
+                    real,
+                    {"synthetic": scene.image} if pairs.has_images else {},
+                    {},
+                    shown,
+                    note=("drawn with its mask" if joint else "drawn for a generated map")
+                    if name is None
+                    else f"drawn for the map of {name}{varied}",
+                )
+            )
+        made += gallery_rows(scenes, pairs.classes, errors=False, phantom=run.record.provenance.phantom)
+    return tuple(made)
+
+
+def _page_of(folder: Path) -> str:
+    """Say where the page about a run's refreshes is, if it has one."""
+    return f"; what each refresh decided: {folder / PAGE}" if (folder / PAGE).is_file() else ""
+
+
+def _in_words(record: RunRecord) -> str:
+    config = record.config
+    match record.kind:
+        case "segmenter":
+            training = config["training"]
+            return (
+                f"{config['segmenter']}, strategy {config['strategy']}, {training['steps']} steps of "
+                f"{training['batch_size']}, seed {record.seed}"
+            )
+        case "scene set":
+            maps = ", for maps flipped and rotated, which no real frame shows" if config.get("vary") else ""
+            maps = maps if config.get("masks") else ", for generated maps"
+            chosen = f", chosen from {config['curation']['of']}" if "curation" in config else ""
+            drawn = "" if config["generator"] in kinds_that_draw("pairs") else maps
+            return f"{config['count']} synthetic pairs, {how_drawn(config)}{drawn}{chosen}"
+        case kind:
+            method = methods("generators").get(kind)
+            thing = kind if method is None else method.thing
+            return f"{thing}, {config['model']['training']['steps']} steps, seed {record.seed}"
