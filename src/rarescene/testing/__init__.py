@@ -11,7 +11,8 @@ def test_contract(check):
     check()
 ```
 
-A check is a function of what the family's module calls its subject; its docstring says what must hold.
+The checks are the functions of a family's module that take its `Subject` alone, as `of`; their docstrings say
+what must hold.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def checks(method: Method, **given: Any) -> list[Any]:
     room = import_module(f"{__name__}.{family}")
     declared = (is_found_and_says_what_it_is, has_options_that_a_record_can_keep)
     told = [_told(check, family, method) for check in declared]
-    told += [_told(check, room.Subject(method, **given)) for check in room.CHECKS]
+    told += [_told(check, room.Subject(method, **given)) for check in vars(room).values() if _checks(check)]
     return [pytest.param(check, id=f"{method.command}-{check.__name__}") for check in told]
 
 
@@ -75,6 +76,10 @@ def has_options_that_a_record_can_keep(family: Family, method: Method) -> None:
     assert kind.__dataclass_params__.frozen
     options = json.loads(json.dumps(asdict(kind()), allow_nan=False))
     assert config_from(kind, options) == kind()
+
+
+def _checks(thing: Any) -> bool:
+    return inspect.isfunction(thing) and list(inspect.signature(thing).parameters) == ["of"]
 
 
 def _told(check: Callable[..., None], *subject: Any) -> Callable[[], None]:

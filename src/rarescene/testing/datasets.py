@@ -157,14 +157,3 @@ def _said(opened: Callable[[], Any]) -> str:
     except DataError as error:
         return str(error)
     return "nothing"
-
-
-CHECKS = (
-    a_sound_sample_lists_without_faults,
-    listing_decodes_nothing,
-    scenes_are_what_they_should_be,
-    an_empty_folder_and_a_missing_one_say_what_to_do,
-    a_damaged_file_is_named,
-    recordings_can_be_told_apart_otherwise,
-    its_splits_leave_no_recording_on_both_sides,
-)

@@ -316,16 +316,3 @@ def killed_training_resumes(
 
 def _untimed(line: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in line.items() if name != "scenes_per_second"}
-
-
-CHECKS = (
-    fulfils_the_protocol,
-    what_it_generates_is_in_range,
-    each_depends_on_its_request_and_seed_alone,
-    ignored_pixels_are_no_obstacle,
-    a_plain_loop_learns_from_it,
-    comes_back_from_disk_with_equal_answers,
-    damaged_and_foreign_files_are_named,
-    the_loss_of_a_scene_does_not_depend_on_its_batch,
-    a_killed_training_ends_with_the_same_weights,
-)

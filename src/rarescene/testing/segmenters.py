@@ -187,19 +187,3 @@ def comes_back_from_disk_with_equal_answers(of: Subject) -> None:
     assert table == TABLE
     assert (loaded.config, loaded.ignore_index, loaded.training) == (of.options, IGNORE, False)
     assert torch.equal(loaded.predict(images), network.predict(images))
-
-
-CHECKS = (
-    fulfils_the_protocol,
-    probabilities_sum_to_one_at_any_size,
-    posterior_samples_are_probabilities,
-    scenes_of_a_batch_do_not_influence_one_another,
-    the_answer_depends_on_the_image,
-    prediction_is_repeatable_and_changes_nothing,
-    a_scene_without_labels_counts_for_nothing,
-    every_weight_learns,
-    the_seed_decides_the_weights,
-    bf16_stays_close_and_learns,
-    overfits_two_scenes,
-    comes_back_from_disk_with_equal_answers,
-)

@@ -15,7 +15,7 @@ from rarescene.foundation.methods import StrategyMethod, Surroundings
 from rarescene.foundation.protocols import Batch, Pairs, Strategy
 from rarescene.scenes import Request, RequestPool
 from rarescene.scenes.pool import ScenePool
-from rarescene.testing.toys import TABLE, equal, toy_batch, toy_scenes
+from rarescene.testing.toys import TABLE, ToySegmenter, equal, toy_batch, toy_scenes
 
 HEIGHT, WIDTH = 16, 24
 REAL, SYNTHETIC = 40, 30
@@ -55,22 +55,6 @@ class Subject:
         strategy.extend(TRAINING)
         strategy.refresh(ToySegmenter(), [a_batch(2, seed=9)])
         return strategy
-
-
-class ToySegmenter:
-    """Bayesian: answers every pixel alike, so that a strategy that looks has something to look at."""
-
-    def loss(self, images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-        """Return a loss that nobody minimises."""
-        return images.mean()
-
-    def predict(self, images: torch.Tensor) -> torch.Tensor:
-        """Return uniform probabilities."""
-        return torch.full((len(images), len(TABLE), *images.shape[-2:]), 1 / len(TABLE))
-
-    def posterior(self, images: torch.Tensor, samples: int | None = None) -> torch.Tensor:
-        """Return the same in each sample."""
-        return self.predict(images).expand(samples or 2, -1, -1, -1, -1)
 
 
 class ToyPairs:
@@ -193,15 +177,3 @@ def it_can_be_closed_at_any_time(of: Subject) -> None:
     strategy.close()
     assert threading.active_count() <= before
     assert len(strategy.mix(a_batch(3))) == 3
-
-
-CHECKS = (
-    fulfils_the_protocol,
-    real_scenes_stay_and_no_held_out_one_slips_in,
-    weights_fit_the_extended_list,
-    the_seed_decides,
-    a_mixed_batch_is_still_a_batch,
-    a_resumed_one_goes_on_as_if_it_had_never_stopped,
-    decisions_and_state_can_be_written_as_json,
-    it_can_be_closed_at_any_time,
-)

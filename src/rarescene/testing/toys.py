@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -53,6 +53,22 @@ def toy_requests(*texts: str) -> list[Request]:
     return [Request.parse(text, TABLE) for text in texts or ("rose; disc", "", "grass: one; wood: two")]
 
 
+class ToySegmenter:
+    """Bayesian: answers every pixel alike, so that a strategy that looks has something to look at."""
+
+    def loss(self, images: Tensor, masks: Tensor) -> Tensor:
+        """Return a loss that nobody minimises."""
+        return images.mean()
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Return uniform probabilities."""
+        return torch.full((len(images), len(TABLE), *images.shape[-2:]), 1 / len(TABLE))
+
+    def posterior(self, images: Tensor, samples: int | None = None) -> Tensor:
+        """Return the same in each sample."""
+        return self.predict(images).expand(samples or 2, -1, -1, -1, -1)
+
+
 def moved_off_zero(network: nn.Module, seed: int = 0) -> nn.Module:
     """Return the network after all its weights were moved, since an untrained one may answer 0 to all."""
     draw = torch.Generator().manual_seed(seed)
@@ -66,11 +82,6 @@ def equal(one: Any, other: Any) -> bool:
     if isinstance(one, nn.Module):
         one, other = one.state_dict().values(), other.state_dict().values()
     return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
-
-
-def cuts(indices: Sequence[int], size: int) -> list[Sequence[int]]:
-    """Return the sequence in parts of a size."""
-    return [indices[start : start + size] for start in range(0, len(indices), size)]
 
 
 @contextmanager
