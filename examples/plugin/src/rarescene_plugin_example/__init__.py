@@ -1,0 +1,1 @@
+"""One method of each family of rarescene."""
