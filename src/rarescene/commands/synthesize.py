@@ -20,7 +20,7 @@ from rarescene.foundation.seeds import derive_seed
 from rarescene.generators.loading import METHODS, PAIR_METHODS
 from rarescene.reports.cards import write_set_card
 from rarescene.sources.mask_source import check_map_sampling
-from rarescene.sources.pair_source import PairSource, RequestedPairs, open_images_for, open_pair_source
+from rarescene.sources.pair_source import ImagesForMasks, RequestedPairs, open_images_for, open_pair_source
 from rarescene.sources.requests import TRAINING, requests_for
 from rarescene.sources.set_writing import SetScene, begin_set, write_set
 
@@ -91,7 +91,7 @@ def synthesize(
         remedy = "Leave them out where masks are drawn."
         raise ConfigError("--vary, --split and --group-by speak of --masks", remedy)
     begin_set(out, resume)
-    source: PairSource[int]
+    source: ImagesForMasks[int] | RequestedPairs
     if masks:
         source, different = open_images_for(
             run, masks, sampling,
