@@ -118,5 +118,4 @@ def test_a_record_is_plain_json(tmp_path: Path) -> None:
     assert value["data"]["licence"] == "mine"
     assert value["config"] == {
         "model": {"height": 64}, "split": "recording", "fractions": None, "split_seed": 0, "group_by": None,
-        "told_apart": {"x": None},
     }  # fmt: skip

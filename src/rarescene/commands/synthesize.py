@@ -20,7 +20,7 @@ from rarescene.foundation.seeds import derive_seed
 from rarescene.reports.cards import write_set_card
 from rarescene.sources.mask_source import check_map_sampling
 from rarescene.sources.pair_source import (
-    PairSource,
+    ImagesForMasks,
     RequestedPairs,
     generator_of,
     open_images_for,
@@ -93,7 +93,7 @@ def synthesize(
         remedy = "Leave them out where masks are drawn."
         raise ConfigError("--vary, --split and --group-by speak of --masks", remedy)
     begin_set(out, resume)
-    source: PairSource[int]
+    source: ImagesForMasks[int] | RequestedPairs
     if masks:
         source, different = open_images_for(
             run, masks, sampling,

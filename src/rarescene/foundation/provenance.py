@@ -15,6 +15,10 @@ Place = tuple[str, int]
 SPLIT_OPTIONS = ("split", "fractions", "split_seed", "group_by")
 """What the command line says of a split; run records repeat it in their configuration."""
 
+_GROUPING = "told_apart"  # in a record's configuration, where the options of one split do not say it
+IN_CONFIG = (*SPLIT_OPTIONS, _GROUPING)
+"""The entries of a run record's configuration that are not the command's own."""
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -130,8 +134,9 @@ class Provenance:
 
     def to_json(self) -> dict[str, Any]:
         """Return the entries of a run record that say this; those of "config" stand among its settings."""
+        alone = self.grouping == {self.name: self.options["group_by"]}
         return {
-            "config": {**self.options, "told_apart": dict(self.grouping)},
+            "config": {**self.options, **({} if alone else {_GROUPING: dict(self.grouping)})},
             "data": self.describe(),
             "recordings": {part: list(names) for part, names in self.recordings.items()},
             "seen": {"spans": dict(self.seen.spans)},
@@ -152,8 +157,7 @@ class Provenance:
             | {"fractions": None if fractions is None else tuple(fractions)},
             recordings={part: tuple(names) for part, names in value["recordings"].items()},
             phantom=bool(data.get("phantom")) or is_phantom(data["name"]),
-            # Of one data set, the options of its split say it.
-            grouping=config.get("told_apart") or {data["name"]: config["group_by"]},
+            grouping=config.get(_GROUPING) or {data["name"]: config["group_by"]},
             seen=Seen.from_json(value["seen"]),
         )
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from rarescene.foundation.errors import CheckpointError
 from rarescene.foundation.files import read_json, write_json
-from rarescene.foundation.provenance import Provenance
+from rarescene.foundation.provenance import IN_CONFIG, Provenance
 
 RECORD = "run.json"
 
@@ -92,9 +92,8 @@ class RunRecord:
             KeyError, TypeError, ValueError, AttributeError: it is damaged.
         """
         provenance = Provenance.from_json(value)
-        known = provenance.to_json()
-        config = {name: entry for name, entry in value["config"].items() if name not in known["config"]}
-        rest = {name: entry for name, entry in value.items() if name not in known}
+        config = {name: entry for name, entry in value["config"].items() if name not in IN_CONFIG}
+        rest = {name: entry for name, entry in value.items() if name not in provenance.to_json()}
         return cls(config=config, provenance=provenance, **rest)
 
     def end(self, folder: Path, seconds: float, metrics: Mapping[str, float] | None = None) -> RunRecord:

@@ -36,11 +36,18 @@ from rarescene.sources.requests import RequestSeries, read_pool
 if TYPE_CHECKING:
     import torch
 
-    from rarescene.generators import DatasetGan, ImageDiffusion, JointLatent
+    from rarescene.generators import ImageDiffusion
 
 
 class PairSource(ABC, Generic[Wanted]):
     """Makes a pair for each of what is wanted: for requests, or for places in a series.
+
+    Args:
+        generator: a trained p(image, mask | request) or p(image | mask).
+        sampling: how it samples.
+        pool: the requests of its training masks; empty where masks are given.
+        provenance: where its pairs come from, to be known before they may join real data.
+        weights: a hash of its weights.
 
     Attributes:
         name: of the generator, as in run records.
@@ -48,21 +55,31 @@ class PairSource(ABC, Generic[Wanted]):
         height: of the pairs, in pixels.
         width: likewise.
         words: whether numbers of pieces and places in a request are supported, or its classes alone.
-        pool: the requests of its training masks; empty where masks are given.
         block: pairs made at once.
-        provenance: where its pairs come from, to be known before they may join real data.
         made_by: what a set's header says of it; a set is resumed with the same only.
+
+    Raises:
+        ConfigError: the options do not fit the generator.
     """
 
-    name: str
-    table: ClassTable
-    height: int
-    width: int
-    words: bool
-    pool: RequestPool
-    block: int
-    provenance: Provenance
-    made_by: Mapping[str, Any]
+    def __init__(
+        self,
+        generator: Any,
+        sampling: SamplingConfig,
+        pool: RequestPool,
+        provenance: Provenance,
+        weights: str,
+    ) -> None:
+        self.generator, self.options = generator, generator.sampling(sampling)
+        self.name: str = generator.name
+        self.table: ClassTable = generator.table
+        self.height: int = generator.config.height
+        self.width: int = generator.config.width
+        self.words: bool = getattr(generator, "words", True)  # an image generator leaves them to its masks
+        self.pool, self.block, self.provenance = pool, sampling.block, provenance
+        self.made_by: Mapping[str, Any] = {
+            "generator": self.name, "weights": weights, "sampling": {**self.options, "block": self.block}
+        }  # fmt: skip
 
     @abstractmethod
     def sample_block(
@@ -113,34 +130,7 @@ class PairSource(ABC, Generic[Wanted]):
 
 
 class PairsForRequests(PairSource[Request]):
-    """Pairs of a generator that draws an image and its mask at once.
-
-    Args:
-        generator: a trained p(image, mask | request).
-        sampling: how pairs are drawn.
-        pool: the requests of its training masks.
-        provenance: where it comes from.
-        weights: a hash of its weights.
-
-    Raises:
-        ConfigError: the options do not fit the generator.
-    """
-
-    def __init__(
-        self,
-        generator: JointLatent | DatasetGan,
-        sampling: SamplingConfig,
-        pool: RequestPool,
-        provenance: Provenance,
-        weights: str,
-    ) -> None:
-        self.generator, self.options = generator, generator.sampling(sampling)
-        self.name, self.table, self.words = generator.name, generator.table, generator.words
-        self.height, self.width = generator.config.height, generator.config.width
-        self.pool, self.block, self.provenance = pool, sampling.block, provenance
-        self.made_by = {
-            "generator": self.name, "weights": weights, "sampling": {**self.options, "block": self.block}
-        }  # fmt: skip
+    """Pairs of a generator that draws an image and its mask at once."""
 
     def sample_block(
         self, wanted: Sequence[Request], seeds: Sequence[int], progress: Progress | None = None
@@ -165,8 +155,6 @@ class ImagesForMasks(PairSource[Wanted]):
         ConfigError: the options do not fit the generator.
     """
 
-    words = True
-
     def __init__(
         self,
         generator: ImageDiffusion[Any],
@@ -175,20 +163,14 @@ class ImagesForMasks(PairSource[Wanted]):
         provenance: Provenance,
         weights: str,
     ) -> None:
+        super().__init__(generator, sampling, masks.pool, provenance, weights)
         need_same_classes(generator, masks.table)
-        self.height, self.width = generator.config.height, generator.config.width
         if (masks.height, masks.width) != (self.height, self.width):
             raise CheckpointError(
                 f"maps of {masks.width}×{masks.height} for images of {self.width}×{self.height}",
                 "Train both generators at one size.",
             )
-        self.generator, self.masks, self.options = generator, masks, generator.sampling(sampling)
-        self.name, self.table, self.pool = generator.name, generator.table, masks.pool
-        self.block, self.provenance = sampling.block, provenance
-        self.made_by = {
-            "generator": self.name, "weights": weights, "sampling": {**self.options, "block": self.block},
-            **masks.made_by,
-        }  # fmt: skip
+        self.masks, self.made_by = masks, {**self.made_by, **masks.made_by}
 
     def sample_block(
         self, wanted: Sequence[Wanted], seeds: Sequence[int], progress: Progress | None = None
@@ -199,27 +181,27 @@ class ImagesForMasks(PairSource[Wanted]):
         return Pairs(images, given.ids, given.confidence), list(given.details)
 
 
-class RequestedPairs(PairSource[int]):
-    """The pairs of a source for a series of requests, by their places there, each with what it keeps."""
+class RequestedPairs:
+    """The pairs of a source for a series of requests, by their places there, each with what it keeps.
+
+    Attributes: as of its source, and of the requests.
+    """
 
     def __init__(self, source: PairSource[Request], requests: RequestSeries) -> None:
         self.source, self.requests = source, requests
-        self.name, self.table, self.words, self.pool = source.name, source.table, source.words, source.pool
-        self.height, self.width, self.block = source.height, source.width, source.block
+        self.name, self.table, self.block = source.name, source.table, source.block
         self.provenance = source.provenance.union(*requests.behind)
         self.made_by = {**source.made_by, **requests.made_by}
 
-    def sample_block(
-        self, wanted: Sequence[int], seeds: Sequence[int], progress: Progress | None = None
-    ) -> tuple[Pairs, list[Details]]:
-        """Return a pair for the request at each place."""
-        requests = [self.source.supported(self.requests.at(index)) for index in wanted]
-        pairs, details = self.source.sample_block(requests, seeds, progress)
-        masks = pairs.masks.cpu().numpy().astype(np.uint8)
+    def sample(self, indices: Sequence[int], seeds: Sequence[int]) -> tuple[Pairs, list[Details]]:
+        """Return a pair for the request at each place, on the CPU, and what a manifest says of each."""
+        requests = [self.source.supported(self.requests.at(index)) for index in indices]
+        pairs, details = self.source.sample(requests, seeds)
+        masks = pairs.masks.numpy().astype(np.uint8)
         return pairs, [
             {"request": request.to_dict(), "kept": request.kept_by(mask, self.table).to_dict(),
              "order": index, **told}
-            for index, request, mask, told in zip(wanted, requests, masks, details, strict=True)
+            for index, request, mask, told in zip(indices, requests, masks, details, strict=True)
         ]  # fmt: skip
 
 
