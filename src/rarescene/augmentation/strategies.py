@@ -90,11 +90,12 @@ class Strategies:
 
     def settings(self) -> dict[str, Any]:
         """Return the options, by name, as JSON values for a run record; and who brings what is not ours."""
-        return {
-            method.command: {**asdict(self.options[method.command]), **package_of(method)}
+        told = {
+            method.command: {**(asdict(config) if config else {}), **package_of(method)}
             for method in self.methods
-            if method.command in self.options
+            for config in [self._options(method)]
         }
+        return {name: said for name, said in told.items() if said}
 
     def check(
         self,

@@ -13,8 +13,8 @@ from rarescene.commands.training_run import TrainingRun, parameters_of
 from rarescene.diffusion.config import MapSamplingConfig, SamplingConfig
 from rarescene.foundation.console import say
 from rarescene.foundation.methods import SegmenterMethod, Surroundings
-from rarescene.foundation.plugins import package_of
-from rarescene.foundation.run_record import read_record
+from rarescene.foundation.plugins import need_method, package_of
+from rarescene.foundation.run_record import RECORD, read_record
 from rarescene.foundation.seeds import derive_seed
 from rarescene.scenes import AugmentConfig, SceneSet
 from rarescene.scenes.data import decode
@@ -122,6 +122,8 @@ class SegmentationRun(TrainingRun):
         self.method, self.model, self.training, self.augment = method, model, training, augment
         self.validation_scenes = validation_scenes
         sets = [synthetic] if isinstance(synthetic, Path) else list(synthetic or ())
+        if options.get("resume"):
+            _need_strategies(options["out"])
         self.strategies = Strategies.named(strategy, strategies or {})
         self.strategies.check(method, training, synthetic=bool(sets), generator=generator, maps=maps)
         check_map_sampling(maps, map_sampling)
@@ -216,6 +218,13 @@ class SegmentationRun(TrainingRun):
             write_page(self.out, ended, validation.end(), [entry.name for entry in rare])
             say(f"what each refresh decided: {self.out / PAGE}")
         say(f"trained in {fitted.seconds / 60:.1f} min; weights in {self.out / 'model'}")
+
+
+def _need_strategies(out: Path) -> None:
+    """Raise `CheckpointError` where a strategy of the run that is resumed is not installed here."""
+    if (out / RECORD).is_file():
+        for name, told in read_record(out, "segmenter").config["strategies"].items():
+            need_method("strategies", name, told.get("package"), out)
 
 
 def _size(scenes: SceneSet, height: int | None, width: int | None) -> tuple[int, int]:

@@ -126,6 +126,12 @@ def method_of(family: Family, name: object, package: object = None, path: Any = 
     raise CheckpointError(what, remedy, path)
 
 
+def need_method(family: Family, command: str, package: object, path: Any = None) -> None:
+    """Raise the `CheckpointError` of `method_of` unless this word of a family's command line is known."""
+    if command not in by_command(family):
+        method_of(family, command, package, path)
+
+
 def package_of(method: Method) -> dict[str, str]:
     """Return what a run notes of where its method came from: nothing of our own, else name and version."""
     from importlib.metadata import version

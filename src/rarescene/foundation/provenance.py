@@ -94,6 +94,7 @@ class Provenance:
         phantom: whether any of them are phantom scenes.
         grouping: data set → `--group-by`, of all data behind it: how their recordings were told apart.
         seen: what of all of them was used.
+        package: the distribution, and its version, that reads the data set, where it is not ours.
     """
 
     spec: str
@@ -106,6 +107,7 @@ class Provenance:
     phantom: bool
     grouping: Mapping[str, str | None]
     seen: Seen
+    package: str = ""
 
     def union(self, *others: Provenance) -> Provenance:
         """Return where comes from what is made from this and from others: this one's data, and all they saw.
@@ -129,7 +131,7 @@ class Provenance:
         """Return the data as JSON values: which they are, under which licence, and how they were split."""
         return {
             "spec": self.spec, "name": self.name, "licence": self.licence, "phantom": self.phantom,
-            "scenes": self.scenes, "split": self.split,
+            "scenes": self.scenes, "split": self.split, **({"package": self.package} if self.package else {}),
         }  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
@@ -159,6 +161,7 @@ class Provenance:
             phantom=bool(data.get("phantom")) or is_phantom(data["name"]),
             grouping=config.get(_GROUPING) or {data["name"]: config["group_by"]},
             seen=Seen.from_json(value["seen"]),
+            package=data.get("package", ""),
         )
 
 

@@ -8,12 +8,13 @@ from typing import Any
 
 from rarescene.foundation.console import _say_once, progress
 from rarescene.foundation.errors import ConfigError
+from rarescene.foundation.plugins import need_method
 from rarescene.foundation.provenance import SPLIT_OPTIONS, Place, Provenance, Seen, is_phantom
 from rarescene.scenes.cache import SceneCache
 from rarescene.scenes.class_table import ClassTable
-from rarescene.scenes.datasets.open import open_scenes
+from rarescene.scenes.datasets.open import brought_by, open_scenes
 from rarescene.scenes.scene import SceneSet
-from rarescene.scenes.split import Split, looks_at_classes, split_scenes
+from rarescene.scenes.split import Split, looks_at_classes, split_rules, split_scenes
 
 PARTS = ("train", "validation", "test", "all")
 
@@ -64,6 +65,7 @@ class Data:
             phantom=is_phantom(name),
             grouping={name: self.options["group_by"]},
             seen=Seen() if part is None else self._seen(self.part(part)),
+            package=brought_by(self.spec),
         )
 
     def _seen(self, used: Sequence[int]) -> Seen:
@@ -103,8 +105,15 @@ def open_as_in(
     """Open data split as those of a run were, by default the very data of the run.
 
     What is given replaces what the run used; another split takes its own usual fractions.
+
+    Raises:
+        CheckpointError: the package that read the data of the run is not installed here.
     """
     rule, fractions, seed, pattern = (made.options[name] for name in SPLIT_OPTIONS)
+    name, colon, _ = made.spec.partition(":")
+    theirs = (spec or made.spec).startswith(f"{name}:") or (not split and rule not in split_rules())
+    if made.package and colon and theirs:
+        need_method("datasets", name, made.package)
     return open_data(
         spec or made.spec, split or rule, seed, None if split else fractions, group_by or pattern
     )

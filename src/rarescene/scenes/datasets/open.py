@@ -36,7 +36,7 @@ import yaml
 
 from rarescene.foundation.errors import ConfigError, DataError
 from rarescene.foundation.methods import DatasetMethod
-from rarescene.foundation.plugins import by_command
+from rarescene.foundation.plugins import by_command, package_of
 from rarescene.scenes.datasets.groups import regroup
 from rarescene.scenes.datasets.phantom.config import LICENCE as PHANTOM_LICENCE
 from rarescene.scenes.datasets.phantom.config import MARK as PHANTOM_MARK
@@ -74,6 +74,11 @@ def list_scenes(spec: str | Path, *, group_by: str | None = None) -> Listing:
     return listing if pattern is None else regroup(listing, pattern)
 
 
+def brought_by(spec: str | Path) -> str:
+    """Return the package, and its version, that reads a data set; nothing where it is ours."""
+    return package_of(_understood(str(spec))[0]).get("package", "")
+
+
 def refuse_option(name: str, method: DatasetMethod) -> NoReturn:
     """Raise the `ConfigError` for an option that a data set does not take."""
     known = ", ".join(("name", "path", "group_by", *method.options))
@@ -88,6 +93,8 @@ def _understood(spec: str) -> tuple[DatasetMethod, str, dict[str, str]]:
         return _from_yaml(Path(spec), known)
     if not colon or name not in known:
         remedy = f"Write NAME:PATH with NAME one of {', '.join(known)}, or give a YAML file."
+        if colon:
+            remedy += f" If {name!r} is somebody's own, install the package that brings it."
         raise ConfigError(f"{spec!r} is not a data set", remedy)
     method, options = known[name], dict[str, str]()
     option = re.compile(rf"(?:(.*),)?\s*({'|'.join(map(re.escape, method.options))})\s*=\s*([^,]*?)\s*,?")
