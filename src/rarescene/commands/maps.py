@@ -87,7 +87,7 @@ def maps(
     )  # fmt: skip
     if written is not None:
         record, drawn_set = written
-        scores = score_maps(drawn_set, read_record(run, "maps"))
+        scores = score_maps(drawn_set, read_record(run))
         write_json(out / SCORES, scores)
         write_sheet(out / SHEET, drawn_set)
         seconds = time.perf_counter() - began

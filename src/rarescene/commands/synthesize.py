@@ -18,11 +18,10 @@ from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.run_record import read_record
 from rarescene.foundation.seeds import derive_seed
 from rarescene.reports.cards import write_set_card
-from rarescene.sources.mask_source import check_map_sampling
+from rarescene.sources.mask_source import check_map_sampling, generator_of
 from rarescene.sources.pair_source import (
     ImagesForMasks,
     RequestedPairs,
-    generator_of,
     open_images_for,
     open_pair_source,
 )
@@ -81,7 +80,7 @@ def synthesize(
     if count < 1:
         raise ConfigError(f"{count} pairs were asked for", "Set --count to 1 or more.")
     trained = read_record(run)
-    joint = generator_of(run, trained).draws == "pairs"
+    joint = generator_of(run, trained, "images", "pairs").draws == "pairs"
     if joint and (masks or maps):
         remedy = "Leave --masks and --maps out, or give the run of an image generator."
         raise ConfigError(f"a {trained.kind} draws its own masks", remedy, run)

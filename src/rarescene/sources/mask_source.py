@@ -17,8 +17,10 @@ import numpy as np
 from rarescene.diffusion import MapSamplingConfig
 from rarescene.foundation.errors import CheckpointError, ConfigError, DataError
 from rarescene.foundation.files import file_hash
+from rarescene.foundation.methods import Draws, GeneratorMethod
+from rarescene.foundation.plugins import method_of, methods
 from rarescene.foundation.provenance import Provenance
-from rarescene.foundation.run_record import RECORD, read_record
+from rarescene.foundation.run_record import RECORD, RunRecord, read_record
 from rarescene.foundation.seeds import derive_seed
 from rarescene.scenes import MANIFEST, ClassTable, Request, RequestPool, SceneCache
 from rarescene.scenes.data import class_ids, decode, open_as_in, open_unsplit
@@ -194,10 +196,10 @@ class SampledMaps(MaskSource[Request]):
             CheckpointError: the folder holds something else.
             ConfigError: the options do not fit the generator.
         """
-        from rarescene.generators import PromptedMaps
         from rarescene.training import this_rank
 
-        trained, generator = read_record(run, "maps"), PromptedMaps.load(run / "model")
+        trained = read_record(run)
+        generator = generator_of(run, trained, "maps").load(run / "model")
         pool = read_pool(run, generator.table)
         source = cls(generator, sampling, pool, trained.provenance, weights_hash(run))
         generator.to(device or this_rank().device)
@@ -222,6 +224,22 @@ class SampledMaps(MaskSource[Request]):
             {"kept_at_first": one.first.to_dict(), "tries": one.tries, "map_seed": one.seed} for one in drawn
         ]
         return Masks(ids, details, confidence)
+
+
+def generator_of(run: Path, trained: RunRecord, *draws: Draws) -> GeneratorMethod:
+    """Return the method that a run trained, which samples one of these.
+
+    Raises:
+        CheckpointError: it is another kind of run, or the method is not installed here.
+    """
+    known = methods("generators")
+    if trained.kind in known or "package" in trained.config:
+        method: GeneratorMethod = method_of("generators", trained.kind, trained.config.get("package"), run)
+        if method.draws in draws:
+            return method
+    able = ", ".join(name for name, method in known.items() if method.draws in draws)
+    what = f"holds a run of kind {trained.kind!r}, and a generator of {' or '.join(draws)} is needed"
+    raise CheckpointError(what, f"Give the folder of a run of one of: {able}.", run)
 
 
 def need_same_classes(images: ImageDiffusion[Any], table: ClassTable, run: Path | None = None) -> None:

@@ -15,11 +15,9 @@ import numpy as np
 
 from rarescene.diffusion import MapSamplingConfig, SamplingConfig
 from rarescene.foundation.errors import CheckpointError, ConfigError
-from rarescene.foundation.methods import GeneratorMethod
-from rarescene.foundation.plugins import method_of, methods
 from rarescene.foundation.protocols import Pairs
 from rarescene.foundation.provenance import Provenance
-from rarescene.foundation.run_record import RunRecord, read_record
+from rarescene.foundation.run_record import read_record
 from rarescene.scenes import ClassRequest, ClassTable, Request, RequestPool
 from rarescene.sources.mask_source import (
     Details,
@@ -28,6 +26,7 @@ from rarescene.sources.mask_source import (
     Progress,
     SampledMaps,
     Wanted,
+    generator_of,
     need_same_classes,
     weights_hash,
 )
@@ -229,7 +228,7 @@ def open_pair_source(
     from rarescene.training import this_rank
 
     trained, place = read_record(run), device or this_rank().device
-    method = generator_of(run, trained)
+    method = generator_of(run, trained, "images", "pairs")
     if method.draws == "images":
         if maps is None:
             remedy = "Add --maps with the folder of a `train maps` run, or give the run of a joint generator."
@@ -247,22 +246,6 @@ def open_pair_source(
     of_pairs = PairsForRequests(generator, sampling, pool, trained.provenance, weights_hash(run))
     generator.to(place)
     return of_pairs
-
-
-def generator_of(run: Path, trained: RunRecord) -> GeneratorMethod:
-    """Return the method that a run trained, which samples images or pairs.
-
-    Raises:
-        CheckpointError: it is another kind of run, or the method is not installed here.
-    """
-    known = methods("generators")
-    if trained.kind in known or "package" in trained.config:
-        method: GeneratorMethod = method_of("generators", trained.kind, trained.config.get("package"), run)
-        if method.draws in ("images", "pairs"):
-            return method
-    able = ", ".join(name for name, method in known.items() if method.draws in ("images", "pairs"))
-    what = f"holds a run of kind {trained.kind!r}, and a generator of images or pairs is needed"
-    raise CheckpointError(what, f"Give the folder of a run of one of: {able}.", run)
 
 
 def open_images_for(
@@ -292,7 +275,7 @@ def open_images_for(
     from rarescene.training import this_rank
 
     trained = read_record(run)
-    generator = generator_of(run, trained).load(run / "model")
+    generator = generator_of(run, trained, "images", "pairs").load(run / "model")
     given = MasksOfData(masks, generator, run, trained.provenance, **options)
     behind = given.provenance.union(trained.provenance)
     source = ImagesForMasks(generator, given, sampling, behind, weights_hash(run))
