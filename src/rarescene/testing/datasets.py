@@ -122,15 +122,6 @@ def a_damaged_file_is_named(of: Subject) -> None:
             path.write_bytes(content)
 
 
-def recordings_can_be_told_apart_otherwise(of: Subject) -> None:
-    """A pattern over the scenes' names makes other recordings; options that it does not take are refused."""
-    with of.sample() as (spec, _):
-        assert len(open_scenes(spec, group_by=r"(.)").groups) >= 1
-        assert {record.name for record in open_scenes(spec, group_by=r"(.)").records} == {
-            record.name for record in open_scenes(spec).records
-        }
-
-
 def its_splits_leave_no_recording_on_both_sides(of: Subject) -> None:
     """An official split covers scenes once each, or says what it lacks; what it cuts through, it warns of."""
     with of.sample() as (spec, _):

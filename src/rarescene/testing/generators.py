@@ -110,12 +110,12 @@ def fulfils_the_protocol(of: Subject) -> None:
     assert generator.table == TABLE
     assert (generator.config.height, generator.config.width) == (of.settings.height, of.settings.width)
     if of.method.draws in ("images", "pairs"):
-        kind = ImageGenerator if of.method.draws == "images" else PairGenerator
-        assert isinstance(generator, kind)
         assert generator.name == of.method.name
         assert isinstance(generator.sampling(SamplingConfig()), dict)
     assert of.method.learner is None or generator.summary.endswith(".")
     assert generator.to("cpu") is generator
+    kinds: dict[str, type] = {"images": ImageGenerator, "pairs": PairGenerator}
+    assert isinstance(generator, kinds.get(of.method.draws, object))
 
 
 def what_it_generates_is_in_range(of: Subject) -> None:
@@ -165,8 +165,8 @@ def each_depends_on_its_request_and_seed_alone(of: Subject) -> None:
             others = of.sample(generator, given, [8, 9, 10], **way)[0]
             assert (others - together[0]).abs().max() > 0.05
         if of.method.draws in ("images", "latents"):
-            other = of.sample(generator, given[1:2], seeds[:1], **way)[0]
-            assert (other - alone[0][:1]).abs().max() > 0.005
+            of_another = of.sample(generator, given[1:2], seeds[:1], **way)[0]
+            assert (of_another - alone[0][:1]).abs().max() > 0.005
 
 
 def _close(of: Subject, one: Sequence[Tensor], other: Sequence[Tensor]) -> None:

@@ -54,9 +54,9 @@ class Subject:
 def fulfils_the_protocol(of: Subject) -> None:
     """It is a `Segmenter`, and a `BayesianSegmenter` where its declaration says so; it knows its options."""
     network = of.build()
+    assert network.config == of.options
     assert isinstance(network, Segmenter)
     assert isinstance(network, BayesianSegmenter) == of.method.bayesian
-    assert network.config == of.options
     assert of.method.training(of.options).steps > 0
     assert of.method.cell(of.options) > 0
 

@@ -12,17 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rarescene.scenes import ClassTable, Request, SceneCache, SceneClass, SceneRecord
+from rarescene.scenes import ClassTable, Colour, Request, SceneCache, SceneClass, SceneRecord
 from rarescene.training import to_images, to_masks
 
 IGNORE = 255
-COLOURS = np.array(
-    [(25, 127, 191), (216, 64, 127), (140, 242, 89), (76, 13, 13), (242, 229, 242)], np.uint8
-)  # what each class looks like
-NAMES = ("sky", "rose", "grass", "wood", "disc")
-TABLE = ClassTable(
-    "toy", tuple(SceneClass(i, name, tuple(map(int, COLOURS[i]))) for i, name in enumerate(NAMES)), IGNORE
-)  # type: ignore[arg-type]  # a colour has three channels
+LOOKS: dict[str, Colour] = {
+    "sky": (25, 127, 191), "rose": (216, 64, 127), "grass": (140, 242, 89), "wood": (76, 13, 13),
+    "disc": (242, 229, 242),
+}  # fmt: skip
+TABLE = ClassTable("toy", tuple(SceneClass(i, *look) for i, look in enumerate(LOOKS.items())), IGNORE)
 
 
 def toy_scenes(count: int, height: int = 64, width: int = 64, seed: int = 1) -> SceneCache:
@@ -34,8 +32,9 @@ def toy_scenes(count: int, height: int = 64, width: int = 64, seed: int = 1) -> 
         (row, column), (y, x) = ((0.3 + 0.4 * draw.random((2, 2))) * (height, width)).astype(int)
         mask[:] = 2 * (rows > row) + (columns > column)
         mask[(rows - y) ** 2 + (columns - x) ** 2 < (min(height, width) // 5) ** 2] = 4
+    colours = np.array(list(LOOKS.values()))
     noise = draw.normal(0, 12, (*masks.shape, 3))
-    images = (COLOURS[masks] + noise).clip(0, 255).astype(np.uint8)
+    images = (colours[masks] + noise).clip(0, 255).astype(np.uint8)
     pixels = np.array([np.bincount(mask.ravel(), minlength=len(TABLE)) for mask in masks])
     records = tuple(SceneRecord(f"scene {i}", f"recording {i % 2}", i // 2) for i in range(count))
     where = Path("toy scenes")  # nothing lies there: all of them are in memory
