@@ -37,7 +37,7 @@ def test_duplicate_doubles_the_set_with_frames_that_show_a_target() -> None:
 def test_duplicates_are_exact_in_number_and_even(
     count: int, seed: int, targets: set[int], scenes: list[int]
 ) -> None:
-    strategy = Duplicate(DuplicateConfig(count, seed), PRESENCE, targets)
+    strategy = Duplicate(DuplicateConfig(count, seed=seed), PRESENCE, targets)
     candidates = [scene for scene in scenes if PRESENCE[scene, sorted(targets)].any()]
     if count and not candidates:
         with pytest.raises(ConfigError, match="no training scene shows"):
@@ -53,7 +53,7 @@ def test_duplicates_are_exact_in_number_and_even(
 
 
 def test_the_seed_moves_the_odd_copies() -> None:
-    firsts = {Duplicate(DuplicateConfig(1, seed), PRESENCE, [0]).extend(range(5))[5] for seed in range(20)}
+    firsts = {Duplicate(DuplicateConfig(1, seed=seed), PRESENCE, [0]).extend(range(5))[5] for seed in range(20)}
     assert len(firsts) > 2
 
 
