@@ -53,7 +53,9 @@ def test_duplicates_are_exact_in_number_and_even(
 
 
 def test_the_seed_moves_the_odd_copies() -> None:
-    firsts = {Duplicate(DuplicateConfig(1, seed=seed), PRESENCE, [0]).extend(range(5))[5] for seed in range(20)}
+    firsts = {
+        Duplicate(DuplicateConfig(1, seed=seed), PRESENCE, [0]).extend(range(5))[5] for seed in range(20)
+    }
     assert len(firsts) > 2
 
 

@@ -249,7 +249,7 @@ def test_vq_gans_that_do_not_fit_each_other() -> None:
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
-        ({"height": 8}, "too small"),
+        ({"height": 8}, "height is 8"),
         ({"condition": "image"}, "condition is 'image'"),
         ({"condition_dropout": 1.5}, "condition_dropout is 1.5"),
         ({"horizontal_flip": -1}, "horizontal_flip is -1"),
@@ -272,7 +272,7 @@ def test_draws_that_make_no_sense() -> None:
         never_free.generate(asked("red"), seeds=[1], guidance=2.0)
     with pytest.raises(ConfigError, match=r"sampling\.steps is 2000"):
         untrained().generate(asked("red"), seeds=[1], steps=2000)
-    with pytest.raises(ConfigError, match=r"sampling\.guidance is -1\nTake 0 or more"):
+    with pytest.raises(ConfigError, match=r"sampling\.guidance is -1"):
         untrained().generate(asked("red"), seeds=[1], guidance=-1)
 
 
@@ -280,5 +280,5 @@ def test_what_is_said_of_a_guidance_scale_is_true() -> None:
     for scale in (0.0, 0.5):
         assert replace(CONFIG, guidance=scale).guidance == scale
         untrained().check(4, scale)
-    with pytest.raises(ConfigError, match=r"guidance is -0\.5\nTake 0 or more"):
+    with pytest.raises(ConfigError, match=r"guidance is -0\.5"):
         replace(CONFIG, guidance=-0.5)

@@ -129,7 +129,7 @@ def test_only_ancestral_sampling_draws_with_the_learned_variance() -> None:
         ({"finetune_share": 1.5}, "finetune_share"),
         ({"map_dropout": -0.1}, "map_dropout"),
         ({"finetune_rate": 0.0}, "finetune_rate"),
-        ({"guidance": -1.0}, "guidance is -1.0\nTake 0 or more"),
+        ({"guidance": -1.0}, "guidance is -1.0\nGive a number from 0"),
         ({"map_dropout": 0.0}, "no map is ever dropped"),
         ({"finetune_share": 0.0}, "no map is ever dropped"),
     ],

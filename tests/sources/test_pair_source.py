@@ -122,7 +122,7 @@ def test_runs_that_are_no_source_of_pairs(
     with pytest.raises(ConfigError, match=r"sampling\.block is 0"):
         SamplingConfig(block=0)
     assert MapSamplingConfig(guidance=0.5).guidance == 0.5
-    with pytest.raises(ConfigError, match=r"map_sampling\.guidance is -1\.0\nTake 0 or more"):
+    with pytest.raises(ConfigError, match=r"map_sampling\.guidance is -1\.0\nGive a number from 0"):
         MapSamplingConfig(guidance=-1.0)
     other = tmp_path / "maps"
     shutil.copytree(maps_run, other)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from rarescene.foundation.configs import check_numbers
 from rarescene.foundation.errors import ConfigError
 
 Prediction = Literal["epsilon", "v", "x0"]
@@ -34,10 +35,7 @@ class DiffusionConfig:
     prediction: Prediction = "epsilon"
 
     def __post_init__(self) -> None:
-        if self.timesteps < 1:
-            raise ConfigError(
-                f"diffusion.timesteps is {self.timesteps}", "Take at least 1; the paper takes 1000."
-            )
+        check_numbers(self, "timesteps", least=1, within="diffusion")
         if not 0 < self.beta_start <= self.beta_end < 1:
             raise ConfigError(
                 f"diffusion.beta_start {self.beta_start} and beta_end {self.beta_end} are no noise schedule",
@@ -68,14 +66,9 @@ class ClassAwareConfig:
 
     def __post_init__(self) -> None:
         _one_of("class_aware.mode", self.mode, get_args(WeightMode))
-        if self.exponent < 0:
-            raise ConfigError(f"class_aware.exponent is {self.exponent}", "Take 0 (plain) to 1 (the paper).")
-        if self.cap is not None and self.cap < 1:
-            raise ConfigError(
-                f"class_aware.cap is {self.cap}", "Take at least 1, the mean weight, or leave it out."
-            )
-        if not 0 <= self.plain_share <= 1:
-            raise ConfigError(f"class_aware.plain_share is {self.plain_share}", "Take a share from 0 to 1.")
+        check_numbers(self, "exponent", least=0, within="class_aware")
+        check_numbers(self, "cap", least=1, within="class_aware")
+        check_numbers(self, "plain_share", least=0, most=1, within="class_aware")
         for name, factor in self.class_boost.items():
             if factor <= 0:
                 raise ConfigError(f"class_aware.class_boost of {name} is {factor}", "Take a positive factor.")
@@ -103,13 +96,8 @@ class SelfPerceptualConfig:
 
     def __post_init__(self) -> None:
         _one_of("self_perceptual.pool", self.pool, get_args(Pooling))
-        if self.weight < 0:
-            raise ConfigError(f"self_perceptual.weight is {self.weight}", "Take 0 (off) or a positive λ.")
-        if self.warmup_steps < 0 or self.refresh_every < 1:
-            raise ConfigError(
-                f"self_perceptual.warmup_steps is {self.warmup_steps}, refresh_every {self.refresh_every}",
-                "Take warmup_steps of at least 0 and refresh_every of at least 1.",
-            )
+        check_numbers(self, "weight", "warmup_steps", least=0, within="self_perceptual")
+        check_numbers(self, "refresh_every", least=1, within="self_perceptual")
 
 
 @dataclass(frozen=True)
@@ -135,7 +123,7 @@ class SamplingConfig:
     def __post_init__(self) -> None:
         _one_of("sampling.sampler", self.sampler, get_args(Sampler))
         _one_of("sampling.precision", self.precision, get_args(Precision))
-        _at_least_one("sampling", self, "steps", "block")
+        check_numbers(self, "steps", "block", least=1, within="sampling")
 
     def settled(self, steps: int) -> dict[str, Any]:
         """Return what a diffusion model's `generate` is told; by default it takes this number of steps."""
@@ -168,20 +156,10 @@ class MapSamplingConfig:
     def __post_init__(self) -> None:
         _one_of("map_sampling.sampler", self.sampler, get_args(Sampler))
         _one_of("map_sampling.precision", self.precision, get_args(Precision))
-        _at_least_one("map_sampling", self, "steps", "tries", "block")
-        if self.guidance < 0:
-            raise ConfigError(
-                f"map_sampling.guidance is {self.guidance}", "Take 0 or more; 1 is no guidance."
-            )
+        check_numbers(self, "steps", "tries", "block", least=1, within="map_sampling")
+        check_numbers(self, "guidance", least=0, within="map_sampling")
 
 
 def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
         raise ConfigError(f"{option} is {value!r}", f"Choose one of: {', '.join(known)}.")
-
-
-def _at_least_one(option: str, config: object, *names: str) -> None:
-    for name in names:
-        value = getattr(config, name)
-        if value is not None and value < 1:
-            raise ConfigError(f"{option}.{name} is {value}", f"Set {option}.{name} to 1 or more.")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from rarescene.foundation.errors import ConfigError
+from rarescene.foundation.configs import check_numbers
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,8 @@ class BootstrapConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.resamples < 1:
-            raise ConfigError(
-                f"{self.resamples} resamples give no interval", "Choose at least 1; 2000 is the default."
-            )
-        if not 0 < self.confidence < 1:
-            raise ConfigError(
-                f"confidence is {self.confidence}", "Choose a share between 0 and 1, such as 0.95."
-            )
+        check_numbers(self, "resamples", least=1)
+        check_numbers(self, "confidence", above=0, below=1)
 
 
 @dataclass(frozen=True)
@@ -55,9 +49,8 @@ class RealismConfig:
     bootstrap: BootstrapConfig = field(default_factory=BootstrapConfig)
 
     def __post_init__(self) -> None:
-        if self.kernel_subset < 2 or self.kernel_subsets < 1:
-            what = f"{self.kernel_subsets} subsets of {self.kernel_subset} images give no kernel distance"
-            raise ConfigError(what, "Choose at least one subset of at least two images.")
+        check_numbers(self, "kernel_subset", least=2)
+        check_numbers(self, "kernel_subsets", least=1)
 
 
 @dataclass(frozen=True)
@@ -77,6 +70,4 @@ class CopyConfig:
     feature_size: int = 128
 
     def __post_init__(self) -> None:
-        if not 0 <= self.quantile < 1:
-            what = f"the quantile of the copy check is {self.quantile}"
-            raise ConfigError(what, "Choose a share from 0 to below 1, such as 0.01.")
+        check_numbers(self, "quantile", least=0, below=1, within="copies")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from rarescene.foundation.configs import check_numbers
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.methods import GeneratorMethod, Later
 from rarescene.networks.config import StyleGan2Config
@@ -54,17 +55,10 @@ class StyleGan2LossConfig:
     colour: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("r1_every", "path_every"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"adversarial.{name} is {getattr(self, name)}", f"Set {name} to 1 or more.")
-        for name in ("r1_weight", "path_weight"):
-            if not getattr(self, name) >= 0:
-                raise ConfigError(f"adversarial.{name} is {getattr(self, name)}", f"Set {name} to 0 or more.")
-        for name in ("mixing", "colour"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"adversarial.{name} is {getattr(self, name)}", f"Set {name} from 0 to 1.")
-        if not 0 <= self.shift < 1:
-            raise ConfigError(f"adversarial.shift is {self.shift}", "Set shift to a share from 0 to below 1.")
+        check_numbers(self, "r1_every", "path_every", least=1, within="adversarial")
+        check_numbers(self, "r1_weight", "path_weight", least=0, within="adversarial")
+        check_numbers(self, "mixing", "colour", least=0, most=1, within="adversarial")
+        check_numbers(self, "shift", least=0, below=1, within="adversarial")
 
 
 @dataclass(frozen=True)
@@ -85,9 +79,7 @@ class LatentEncoderConfig:
     training: TrainingConfig = field(default_factory=_encoder_training)
 
     def __post_init__(self) -> None:
-        if min(self.latents, self.perceptual) < 0:
-            what = f"encoder.latents is {self.latents} and encoder.perceptual {self.perceptual}"
-            raise ConfigError(what, "Set both to 0 or more.")
+        check_numbers(self, "latents", "perceptual", least=0, within="encoder")
 
 
 @dataclass(frozen=True)
@@ -113,16 +105,9 @@ class RefinementConfig:
     block: int = 10
 
     def __post_init__(self) -> None:
-        for name in ("frames", "block"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"refinement.{name} is {getattr(self, name)}", f"Set {name} to 1 or more.")
-        if self.steps < 0:
-            raise ConfigError(f"refinement.steps is {self.steps}", "Set steps to 0 (no refinement) or more.")
-        if not self.learning_rate > 0:
-            raise ConfigError(f"refinement.learning_rate is {self.learning_rate}", "Set it above 0.")
-        if min(self.perceptual, self.nearness) < 0:
-            what = f"refinement.perceptual is {self.perceptual} and refinement.nearness {self.nearness}"
-            raise ConfigError(what, "Set both to 0 or more.")
+        check_numbers(self, "frames", "block", least=1, within="refinement")
+        check_numbers(self, "steps", "perceptual", "nearness", least=0, within="refinement")
+        check_numbers(self, "learning_rate", above=0, within="refinement")
 
 
 @dataclass(frozen=True)
@@ -151,11 +136,8 @@ class LabelBranchConfig:
         object.__setattr__(self, "hidden", tuple(self.hidden))
         if len(self.hidden) != 2 or min(self.hidden) < 1:
             raise ConfigError(f"labels.hidden is {self.hidden}", "Give two widths, for instance [128, 32].")
-        for name in ("members", "pixels", "check_every", "patience"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"labels.{name} is {getattr(self, name)}", f"Set {name} to 1 or more.")
-        if not 0 <= self.gain < 1:
-            raise ConfigError(f"labels.gain is {self.gain}", "Take a share from 0 to below 1.")
+        check_numbers(self, "members", "pixels", "check_every", "patience", least=1, within="labels")
+        check_numbers(self, "gain", least=0, below=1, within="labels")
         if self.training.decay != "none":
             remedy = "Set it to none: nobody knows beforehand at which step training stops."
             raise ConfigError(f"labels.training.decay is {self.training.decay!r}", remedy)
@@ -198,14 +180,9 @@ class DatasetGanConfig:
     training: TrainingConfig = field(default_factory=_stylegan2_training)
 
     def __post_init__(self) -> None:
-        if min(self.height, self.width) < 16:
-            raise ConfigError(
-                f"pairs of {self.width}×{self.height} are too small", "Set height and width to 16 or more."
-            )
-        if not 0 < self.truncation <= 1:
-            raise ConfigError(f"truncation is {self.truncation}", "Take a number above 0, up to 1 (none).")
-        if self.tries < 1:
-            raise ConfigError(f"tries is {self.tries}", "Set tries to 1 or more.")
+        check_numbers(self, "height", "width", least=16)
+        check_numbers(self, "truncation", above=0, most=1)
+        check_numbers(self, "tries", least=1)
         loops = {"": self.training, "encoder.": self.encoder.training, "labels.": self.labels.training}
         for part, loop in loops.items():
             if loop.mixed_precision != "no":

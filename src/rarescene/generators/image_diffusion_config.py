@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from rarescene.diffusion.config import DiffusionConfig
-from rarescene.foundation.errors import ConfigError
+from rarescene.foundation.configs import check_numbers
 from rarescene.networks.config import SpadeUNetConfig
 from rarescene.scenes.config import AugmentConfig
 from rarescene.training.config import TrainingConfig
@@ -32,7 +32,4 @@ class ImageDiffusionConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
-        if min(self.height, self.width) < 16:
-            raise ConfigError(
-                f"images of {self.width}×{self.height} are too small", "Set height and width to 16 or more."
-            )
+        check_numbers(self, "height", "width", least=16)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from rarescene.diffusion.config import DiffusionConfig
+from rarescene.foundation.configs import check_numbers
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.methods import GeneratorMethod, Later
 from rarescene.generators.prompted_maps_config import PromptConfig
@@ -65,35 +66,25 @@ class JointLatentConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
-        if min(self.height, self.width) < 16:
-            raise ConfigError(
-                f"pairs of {self.width}×{self.height} are too small", "Set height and width to 16 or more."
-            )
+        check_numbers(self, "height", "width", least=16)
         if self.condition not in get_args(ConditionKind):
             raise ConfigError(f"condition is {self.condition!r}", "Choose labels or text.")
-        for name in ("condition_dropout", "horizontal_flip"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}", f"Set {name} to a share from 0 to 1.")
+        check_numbers(self, "condition_dropout", "horizontal_flip", least=0, most=1)
         if self.condition == "text":
             object.__setattr__(self, "prompts", replace(self.prompts, nothing=self.condition_dropout))
-        if self.guidance < 0:
-            raise ConfigError(f"guidance is {self.guidance}", "Take 0 or more; 1 is no guidance.")
+        check_numbers(self, "guidance", least=0)
         if self.guidance != 1 and not self.condition_dropout:
             raise ConfigError(
                 f"guidance is {self.guidance}, but no condition is ever dropped in training",
                 "Set guidance to 1, or condition_dropout above 0.",
             )
-        if self.rare_scenes < 0:
-            raise ConfigError(
-                f"rare_scenes is {self.rare_scenes}", "Take 0 (all alike) or more; 0.5 is mild."
-            )
+        check_numbers(self, "rare_scenes", least=0)
         if min(self.image_weight, self.mask_weight) < 0 or not self.image_weight + self.mask_weight:
             raise ConfigError(
                 f"image_weight is {self.image_weight} and mask_weight {self.mask_weight}",
                 "Take factors of 0 or more, one of them above 0.",
             )
-        if not 0 <= self.specks < 0.1:
-            raise ConfigError(f"specks is {self.specks}", "Take a share of the frame from 0 to below 0.1.")
+        check_numbers(self, "specks", least=0, below=0.1)
 
 
 JOINT_LATENT = GeneratorMethod(

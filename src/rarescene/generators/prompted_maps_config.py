@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from rarescene.diffusion.config import ClassAwareConfig, DiffusionConfig
+from rarescene.foundation.configs import check_numbers
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.methods import GeneratorMethod, Later
 from rarescene.networks.config import PromptUNetConfig
@@ -78,19 +79,12 @@ class PromptedMapsConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
-        if min(self.height, self.width) < 16:
-            raise ConfigError(
-                f"maps of {self.width}×{self.height} are too small", "Set height and width to 16 or more."
-            )
+        check_numbers(self, "height", "width", least=16)
         if self.representation not in get_args(Representation):
             known = ", ".join(get_args(Representation))
             raise ConfigError(f"representation is {self.representation!r}", f"Choose one of: {known}.")
-        if self.rare_scenes < 0:
-            raise ConfigError(
-                f"rare_scenes is {self.rare_scenes}", "Take 0 (all alike) or more; 0.5 is mild."
-            )
-        if not 0 <= self.specks < 0.1:
-            raise ConfigError(f"specks is {self.specks}", "Take a share of the frame from 0 to below 0.1.")
+        check_numbers(self, "rare_scenes", least=0)
+        check_numbers(self, "specks", least=0, below=0.1)
 
 
 MAPS = GeneratorMethod(

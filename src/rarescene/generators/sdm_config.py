@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from rarescene.foundation.configs import check_numbers
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.methods import GeneratorMethod, Later
 from rarescene.generators.image_diffusion_config import ImageDiffusionConfig
@@ -34,19 +35,9 @@ class SdmConfig(ImageDiffusionConfig):
         super().__post_init__()
         twice = replace(self.network, out_channels=2 * self.network.image_channels)
         object.__setattr__(self, "network", twice)
-        if self.variance_weight <= 0:
-            raise ConfigError(
-                f"variance_weight is {self.variance_weight}", "Take a positive weight; the paper takes 0.001."
-            )
-        for name in ("finetune_share", "map_dropout"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}", f"Set {name} to a share from 0 to 1.")
-        if self.finetune_rate <= 0:
-            raise ConfigError(
-                f"finetune_rate is {self.finetune_rate}", "Take a positive factor on the learning rate."
-            )
-        if self.guidance < 0:
-            raise ConfigError(f"guidance is {self.guidance}", "Take 0 or more; 1 is no guidance.")
+        check_numbers(self, "variance_weight", "finetune_rate", above=0)
+        check_numbers(self, "finetune_share", "map_dropout", least=0, most=1)
+        check_numbers(self, "guidance", least=0)
         if self.guidance != 1 and not self.finetune_share * self.map_dropout:
             raise ConfigError(
                 f"guidance is {self.guidance}, but no map is ever dropped in training",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from rarescene.diffusion.config import ClassAwareConfig
+from rarescene.foundation.configs import check_numbers
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.methods import GeneratorMethod, Later
 from rarescene.networks.config import VqAutoencoderConfig
@@ -31,9 +32,8 @@ class AdversarialConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "widths", tuple(self.widths))
-        if self.weight < 0 or self.from_step < 0 or self.cap <= 0:
-            what = f"adversarial.weight is {self.weight}, from_step {self.from_step}, cap {self.cap}"
-            raise ConfigError(what, "Take weight and from_step of at least 0, and cap above 0.")
+        check_numbers(self, "weight", "from_step", least=0, within="adversarial")
+        check_numbers(self, "cap", above=0, within="adversarial")
         if not self.widths or min(self.widths) < 1:
             raise ConfigError(
                 f"adversarial.widths is {self.widths}", "Give a width a level, such as [64, 128, 256]."
@@ -74,12 +74,8 @@ class VqGanConfig:
                 f"pictures of {self.width}×{self.height} are too small",
                 f"Set height and width to {least} or more, or take fewer levels.",
             )
-        if self.revive_every < 1:
-            raise ConfigError(f"revive_every is {self.revive_every}", "Set it to 1 or more.")
-        if self.rare_scenes < 0:
-            raise ConfigError(
-                f"rare_scenes is {self.rare_scenes}", "Take 0 (all alike) or more; 0.5 is mild."
-            )
+        check_numbers(self, "revive_every", least=1)
+        check_numbers(self, "rare_scenes", least=0)
 
 
 @dataclass(frozen=True)
@@ -96,8 +92,7 @@ class ImageVqGanConfig(VqGanConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.perceptual_weight < 0:
-            raise ConfigError(f"perceptual_weight is {self.perceptual_weight}", "Take 0 or more.")
+        check_numbers(self, "perceptual_weight", least=0)
 
 
 @dataclass(frozen=True)

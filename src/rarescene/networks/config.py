@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from rarescene.foundation.configs import check_numbers
 from rarescene.foundation.errors import ConfigError
 
 MapAt = Literal["decoder", "stem"]
@@ -52,16 +53,16 @@ class SpadeUNetConfig:
         # JSON and YAML know lists only.
         object.__setattr__(self, "multipliers", tuple(self.multipliers))
         object.__setattr__(self, "attention_strides", tuple(self.attention_strides))
-        for name in (
+        check_numbers(
+            self,
             "classes",
             "image_channels",
             "out_channels",
             "blocks_per_level",
             "head_channels",
             "spade_hidden",
-        ):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}", f"Set {name} to 1 or more.")
+            least=1,
+        )
         if self.patch not in (1, 2, 4):
             raise ConfigError(f"patch is {self.patch}", "Set patch to 1, 2 or 4.")
         if self.map_at not in get_args(MapAt):
@@ -132,9 +133,7 @@ class PromptUNetConfig:
         object.__setattr__(self, "attention_strides", tuple(self.attention_strides))
         if self.patch not in (1, 2, 4):
             raise ConfigError(f"patch is {self.patch}", "Set patch to 1, 2 or 4.")
-        for name in ("blocks_per_level", "head_channels", "prompt_channels"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}", f"Set {name} to 1 or more.")
+        check_numbers(self, "blocks_per_level", "head_channels", "prompt_channels", least=1)
         if not self.channels or any(width < 8 or width % 8 for width in self.channels):
             raise ConfigError(f"channels are {self.channels}", "Give a multiple of 8 for each level.")
         if stray := sorted(set(self.attention_strides) - set(self.strides)):
@@ -186,19 +185,15 @@ class VqAutoencoderConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "levels", tuple(self.levels))
-        for name in ("blocks_per_level", "channels"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"network.{name} is {getattr(self, name)}", f"Set {name} to at least 1.")
+        check_numbers(self, "blocks_per_level", "channels", least=1, within="network")
         if self.patch not in (1, 2, 4):
             raise ConfigError(f"network.patch is {self.patch}", "Set patch to 1, 2 or 4.")
         if not self.levels or min(self.levels) < 1:
             raise ConfigError(
                 f"network.levels is {self.levels}", "Give a width a level, for instance [32, 64, 128]."
             )
-        if self.codes < 2:
-            raise ConfigError(f"network.codes is {self.codes}", "A codebook needs at least 2 codes.")
-        if self.commitment < 0:
-            raise ConfigError(f"network.commitment is {self.commitment}", "Take 0 or more; 0.25 is usual.")
+        check_numbers(self, "codes", least=2, within="network")
+        check_numbers(self, "commitment", least=0, within="network")
 
     @property
     def factor(self) -> int:
@@ -235,13 +230,8 @@ class StyleGan2Config:
         if not self.channels or min(self.channels) < 1:
             remedy = "Give a width a level, for instance [64, 128, 128]."
             raise ConfigError(f"network.channels is {self.channels}", remedy)
-        for name in ("latent", "mapping_layers"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"network.{name} is {getattr(self, name)}", f"Set {name} to at least 1.")
-        if not self.mapping_rate > 0:
-            raise ConfigError(
-                f"network.mapping_rate is {self.mapping_rate}", "Set it above 0; 0.01 is usual."
-            )
+        check_numbers(self, "latent", "mapping_layers", least=1, within="network")
+        check_numbers(self, "mapping_rate", above=0, within="network")
         if self.patch not in (1, 2, 4):
             raise ConfigError(f"network.patch is {self.patch}", "Set patch to 1, 2 or 4.")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rarescene.foundation.errors import ConfigError
+from rarescene.foundation.configs import check_numbers
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,9 @@ class AugmentConfig:
     crop_share: float = 0.1
 
     def __post_init__(self) -> None:
-        chances = (self.horizontal_flip, self.vertical_flip, self.rotation, self.crop)
-        if not all(0 <= chance <= 1 for chance in chances):
-            raise ConfigError(f"the probabilities of augmentation are {chances}", "Choose each from 0 to 1.")
-        if not 0 <= self.crop_share < 1 or not 0 <= self.degrees <= 180:
-            what = f"crop_share is {self.crop_share} and degrees is {self.degrees}"
-            raise ConfigError(what, "Choose crop_share from 0 to below 1, and degrees from 0 to 180.")
+        check_numbers(self, "horizontal_flip", "vertical_flip", "rotation", "crop", least=0, most=1)
+        check_numbers(self, "crop_share", least=0, below=1)
+        check_numbers(self, "degrees", least=0, most=180)
 
     @property
     def active(self) -> bool:

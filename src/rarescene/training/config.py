@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from rarescene.foundation.configs import check_numbers
 from rarescene.foundation.errors import ConfigError
 
 
@@ -58,26 +59,15 @@ class TrainingConfig:
     compile: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "accumulate", "log_every", "save_every", "keep"):
-            if getattr(self, name) < 1:
-                raise ConfigError(
-                    f"training.{name} is {getattr(self, name)}", f"Set training.{name} to 1 or more."
-                )
-        if not self.learning_rate > 0:
-            raise ConfigError(
-                f"training.learning_rate is {self.learning_rate}", "Set it above 0, for instance 1e-4."
-            )
-        if not self.decay_power > 0 or not 0 < self.decay_factor <= 1:
-            what = f"training.decay_power is {self.decay_power}, decay_factor {self.decay_factor}"
-            raise ConfigError(what, "Set decay_power above 0, and decay_factor above 0 and at most 1.")
+        counts = ("steps", "batch_size", "accumulate", "log_every", "save_every", "keep")
+        check_numbers(self, *counts, least=1, within="training")
+        check_numbers(self, "learning_rate", "decay_power", above=0, within="training")
+        check_numbers(self, "decay_factor", above=0, most=1, within="training")
+        from_zero = ("weight_decay", "warmup_steps", "gradient_clip", "validate_every")
+        check_numbers(self, *from_zero, least=0, within="training")
+        check_numbers(self, "ema_decay", least=0, below=1, within="training")
         object.__setattr__(self, "betas", tuple(self.betas))  # JSON and YAML know lists only
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise ConfigError(
                 f"training.betas is {self.betas}", "Give two from 0 to below 1, such as [0.9, 0.999]."
             )
-        if self.gradient_clip < 0:
-            raise ConfigError(
-                f"training.gradient_clip is {self.gradient_clip}", "Set a norm above 0, or 0 for none."
-            )
-        if not 0 <= self.ema_decay < 1:
-            raise ConfigError(f"training.ema_decay is {self.ema_decay}", "Set it from 0 (off) to below 1.")
