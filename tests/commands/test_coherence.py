@@ -149,11 +149,13 @@ def test_a_judge_scores_every_scene_for_its_own_group(real: Path) -> None:
 def test_so_was_trained_like_the_real_one_and_on_the_pairs_alone(
     measured: Path, real: Path, copies: Path
 ) -> None:
-    alone, with_real = (read_record(run).config for run in (measured / "synthetic-copies", real))
+    runs = [read_record(run) for run in (measured / "synthetic-copies", real)]
+    alone, with_real = (run.config for run in runs)
     assert Path(alone["synthetic"]) == copies
     assert alone["strategies"]["offline"]["probability"] == 1.0
-    for name in ("segmenter", "model", "training", "augment", "height", "width", "split"):
+    for name in ("segmenter", "model", "training", "augment", "height", "width"):
         assert alone[name] == with_real[name]
+    assert runs[0].provenance.options == runs[1].provenance.options
     record = read_record(measured)
     assert record.kind == "coherence"
     assert record.finished
