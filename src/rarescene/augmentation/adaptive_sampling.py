@@ -15,14 +15,13 @@ from typing import Any, Literal
 import numpy as np
 
 from rarescene.augmentation.base import check_settings
+from rarescene.evaluation.uncertainty import Measure
 from rarescene.foundation.configs import check_numbers
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.methods import StrategyMethod
 from rarescene.foundation.protocols import Batch, Segmenter
 from rarescene.foundation.seeds import derive_seed
 from rarescene.scenes import ClassTable
-
-Measure = Literal["variance", "mutual_information"]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from rarescene.augmentation.adaptive_sampling import Measure
+from rarescene.evaluation.uncertainty import Measure
 from rarescene.foundation.configs import check_numbers
 from rarescene.foundation.methods import Later, StrategyMethod
 

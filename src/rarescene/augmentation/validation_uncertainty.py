@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
-from rarescene.augmentation.adaptive_sampling import Measure
 from rarescene.evaluation import UncertaintyMeter
+from rarescene.evaluation.uncertainty import Measure
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.protocols import Batch, BayesianSegmenter, Segmenter
 from rarescene.scenes import ClassTable
