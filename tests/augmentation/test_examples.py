@@ -49,7 +49,7 @@ def test_gauda_runs_in_somebody_s_lightning_module(tmp_path: Path) -> None:
     (checkpoint,) = (tmp_path / "checkpoints").glob("*.ckpt")
     state = torch.load(checkpoint, weights_only=True)["callbacks"]["GaudaCallback"]
     assert state["refreshes"] == 3
-    assert state["synthetic"]["shape"] == [8, 64, 64]
+    assert state["batch"]["shape"] == [8, 64, 64]
 
 
 @pytest.mark.parametrize("name", NAMES)

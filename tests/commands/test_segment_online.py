@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 from rarescene.augmentation import AdaptiveSampling, DrawingConfig, GaudaConfig
 from rarescene.augmentation.refresh_log import REFRESHES, refresh_line
-from rarescene.augmentation.strategies import placed
+from rarescene.augmentation.strategies import Strategies
 from rarescene.cli import main
 from rarescene.foundation.files import read_json_lines
 from rarescene.foundation.run_record import read_record
@@ -26,6 +26,7 @@ from rarescene.scenes import Request, open_scenes
 from rarescene.segmenters.unet_ensemble import UNetEnsemble
 from rarescene.training import SceneBatches
 from rarescene.training.loop import Learner
+from rarescene.training.ranks import spare_device
 
 from ..conftest import FRACTIONS, PHANTOM
 
@@ -346,10 +347,10 @@ def test_a_run_goes_on_where_no_gpu_is_spare(
 
     with monkeypatch.context() as patch:
         patch.setattr(Learner, "before_step", dies)
-        patch.setattr("rarescene.commands.segment.placed", lambda gauda: (gauda, None))  # as on two GPUs
+        patch.setattr("rarescene.training.ranks.spare_device", lambda: torch.device("cpu"))  # as on two GPUs
         assert segment(tmp_path / "run", words) == 130
     assert segment(tmp_path / "run", [*words, "--resume"]) == 0
-    assert "no GPU is left to draw beside the training" in capfd.readouterr().out
+    assert "no GPU is left beside the training" in capfd.readouterr().out
     assert read_record(tmp_path / "run").config["strategies"]["gauda"]["drawing"]["when"] == "beside"
     assert "classes, between the training steps, by" in (tmp_path / "run" / PAGE).read_text()
 
@@ -363,14 +364,12 @@ def test_what_is_drawn_beside_is_drawn_on_a_gpu_that_is_left(
 ) -> None:
     device = torch.device(place)
     rank = SimpleNamespace(device=device, local_process_index=device.index or 0, is_main_process=True)
-    monkeypatch.setattr("rarescene.training.this_rank", lambda: rank, raising=False)
+    monkeypatch.setattr("rarescene.training.ranks.this_rank", lambda: rank)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", str(ranks))
-    gauda = GaudaConfig(drawing=DrawingConfig("beside"))
-    settled, spare = placed(gauda)
-    assert spare == (None if drawn_on is None else torch.device(drawn_on))
-    assert settled.drawing.when == ("between_steps" if drawn_on is None else "beside")
-    assert placed(GaudaConfig()) == (GaudaConfig(), None)
+    assert spare_device() == (None if drawn_on is None else torch.device(drawn_on))
+    assert Strategies.named("gauda", {"gauda": GaudaConfig(drawing=DrawingConfig("beside"))}).beside
+    assert not Strategies.named("gauda,classic", {}).beside
 
 
 @pytest.mark.slow

@@ -90,6 +90,6 @@ def test_a_class_that_the_reference_never_shows_has_no_score() -> None:
     empty = AveragePrecisionMeter(3, IGNORE)
     empty.update(given(probabilities, torch.full_like(masks, IGNORE)))
     assert empty.result().to_dict() == {
-        "classes": [None] * 3, "label_mean": None, "sample_mean": None, "sample_median": None,
+        "classes": (None,) * 3, "label_mean": None, "sample_mean": None, "sample_median": None,
     }  # fmt: skip
     assert AveragePrecisionMeter(3, IGNORE).result().sample_mean is None

@@ -47,7 +47,7 @@ def test_every_recipe_runs_at_smoke(recipe: str, reproduced: Path, capfd: pytest
     for name, folder in values["runs"].items():  # every row adds equally many
         if "+ duplicates" in name:
             config = read_record(reproduced / "smoke" / "runs" / folder).config
-            assert config["copies"] == read_scale("smoke").pairs
+            assert config["strategies"]["duplicate"]["count"] == read_scale("smoke").pairs
     if "-fig" in recipe:
         assert values["pictures"] == [f"{recipe}.png"]
         assert (reproduced / "smoke" / f"{recipe}.png").stat().st_size > 5_000

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from rarescene.evaluation import Distance, Interval, PairedScore, RealismScores
-from rarescene.foundation.run_record import RunRecord, Seen
+from rarescene.foundation.provenance import Seen
+from rarescene.foundation.run_record import RunRecord
 from rarescene.reports import origins_of, realism_measures, training_chart
+
+from ..provenance import provenance
 
 
 def test_realism_keeps_the_names_of_its_distances() -> None:
@@ -41,8 +44,10 @@ def test_provenance_tells_each_fact_once_and_all_that_was_seen() -> None:
     def record(seed: int, seen: str) -> RunRecord:
         return RunRecord(
             kind="segmenter", config={}, seed=seed,
-            data={"spec": "phantom:", "name": "phantom", "licence": "Apache-2.0", "split": "recording"},
-            recordings={"train": ["a"], "validation": ["c"], "test": ["d"]}, seen=Seen({seen: None}),
+            provenance=provenance(
+                spec="phantom:", name="phantom", licence="Apache-2.0", seen=Seen({seen: None}),
+                recordings={"train": ["a"], "validation": ["c"], "test": ["d"]},
+            ),
             class_table={}, command=f"rarescene segment unet --seed {seed}", machine={"cores": 2},
             versions={"torch": "2.13"}, commit="abc",
         )  # fmt: skip

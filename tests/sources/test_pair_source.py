@@ -105,13 +105,13 @@ def test_labels_support_classes_and_prompts_words(joint: Pairing, two_stage: Pai
 def test_runs_that_are_no_source_of_pairs(
     joint_run: Path, generator_run: Path, maps_run: Path, segmenter_run: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(CheckpointError, match="a generator of pairs is needed"):
+    with pytest.raises(CheckpointError, match="a generator of images or pairs is needed"):
         open_pair_source(segmenter_run)
     with pytest.raises(ConfigError, match="draws images for masks, and has none"):
         open_pair_source(generator_run)
     with pytest.raises(ConfigError, match="draws its own masks"):
         open_pair_source(joint_run, maps_run)
-    with pytest.raises(CheckpointError, match="one of kind 'maps' is needed"):
+    with pytest.raises(CheckpointError, match="a generator of maps is needed"):
         open_pair_source(generator_run, joint_run)
     with pytest.raises(ConfigError, match="knows no guidance"):
         open_pair_source(generator_run, maps_run, sampling=SamplingConfig(guidance=2.0))

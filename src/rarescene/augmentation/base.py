@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rarescene.foundation.errors import CheckpointError, ConfigError
-from rarescene.foundation.methods import StrategyMethod, Surroundings
+from rarescene.foundation.methods import StrategyMethod
 from rarescene.foundation.protocols import Batch, Segmenter
 
 
@@ -49,16 +49,11 @@ class FixedStrategy:
         """Do nothing: nothing goes on in the background."""
 
 
-def run_seed(config: Any, around: Surroundings) -> int:
-    """Return the seed of the run, to which that of a configuration gives way.
-
-    Raises:
-        ConfigError: the configuration has one of its own.
-    """
+def without_seed(config: Any) -> None:
+    """Raise `ConfigError` if a strategy that follows the seed of the run was given one of its own."""
     if config.seed:
         remedy = "Leave it out, and give --seed, which all that is drawn at random follows."
-        raise ConfigError("the seed of a strategy gives way to the seed of the run", remedy)
-    return around.seed
+        raise ConfigError("the seed of the strategy gives way to the seed of the run", remedy)
 
 
 def check_settings(found: Mapping[str, Any], settings: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from rarescene.augmentation.base import FixedStrategy, run_seed
+from rarescene.augmentation.base import FixedStrategy, without_seed
 from rarescene.foundation.configs import check_numbers
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.methods import StrategyMethod, Surroundings
@@ -77,7 +77,7 @@ def _build(config: DuplicateConfig, around: Surroundings) -> Duplicate:
     real = around.scenes.caches[0]
     rare = (entry.name for entry in class_statistics(real.subset(around.train)).rare)
     targets = class_ids(around.table, config.classes) or around.table.ids_of(rare)
-    return Duplicate(replace(config, seed=run_seed(config, around)), real.class_pixels > 0, targets)
+    return Duplicate(replace(config, seed=around.seed), real.class_pixels > 0, targets)
 
 
 DUPLICATE = StrategyMethod(
@@ -86,4 +86,5 @@ DUPLICATE = StrategyMethod(
     config=DuplicateConfig,
     build=_build,
     extends=True,
+    check=without_seed,
 )

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from rarescene.augmentation.base import FixedStrategy, run_seed
+from rarescene.augmentation.base import FixedStrategy, without_seed
 from rarescene.foundation.configs import check_numbers
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.methods import StrategyMethod, Surroundings
@@ -86,7 +86,7 @@ class Offline(FixedStrategy):
 
 def _build(config: OfflineConfig, around: Surroundings) -> Offline:
     real, synthetic = len(around.scenes.caches[0]), len(around.scenes)
-    return Offline(replace(config, seed=run_seed(config, around)), range(real, synthetic))
+    return Offline(replace(config, seed=around.seed), range(real, synthetic))
 
 
 OFFLINE = StrategyMethod(
@@ -96,5 +96,6 @@ OFFLINE = StrategyMethod(
     build=_build,
     needs="synthetic",
     extends=True,
+    check=without_seed,
     weighs=lambda config: config.probability is not None,
 )

@@ -120,6 +120,8 @@ class Strategies:
                 shall be led by its uncertainty; two strategies weigh the scenes, or one adds to them after
                 they are weighed; or no validation comes at which a strategy could decide.
         """
+        for method in self.methods:
+            method.check(self._options(method))
         given: Mapping[Needs, bool] = {"synthetic": synthetic, "generator": generator is not None}
         for need, (option, thing) in OPTION_OF.items():
             needed = any(method.needs == need for method in self.methods)

@@ -168,6 +168,7 @@ class StrategyMethod(Method):
         build: gives, of a configuration and of what is at hand, the strategy.
         needs: what the command line must bring: synthetic sets (`--synthetic`), a generator (`--generator`),
             or nothing.
+        check: refuses, by a `ConfigError`, options that make no sense within a run.
         online: whether it decides at validations.
         extends: whether it adds scenes to those that are drawn from.
         weighs: whether, with these options, it weighs the scenes that are drawn from; one of a run may.
@@ -179,6 +180,7 @@ class StrategyMethod(Method):
     config: type | None = None
     build: Callable[[Any, Surroundings], Strategy]
     needs: Needs = ""
+    check: Callable[[Any], None] = lambda config: None
     online: bool = False
     extends: bool = False
     weighs: Callable[[Any], bool] = never

@@ -51,15 +51,11 @@ def agreed(value: Any) -> Any:
 
 def is_main_process() -> bool:
     """Return whether this is the only process, or the first of those that torchrun started."""
-    from rarescene.training import this_rank
-
     return bool(this_rank().is_main_process)
 
 
 def processes() -> int:
     """Return how many processes torchrun started; 1 without it."""
-    from rarescene.training import this_rank
-
     return int(this_rank().num_processes)
 
 
@@ -74,8 +70,6 @@ def accelerator() -> str | None:
 def spare_device() -> torch.device | None:
     """Return a GPU of this machine that no process of the training runs on, or None."""
     import torch
-
-    from rarescene.training import this_rank
 
     rank, used = this_rank(), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     spare = torch.cuda.device_count() - used
