@@ -21,6 +21,7 @@ from rarescene.training import fit
 
 from .toy import (
     NETWORK,
+    QUICK,
     TABLE,
     TRAINING,
     assert_painted_in_their_colours,
@@ -64,7 +65,7 @@ def test_but_for_the_map_it_is_the_network_of_casdm() -> None:
 
 @pytest.mark.slow
 def test_it_learns_to_paint_each_class_in_its_colour(tmp_path: Path) -> None:
-    config = replace(CONFIG, training=long_training())
+    config = replace(CONFIG, network=QUICK, training=long_training())
     made = ConditionalDdpmLearner(config, TABLE, seed=0)
     fitted = fit(made, batches(config), config.training, tmp_path, seed=0)
     generator = ConditionalDdpm(fitted.average, config, TABLE)  # type: ignore[arg-type]

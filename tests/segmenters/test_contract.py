@@ -251,7 +251,7 @@ def test_overfits_two_scenes(config: SegmenterConfig) -> None:
         optimizer.zero_grad()
         segmenter(*deal(segmenter, images, masks))["loss"].backward()
         optimizer.step()
-        if step % 40 == 0:
+        if step % 10 == 0:
             answer, labelled = segmenter.predict(images).argmax(dim=1), masks != IGNORE
             pairs = [((masks == entry)[labelled], (answer == entry)[labelled]) for entry in range(CLASSES)]
             overlaps = [((truth & found).sum() / (truth | found).sum()).item() for truth, found in pairs]
