@@ -86,7 +86,7 @@ def batch_that_cannot_be_dealt(runs: dict[str, str]) -> Case:
 
 
 def no_steps(runs: dict[str, str]) -> Case:
-    return segment("--training.steps=0"), ["training.steps is 0", "1 or more"]
+    return segment("--training.steps=0"), ["training.steps is 0", "a number from 1"]
 
 
 def steps_that_are_no_number(runs: dict[str, str]) -> Case:
@@ -260,7 +260,7 @@ def no_pairs(runs: dict[str, str]) -> Case:
 
 def no_blocks(runs: dict[str, str]) -> Case:
     words = ["synthesize", runs["casdm"], "--masks", PHANTOM, "--out", "set", "--sampling.block=0"]
-    return words, ["sampling.block is 0", "1 or more"]
+    return words, ["sampling.block is 0", "a number from 1"]
 
 
 def too_many_sampling_steps(runs: dict[str, str]) -> Case:

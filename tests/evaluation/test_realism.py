@@ -132,7 +132,7 @@ def test_faults_are_named() -> None:
         quick(images, images, 2, ["video1"])
     with pytest.raises(DataError, match="1 real and 1 synthetic images cannot be compared"):
         quick(images[:1], images[:1], 2)
-    with pytest.raises(ConfigError, match="5 subsets of 1 images"):
+    with pytest.raises(ConfigError, match="kernel_subset is 1"):
         RealismConfig(kernel_subset=1, kernel_subsets=5)
 
 

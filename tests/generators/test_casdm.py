@@ -14,7 +14,18 @@ from rarescene.scenes import AugmentConfig
 from rarescene.testing.toys import equal, moved_off_zero
 from rarescene.training import fit
 
-from .toy import NETWORK, TABLE, TRAINING, assert_painted_in_their_colours, batches, long_training, maps
+from .toy import (
+    NETWORK,
+    QUICK,
+    TABLE,
+    TRAINING,
+    assert_painted_in_their_colours,
+    batches,
+    equal,
+    long_training,
+    maps,
+    moved_off_zero,
+)
 
 CONFIG = CasdmConfig(
     height=16,
@@ -84,8 +95,9 @@ def test_damaged_or_foreign_weights_are_named(tmp_path: Path) -> None:
 def test_it_learns_to_paint_each_class_in_its_colour(tmp_path: Path) -> None:
     config = replace(
         CONFIG,
+        network=QUICK,
         training=long_training(),
-        self_perceptual=SelfPerceptualConfig(weight=0.02, warmup_steps=200, refresh_every=100),
+        self_perceptual=SelfPerceptualConfig(weight=0.02, warmup_steps=60, refresh_every=30),
     )
     fitted = fit(learner(config), batches(config), config.training, tmp_path, seed=0)
     generator = Casdm(fitted.average, config, TABLE)  # type: ignore[arg-type]

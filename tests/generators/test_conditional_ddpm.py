@@ -20,7 +20,17 @@ from rarescene.networks import one_hot_layout
 from rarescene.testing.toys import moved_off_zero
 from rarescene.training import fit
 
-from .toy import NETWORK, TABLE, TRAINING, assert_painted_in_their_colours, batches, long_training, maps
+from .toy import (
+    NETWORK,
+    QUICK,
+    TABLE,
+    TRAINING,
+    assert_painted_in_their_colours,
+    batches,
+    long_training,
+    maps,
+    moved_off_zero,
+)
 
 CONFIG = ConditionalDdpmConfig(
     height=16, width=16, network=NETWORK, diffusion=DiffusionConfig(prediction="v"), training=TRAINING
@@ -56,7 +66,7 @@ def test_but_for_the_map_it_is_the_network_of_casdm() -> None:
 
 @pytest.mark.slow
 def test_it_learns_to_paint_each_class_in_its_colour(tmp_path: Path) -> None:
-    config = replace(CONFIG, training=long_training())
+    config = replace(CONFIG, network=QUICK, training=long_training())
     made = ConditionalDdpmLearner(config, TABLE, seed=0)
     fitted = fit(made, batches(config), config.training, tmp_path, seed=0)
     generator = ConditionalDdpm(fitted.average, config, TABLE)  # type: ignore[arg-type]

@@ -40,8 +40,8 @@ LONG = replace(
     CONFIG,
     diffusion=DiffusionConfig(prediction="v"),
     training=replace(
-        CONFIG.training, steps=250, batch_size=16, learning_rate=2e-3, decay="cosine", log_every=250,
-        save_every=250, ema_decay=0.95,
+        CONFIG.training, steps=120, batch_size=16, learning_rate=2e-3, decay="cosine", log_every=120,
+        save_every=120, ema_decay=0.95,
     ),
 )  # fmt: skip
 

@@ -17,7 +17,17 @@ from rarescene.networks import one_hot_layout
 from rarescene.testing.toys import moved_off_zero
 from rarescene.training import fit
 
-from .toy import NETWORK, TABLE, TRAINING, assert_painted_in_their_colours, batches, long_training, maps
+from .toy import (
+    NETWORK,
+    QUICK,
+    TABLE,
+    TRAINING,
+    assert_painted_in_their_colours,
+    batches,
+    long_training,
+    maps,
+    moved_off_zero,
+)
 
 CONFIG = SdmConfig(
     height=16, width=16, network=NETWORK, diffusion=DiffusionConfig(prediction="v"), training=TRAINING,
@@ -160,12 +170,11 @@ def test_the_phases_follow_the_length_of_the_training() -> None:
 
 @pytest.mark.slow
 def test_it_learns_to_paint_each_class_in_its_colour_and_guidance_deepens_it(tmp_path: Path) -> None:
-    training = replace(long_training(), steps=600)
-    config = replace(CONFIG, training=training, finetune_share=0.2, finetune_rate=1.0)
-    fitted = fit(SdmLearner(config, TABLE, seed=0), batches(config), training, tmp_path, seed=0)
+    config = replace(CONFIG, network=QUICK, training=long_training(), finetune_share=0.2, finetune_rate=1.0)
+    fitted = fit(SdmLearner(config, TABLE, seed=0), batches(config), config.training, tmp_path, seed=0)
     generator = Sdm(fitted.average, config, TABLE)  # type: ignore[arg-type]
     masks = maps(4)
-    for sampler, steps in (("dpm-solver++", 10), ("ddpm", 50)):
+    for sampler, steps in (("dpm-solver++", 10), ("ddpm", 25)):
         usual, without, strong = (
             generator.generate(masks, seeds=range(4), sampler=sampler, steps=steps, guidance=scale)
             for scale in (None, 1.0, 2.5)
