@@ -21,10 +21,8 @@ from .toy import (
     TRAINING,
     assert_painted_in_their_colours,
     batches,
-    equal,
     long_training,
     maps,
-    moved_off_zero,
 )
 
 CONFIG = CasdmConfig(

@@ -29,7 +29,6 @@ from .toy import (
     batches,
     long_training,
     maps,
-    moved_off_zero,
 )
 
 CONFIG = ConditionalDdpmConfig(

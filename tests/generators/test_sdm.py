@@ -26,7 +26,6 @@ from .toy import (
     batches,
     long_training,
     maps,
-    moved_off_zero,
 )
 
 CONFIG = SdmConfig(
