@@ -141,7 +141,7 @@ def test_augmenting_happens_as_often_as_asked() -> None:
 
 
 def test_a_config_out_of_range_is_refused() -> None:
-    with pytest.raises(ConfigError, match="horizontal_flip is 1.5"):
+    with pytest.raises(ConfigError, match="horizontal_flip is"):
         AugmentConfig(horizontal_flip=1.5)
 
 
