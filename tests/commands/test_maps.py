@@ -219,4 +219,4 @@ def test_runs_are_not_taken_for_each_other(
     assert main(pair_words(maps_run, maps_run, tmp_path / "one")) == 2
     assert "a generator of images or pairs is needed" in " ".join(capfd.readouterr().err.split())
     assert main(words(generator_run, tmp_path / "two")) == 2
-    assert "one of kind 'maps' is needed" in " ".join(capfd.readouterr().err.split())
+    assert "a generator of maps is needed" in " ".join(capfd.readouterr().err.split())
