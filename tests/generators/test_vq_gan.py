@@ -263,7 +263,7 @@ def test_a_line_of_one_pixel_comes_back(tmp_path: Path) -> None:
         class_aware=ClassAwareConfig(mode="balanced", exponent=0.5),
         adversarial=AdversarialConfig(from_step=100, weight=0.1, widths=(8, 16, 32)),
         training=replace(
-            TRAINING, steps=140, learning_rate=5e-3, decay="cosine", warmup_steps=5, weight_decay=0.0,
+            TRAINING, steps=170, learning_rate=5e-3, decay="cosine", warmup_steps=5, weight_decay=0.0,
             gradient_clip=1.0, ema_decay=0.8, log_every=80, save_every=160,
         ),
     )  # fmt: skip
