@@ -65,7 +65,7 @@ def write_set(folder: Path, real: Path, masks_of: np.ndarray, guidance: float | 
     RunRecord.begin(
         kind="scene set", config=config, seed=0, provenance=source.provenance(),
         class_table=scenes.classes.to_dict(),
-    ).end(folder, 1.0)  # fmt: skip
+    ).ended(1.0).write(folder)  # fmt: skip
     return folder
 
 

@@ -68,7 +68,7 @@ def made(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     RunRecord.begin(
         kind="scene set", config=config, seed=0, provenance=source.provenance(),
         class_table=scenes.classes.to_dict(),
-    ).end(folder, 1.0)  # fmt: skip
+    ).ended(1.0).write(folder)  # fmt: skip
     return folder
 
 

@@ -65,7 +65,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(
 
 def test_a_folder_in_the_way_is_told(tmp_path: Path) -> None:
     (tmp_path / "note.txt").mkdir()
-    with pytest.raises(DataError, match="could not be written"):
+    with pytest.raises(DataError, match="is no ordinary file"):
         write_text(tmp_path / "note.txt", "words")
     assert [path.name for path in tmp_path.iterdir()] == ["note.txt"]
 

@@ -34,7 +34,8 @@ def test_a_record_comes_back(tmp_path: Path) -> None:
     begun.write(tmp_path)
     assert read_record(tmp_path, "casdm") == begun
     assert (begun.finished, begun.machine["accelerator"]) == (None, "a GPU")
-    ended = begun.end(tmp_path, 1.26, {"loss": 0.5})
+    ended = begun.ended(1.26, {"loss": 0.5})
+    ended.write(tmp_path)
     assert read_record(tmp_path) == ended
     assert ended == replace(begun, finished=ended.finished, seconds=1.3, metrics={"loss": 0.5})
     assert ended.finished is not None

@@ -181,7 +181,7 @@ def test_a_run_is_made_once_and_again_only_where_something_differs(tmp_path: Pat
 
         made.append(out.name)
         record = RunRecord.begin(kind="x", config={}, seed=0, provenance=provenance(), class_table={})
-        record.end(out, 0.0)
+        record.ended(0.0).write(out)
 
     one = store.run("x", {"steps": 1, "nested": {"b": 1, "a": 2}}, make)
     assert store.run("x", {"nested": {"a": 2, "b": 1}, "steps": 1}, make) == one

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from PIL import Image
 
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.files import atomic, read_json_lines, write_json_lines
-from rarescene.foundation.run_folder import PICTURES, refresh_picture
+from rarescene.foundation.run_folder import refresh_picture
 from rarescene.foundation.run_record import read_record
 from rarescene.scenes import ClassTable
 
@@ -42,18 +41,17 @@ class RefreshLog:
 
     def go_on(self, count: int) -> None:
         """Take up the first lines of an earlier process, and drop the others with their pictures."""
-        self.lines = read_json_lines(self.folder / REFRESHES)[:count]
+        lines = read_json_lines(self.folder / REFRESHES)
+        self.lines = lines[:count]
         if self.writes:
+            for line in lines[count:]:
+                refresh_picture(self.folder, line["step"]).unlink(missing_ok=True)
             write_json_lines(self.folder / REFRESHES, self.lines)
-            known = {refresh_picture(self.folder, line["step"]) for line in self.lines}
-            for path in (self.folder / PICTURES).glob("step_*.png"):
-                if path not in known:
-                    path.unlink()
 
     def add(self, line: Mapping[str, Any]) -> None:
         """Add a line. The first one replaces what a run without a checkpoint may have left."""
         if self.writes and not self.lines:
-            shutil.rmtree(self.folder / PICTURES, ignore_errors=True)
+            self.go_on(0)
         self.lines.append(dict(line))
         if self.writes:
             write_json_lines(self.folder / REFRESHES, self.lines)

@@ -21,8 +21,9 @@ from rarescene.foundation.configs import config_from
 from rarescene.foundation.console import CONSOLE, say
 from rarescene.foundation.errors import ConfigError, DataError
 from rarescene.foundation.files import atomic, write_json, write_text
+from rarescene.foundation.outputs import writes_folder
 from rarescene.foundation.plugins import by_command, method_for, method_of
-from rarescene.foundation.run_folder import fresh_folder, same_run
+from rarescene.foundation.run_folder import same_run
 from rarescene.foundation.run_record import RECORD, RunRecord, read_record
 from rarescene.scenes import AugmentConfig, SceneSet
 from rarescene.scenes.data import Data, open_as_in
@@ -37,6 +38,7 @@ SCORES, PAGE, CHART = "coherence.json", "coherence.md", "coherence.png"
 SegmenterName = Literal["unet", "segformer", "mask2former", "phiseg", "unet-ensemble"]
 
 
+@writes_folder("measurement", "coherence")
 def coherence(
     pairs: list[Path],
     *,
@@ -100,7 +102,6 @@ def coherence(
         what = f"{len(given)} segmenters were given for {len(pairs)} sets"
         raise ConfigError(what, "Give a --synthetic run for each set, in their order, or none.")
     compared = realism_config(inception)
-    fresh_folder(out, resume, "measurement")
     made = [read_record(folder, "scene set") for folder in pairs]
     trained = None if real is None else real_segmenter(real)
     source = open_as_in((trained or made[0]).provenance, data, split=split, group_by=group_by)
@@ -110,35 +111,37 @@ def coherence(
     rare = rare_classes(source.scenes, classes)
 
     names = _names(pairs)
-    real = real or train_real(out / "real", source, sets[0].scenes, segmenter, steps, seed)
-    judge = real_segmenter(real)
-    never_saw_test(judge, source, real)
-    runs: list[Path | None] = list(given) or [None] * len(sets)
-    if not (given or ro_alone):
-        runs = [
-            train_alone(out / f"synthetic-{name}", source, judge, one.folder)
-            for name, one in zip(names, sets, strict=True)
-        ]
-    learners = [read_record(run, "segmenter") for run in filter(None, runs)]
+    alone = [None if ro_alone else out / f"synthetic-{name}" for name in names]
+    runs: list[Path | None] = [*given] or [*alone]
     record = RunRecord.begin(
         kind="coherence",
         config={
-            "pairs": [str(folder) for folder in pairs], "real": str(real), "score": score,
+            "pairs": [str(folder) for folder in pairs], "real": str(real or out / "real"), "score": score,
             "synthetic": [None if run is None else str(run) for run in runs], "classes": list(rare),
         },
-        seed=judge.seed,
-        provenance=source.provenance(None).union(*(one.provenance for one in (*made, judge, *learners))),
+        seed=seed if trained is None else trained.seed,
+        provenance=source.provenance(None).union(*(one.provenance for one in made)),
         class_table=source.scenes.classes.to_dict(), accelerator=accelerator(),
     )  # fmt: skip
     if resume:
         same_run(out, record)
     record.write(out)
+    real = real or train_real(out / "real", source, sets[0].scenes, segmenter, steps, seed)
+    judge = real_segmenter(real)
+    never_saw_test(judge, source, real)
+    if not given:
+        for run, one in zip(alone, sets, strict=True):
+            if run is not None:
+                train_alone(run, source, judge, one.folder)
+    behind = [judge, *(read_record(run, "segmenter") for run in filter(None, runs))]
+    provenance = record.provenance.union(*(one.provenance for one in behind))
+    record = replace(record, provenance=provenance)
     found = [
         measure(one, source, real, run, name=name, rare=rare, score=score, copies=copies, compared=compared)
         for one, run, name in zip(sets, runs, names, strict=True)
     ]
     report = coherence_report(found, sets, source, judge, record)
-    ended = record.end(out, time.perf_counter() - began, report.headlines())
+    ended = record.ended(time.perf_counter() - began, report.headlines())
     write_json(out / SCORES, {"run": ended.command, "commit": ended.commit, **report.to_dict()})
     chart = coherence_chart(report)
     if chart is not None:
@@ -147,6 +150,7 @@ def coherence(
         with atomic(out / CHART) as temporary:
             Image.fromarray(chart).save(temporary, format="PNG")
     write_text(out / PAGE, coherence_markdown(report, None if chart is None else CHART))
+    ended.write(out)
     CONSOLE.print(coherence_table(report))
     say(f"written to {out / PAGE}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Literal
 
@@ -9,6 +10,7 @@ from rarescene.evaluation.run_metrics import ScoredRuns, read_scored
 from rarescene.foundation.console import CONSOLE, say
 from rarescene.foundation.errors import ConfigError, RareSceneError
 from rarescene.foundation.files import write_json
+from rarescene.foundation.outputs import need_own_file
 from rarescene.foundation.run_record import read_record
 from rarescene.scenes import open_scenes
 from rarescene.scenes.data import class_ids
@@ -35,8 +37,10 @@ def compare(
         score: iou or dice.
         out: JSON file to write as well.
     """
+    from rarescene.evaluation import ComparisonTable
     from rarescene.reports import comparison_table
 
+    need_own_file(out, *(f'"{field.name}"' for field in fields(ComparisonTable)))
     scored = read_scored(runs)
     rare = _rare_classes(scored, runs[0], classes)
     found = scored.compared(baseline or scored.strategies[0], rare, score)

@@ -17,12 +17,13 @@ from rarescene.evaluation.config import CopyConfig
 from rarescene.foundation.console import CONSOLE, say
 from rarescene.foundation.errors import ConfigError, DataError
 from rarescene.foundation.files import file_hash, write_json_lines, write_text
-from rarescene.foundation.run_folder import fresh_folder
+from rarescene.foundation.outputs import writes_folder
 from rarescene.foundation.run_record import RunRecord, read_record
 from rarescene.reports.cards import write_set_card
 from rarescene.scenes import SceneCache, SceneSet
 from rarescene.scenes.data import Data, decode, open_as_in
 from rarescene.scenes.statistics import rare_classes
+from rarescene.scenes.store import HEADER
 from rarescene.sources.leakage import open_judge, open_pairs, real_segmenter
 from rarescene.training.ranks import accelerator
 
@@ -36,6 +37,7 @@ SCORES = "scores.jsonl"
 PAGE = "curation.html"
 
 
+@writes_folder("curation", "scene set")
 def curate(
     pairs: Path,
     *,
@@ -100,7 +102,6 @@ def curate(
     if segmenter is None and (min_agreement is not None or by.endswith("agreement")):
         remedy = "Give --segmenter, a segmenter trained on real scenes, or rank --by confidence or random."
         raise ConfigError("agreement needs a segmenter", remedy)
-    fresh_folder(out, resume, "curation")
     if out.resolve() == pairs.resolve():
         raise ConfigError("is the set itself", "Choose another --out; a set is never changed.", out)
     made = read_record(pairs, "scene set")
@@ -140,8 +141,9 @@ def curate(
         "licence": record.provenance.licence,
         "seen": record.provenance.seen.spans,
     }
+    if not (out / HEADER).is_file():
+        record.write(out)  # first of all, since it tells whose folder it is
     writer = SceneSetWriter(out, table, header)
-    record.write(out)
     for index in kept:
         line = synthetic.records[index].details
         scores = {**line.get("scores", {}), **found.of(index)}
@@ -149,15 +151,15 @@ def curate(
         writer.adopt(pairs, {**line, "scores": scores, "nearest_training_frame": near})
     curated = writer.finish()
     write_json_lines(out / SCORES, _lines(synthetic, training, found, decisions))
-    ended = record.end(
-        out, time.perf_counter() - began, {"pairs": len(kept), "dropped": len(cache) - len(kept)}
-    )
+    counts = {"pairs": len(kept), "dropped": len(cache) - len(kept)}
+    ended = record.ended(time.perf_counter() - began, counts)
 
     records = [made, *([] if trained is None else [trained]), ended]
     title = f"What was kept of {pairs.resolve().name}"
     page = curation_report(title, records, cache, training, found, decisions, config, judge, rows)
     write_text(out / PAGE, render_curation(page))
     write_set_card(out, ended, made, curated, filtered=page.summary)
+    ended.write(out)
     CONSOLE.print(curation_table(page))
     say(f"{len(kept)} of {len(cache)} pairs in {out}; what was dropped, and why: {out / PAGE}")
 

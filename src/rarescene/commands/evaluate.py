@@ -8,6 +8,7 @@ from typing import Literal
 from rarescene.foundation.console import CONSOLE, progress, say
 from rarescene.foundation.errors import ConfigError, DataError
 from rarescene.foundation.files import write_json
+from rarescene.foundation.outputs import need_own_file
 from rarescene.foundation.plugins import methods
 from rarescene.foundation.run_record import read_record
 from rarescene.reports.cards import write_segmenter_card
@@ -65,6 +66,7 @@ def evaluate(
 
     if samples is not None and samples < 1:
         raise ConfigError(f"samples is {samples}", "Ask for one posterior sample or more.")
+    need_own_file(out, *(f'"{name}"' for name in FIELDS))
     trained = read_record(run, "segmenter")
     settings = trained.config
     synthetic = data.startswith("set:")

@@ -15,12 +15,13 @@ from rarescene.diffusion import MapSamplingConfig
 from rarescene.foundation.console import say
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.files import write_json
+from rarescene.foundation.outputs import writes_folder
 from rarescene.foundation.run_record import read_record
 from rarescene.foundation.seeds import derive_seed
 from rarescene.reports.maps import score_maps, write_sheet
 from rarescene.sources.mask_source import SampledMaps
 from rarescene.sources.requests import TRAINING, requests_for
-from rarescene.sources.set_writing import SetScene, begin_set, write_set
+from rarescene.sources.set_writing import SetScene, write_set
 
 if TYPE_CHECKING:
     from rarescene.generators import DrawnMap
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 SCORES, SHEET = "scores.json", "maps.png"
 
 
+@writes_folder("set", "scene set")
 def maps(
     run: Path,
     *,
@@ -69,7 +71,6 @@ def maps(
     asked = requests_for(
         source, prompt=prompt, requests=requests, classes=classes, alone=alone, part=part, seed=seed
     )
-    begin_set(out, resume)
 
     def make(indices: range) -> list[SetScene]:
         wanted = [asked.at(index) for index in indices]
@@ -91,7 +92,7 @@ def maps(
         write_json(out / SCORES, scores)
         write_sheet(out / SHEET, drawn_set)
         seconds = time.perf_counter() - began
-        record.end(out, seconds, {"maps": len(drawn_set), "kept": scores["kept"]})
+        record.ended(seconds, {"maps": len(drawn_set), "kept": scores["kept"]}).write(out)
         say(f"{count} maps for {asked.different} different requests in {out}, {seconds:.0f} s")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,18 +10,25 @@ import numpy as np
 
 from rarescene.foundation.console import progress, say
 from rarescene.foundation.errors import ConfigError, DataError
-from rarescene.foundation.run_record import read_record
+from rarescene.foundation.files import file_hash
+from rarescene.foundation.outputs import writes_folder
+from rarescene.foundation.run_folder import same_run
+from rarescene.foundation.run_record import RunRecord, read_record
 from rarescene.scenes import IMAGE_SUFFIXES, walk_files
 
 
+@writes_folder("predictions", "predictions", goes_on=True)
 def predict(run: Path, images: Path, *, out: Path, opacity: float = 0.45) -> None:
     """Predict a mask for every image: 8-bit palette PNGs in OUT/masks, overlays to look at in OUT/overlays.
 
     Args:
         run: folder of a `rarescene segment` run.
         images: one image, or a folder of images (nested ones are found, and keep their place).
-        out: folder for the results, at the size of the images.
+        out: folder for the results, at the size of the images; not among them.
         opacity: of the class colours in the overlays, 0 to 1.
+
+    Raises:
+        ConfigError: the folder lies among the images, or holds what was predicted otherwise.
     """
     import torch
     import torch.nn.functional as F
@@ -28,12 +36,28 @@ def predict(run: Path, images: Path, *, out: Path, opacity: float = 0.45) -> Non
     from rarescene.scenes import read_image, resize_image, write_image, write_mask
     from rarescene.segmenters import load_segmenter
     from rarescene.training import to_images
+    from rarescene.training.ranks import accelerator
 
     if not 0 <= opacity <= 1:
         raise ConfigError(f"opacity is {opacity}", "Give a number from 0 to 1.")
-    settings = read_record(run, "segmenter").config
+    began = time.perf_counter()
+    trained = read_record(run, "segmenter")
+    settings = trained.config
     root, files = _listed(images)
+    if images.is_dir() and out.resolve().is_relative_to(images.resolve()):
+        what = "lies among the images, whose masks and overlays would be taken for images the next time"
+        raise ConfigError(what, "Choose an --out that is not within the folder of the images.", out)
     network, table = load_segmenter(run / "model")
+    record = RunRecord.begin(
+        kind="predictions",
+        config={
+            "run": str(run), "weights": file_hash(run / "model" / "weights.safetensors"),
+            "images": str(images), "opacity": opacity,
+        },
+        seed=trained.seed, provenance=trained.provenance, class_table=table.to_dict(),
+        accelerator=accelerator(),
+    )  # fmt: skip
+    same_run(out, record)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network.to(device)
     with progress("predicting") as advance:
@@ -46,9 +70,12 @@ def predict(run: Path, images: Path, *, out: Path, opacity: float = 0.45) -> Non
             mask = probabilities.argmax(1)[0].cpu().numpy().astype(np.uint8)
             blend = (1 - opacity) * image + opacity * table.colourise(mask)
             place = file.relative_to(root).with_suffix(".png")
+            if done == 1:
+                record.write(out)
             write_mask(out / "masks" / place, mask, table)
             write_image(out / "overlays" / place, blend.round().astype(np.uint8))
             advance(done, len(files))
+    record.ended(time.perf_counter() - began, {"masks": len(files)}).write(out)
     say(f"{len(files)} masks in {out / 'masks'}, overlays in {out / 'overlays'}")
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from rarescene.foundation.console import CONSOLE, say
 from rarescene.foundation.errors import CheckpointError, DataError
 from rarescene.foundation.files import write_json
+from rarescene.foundation.outputs import need_own_file
 from rarescene.foundation.run_record import read_record
 from rarescene.reports.realism import (
     MOST,
@@ -49,6 +50,7 @@ def realism(
     """
     from rarescene.reports import realism_table
 
+    need_own_file(out, '"pairs"', '"data"', '"measures"')
     config = realism_config(inception)
     made = read_record(pairs, "scene set")
     synthetic = open_finished(pairs, made)

@@ -5,6 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from rarescene.foundation.console import CONSOLE, say
+from rarescene.foundation.outputs import need_own_file
+
+MADE_BY = '<meta name="generator" content="rarescene">'
+"""Stands in every page."""
 
 
 def report(
@@ -29,6 +33,7 @@ def report(
     """
     from rarescene.reports import build_report, verdict_text, write_report
 
+    need_own_file(out, MADE_BY)
     page = build_report(runs, title=title, classes=classes, rows=rows, realism=realism)
     write_report(page, out)
     for verdict in page.verdicts().values():

@@ -13,6 +13,7 @@ from rarescene.commands.training_run import TrainingRun, parameters_of
 from rarescene.diffusion.config import MapSamplingConfig, SamplingConfig
 from rarescene.foundation.console import say
 from rarescene.foundation.methods import SegmenterMethod, Surroundings
+from rarescene.foundation.outputs import writes_folder
 from rarescene.foundation.plugins import need_method, package_of
 from rarescene.foundation.run_record import RECORD, read_record
 from rarescene.foundation.seeds import derive_seed
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 AUGMENT = AugmentConfig(horizontal_flip=0.5, vertical_flip=0.0, rotation=0.0)
 
 
+@writes_folder("training", "segmenter")
 def segment(method: SegmenterMethod, *, model: Any, training: TrainingConfig, **options: Any) -> None:
     """Train it on the training recordings, at optimiser steps that are equal whatever joins the real scenes.
 
@@ -211,12 +213,13 @@ class SegmentationRun(TrainingRun):
         from rarescene.reports.refreshes_page import PAGE, write_page
         from rarescene.scenes import class_statistics
 
-        ended = self.record.end(self.out, fitted.seconds, fitted.metrics)
+        ended = self.record.ended(fitted.seconds, fitted.metrics)
         write_segmenter_card(self.out, ended, parameters_of(fitted.average))
         if self.strategies.online:
             rare = class_statistics(self.pool.caches[0].subset(self.source.split.train)).rare
             write_page(self.out, ended, validation.end(), [entry.name for entry in rare])
             say(f"what each refresh decided: {self.out / PAGE}")
+        ended.write(self.out)
         say(f"trained in {fitted.seconds / 60:.1f} min; weights in {self.out / 'model'}")
 
 

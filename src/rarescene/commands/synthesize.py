@@ -15,6 +15,7 @@ import numpy as np
 from rarescene.diffusion import MapSamplingConfig, SamplingConfig
 from rarescene.foundation.console import say
 from rarescene.foundation.errors import ConfigError
+from rarescene.foundation.outputs import writes_folder
 from rarescene.foundation.run_record import read_record
 from rarescene.foundation.seeds import derive_seed
 from rarescene.reports.cards import write_set_card
@@ -26,9 +27,10 @@ from rarescene.sources.pair_source import (
     open_pair_source,
 )
 from rarescene.sources.requests import TRAINING, requests_for
-from rarescene.sources.set_writing import SetScene, begin_set, write_set
+from rarescene.sources.set_writing import SetScene, write_set
 
 
+@writes_folder("set", "scene set")
 def synthesize(
     run: Path,
     *,
@@ -91,7 +93,6 @@ def synthesize(
     if not masks and (vary or split or group_by):
         remedy = "Leave them out where masks are drawn."
         raise ConfigError("--vary, --split and --group-by speak of --masks", remedy)
-    begin_set(out, resume)
     source: ImagesForMasks[int] | RequestedPairs
     if masks:
         source, different = open_images_for(
@@ -122,7 +123,9 @@ def synthesize(
     if written is not None:
         record, pairs = written
         seconds = time.perf_counter() - began
-        write_set_card(out, record.end(out, seconds, {"pairs": len(pairs)}), trained, pairs)
+        ended = record.ended(seconds, {"pairs": len(pairs)})
+        write_set_card(out, ended, trained, pairs)
+        ended.write(out)
         if not masks:
             kept = [one.details["kept"] for one in pairs.records]
             share, whole = (np.mean([one[name] for one in kept]) for name in ("present", "kept"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rarescene.commands.training_run import TrainingRun, parameters_of
 from rarescene.foundation.files import write_json
 from rarescene.foundation.methods import GeneratorMethod
+from rarescene.foundation.outputs import writes_folder
 from rarescene.foundation.plugins import package_of
 from rarescene.sources.requests import REQUESTS
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from rarescene.reports import Measure
 
 
+@writes_folder("training")
 def train(method: GeneratorMethod, *, model: Any, **options: Any) -> None:
     """Train it on the training recordings of a data set.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rarescene.commands.training_run import TrainingRun, parameters_of
 from rarescene.foundation.console import progress, say
 from rarescene.foundation.files import atomic, read_json, write_json
+from rarescene.foundation.outputs import writes_folder
 from rarescene.foundation.seeds import derive_seed
 from rarescene.generators.datasetgan_config import DatasetGanConfig
 from rarescene.sources.requests import REQUESTS
@@ -31,6 +32,7 @@ SHOWN = 8
 """Rows of the picture of samples."""
 
 
+@writes_folder("training", "datasetgan")
 def train_datasetgan(
     *,
     model: DatasetGanConfig = DatasetGanConfig(),  # noqa: B008 - frozen
@@ -97,7 +99,7 @@ class _Stages:
         folder, of = self.run.out / stage, _fingerprint(behind)
         if self.run.main:
             known = read_json(folder / STAGE) if (folder / STAGE).is_file() else {}
-            if folder.is_dir() and known.get("of") != of:
+            if known and known.get("of") != of:
                 say(f"{folder} belongs to other weights and is made again")
                 shutil.rmtree(folder)
             if known.get("of") != of:
@@ -116,7 +118,16 @@ class _Stages:
         from rarescene.training import fit
 
         batches = self.run.batches(self.scenes, training, self.model.augment, seed=seed)
-        return fit(learner, batches, training, folder, seed=seed, resume=self.run.resume, label=label)
+        return fit(
+            learner,
+            batches,
+            training,
+            folder,
+            seed=seed,
+            resume=self.run.resume,
+            label=label,
+            ready=self.run.write_record,
+        )
 
 
 def _train_stylegan2(stages: _Stages) -> StyleGan2Generator:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rarescene.commands.training_run import TrainingRun, parameters_of
 from rarescene.foundation.errors import CheckpointError, ConfigError
 from rarescene.foundation.files import write_json
+from rarescene.foundation.outputs import writes_folder
 from rarescene.foundation.run_record import RunRecord, read_record
 from rarescene.generators.joint_latent_config import JointLatentConfig
 from rarescene.generators.latents import training_latents
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from rarescene.scenes import ClassTable, RequestPool
 
 
+@writes_folder("training", "joint")
 def train_joint(
     *,
     images: Path,

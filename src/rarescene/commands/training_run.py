@@ -10,8 +10,8 @@ import numpy as np
 
 from rarescene.foundation.console import say
 from rarescene.foundation.provenance import Provenance
-from rarescene.foundation.run_folder import fresh_folder, same_run
-from rarescene.foundation.run_record import RunRecord
+from rarescene.foundation.run_folder import same_run
+from rarescene.foundation.run_record import RECORD, RunRecord
 from rarescene.scenes.data import decode, open_data
 
 if TYPE_CHECKING:
@@ -35,9 +35,6 @@ class TrainingRun:
         group_by: regular expression whose first group tells the recordings of a folder apart.
         seed: seed of weights, order, augmentation, noise, and whatever else is drawn at random.
         resume: go on from the newest checkpoint in OUT.
-
-    Raises:
-        ConfigError: the folder holds something already, and `resume` is false.
     """
 
     record: RunRecord
@@ -57,8 +54,6 @@ class TrainingRun:
         from rarescene.training.ranks import is_main_process
 
         self.out, self.seed, self.resume, self.main = out, seed, resume, is_main_process()
-        if self.main:
-            fresh_folder(out, resume, "training")
         self.source = open_data(data, split, split_seed, fractions, group_by)
         self.table = self.source.scenes.classes
         self.train = self.source.scenes.subset(self.source.split.train)
@@ -88,10 +83,19 @@ class TrainingRun:
         return decode(self.train, height, width, images=images)
 
     def start(self, said: str) -> None:
-        """Write the record, now that nothing is left that could refuse, and say what is trained."""
+        """Say what is trained, and write the record of a new run.
+
+        That of a run that goes on stays as it is until its checkpoint has been taken up (`write_record`).
+        """
+        if self.main:
+            say(said)
+            if not (self.resume and (self.out / RECORD).is_file()):
+                self.record.write(self.out)
+
+    def write_record(self) -> None:
+        """Write the record, now that nothing is left that could refuse."""
         if self.main:
             self.record.write(self.out)
-            say(said)
 
     def batches(
         self,
@@ -135,7 +139,8 @@ class TrainingRun:
 
         return fit(
             learner, batches, training, self.out,
-            seed=self.seed, resume=self.resume, **{"label": self.record.kind, **options},
+            seed=self.seed, resume=self.resume, ready=self.write_record,
+            **{"label": self.record.kind, **options},
         )  # fmt: skip
 
     def end(
@@ -157,8 +162,9 @@ class TrainingRun:
         """
         from rarescene.reports.cards import write_generator_card
 
-        ended = self.record.end(self.out, seconds, metrics)
+        ended = self.record.ended(seconds, metrics)
         write_generator_card(self.out, ended, parameters, summary=summary, measures=measures)
+        ended.write(self.out)
         say(f"trained in {seconds / 60:.1f} min; weights in {self.out / 'model'}")
 
 

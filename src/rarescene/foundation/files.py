@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -13,18 +14,49 @@ from typing import Any
 
 from rarescene.foundation.errors import CheckpointError, DataError
 
+PRIVATE = ".rarescene"
+"""What a command keeps in its --out while it writes: the lock, who holds it, and files that are not whole."""
+
+_PARTIAL = "partial"
+_open_folders: list[Path] = []
+
+
+@contextmanager
+def written_within(folder: Path) -> Iterator[None]:
+    """Begin files below `folder` in a place of its own, which `drop_partial` empties after a kill."""
+    _open_folders.append(folder.absolute())
+    try:
+        yield
+    finally:
+        _open_folders.remove(folder.absolute())
+
+
+def drop_partial(folder: Path) -> None:
+    """Remove what a killed command had begun to write below `folder`, and nothing else."""
+    shutil.rmtree(folder / PRIVATE / _PARTIAL, ignore_errors=True)
+
+
+def need_ordinary(path: Path) -> None:
+    """Raise `DataError` where a link, a folder, a device or anything else than a file is in the way."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        remedy = "Choose another name; links, folders and devices are never replaced."
+        raise DataError("is no ordinary file", remedy, path)
+
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it takes its place, on failure nothing is left.
+    """Yield a temporary path; on success it takes the place of `path`, on failure nothing is left.
 
     The temporary name keeps the suffix, since image libraries choose the format by it. A failing write (a
-    full disk, a folder without permission) is reported as a `DataError` that names `path`.
+    full disk, a folder without permission) is reported as a `DataError` that names `path`; so is a place that
+    holds a link, a device or anything else than a file.
     """
     path = Path(path)
-    temporary = path.with_name(f".partial-{uuid.uuid4().hex}{path.suffix}")
+    temporary = _beginning_of(path)
     try:
+        need_ordinary(path)
         path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.parent.mkdir(parents=True, exist_ok=True)
         os.close(
             os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
         )  # with the user's own permissions
@@ -39,6 +71,36 @@ def atomic(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder; on success it takes the place of `path`, which is missing or empty."""
+    temporary = _beginning_of(Path(path))
+    try:
+        temporary.mkdir(parents=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _beginning_of(path: Path) -> Path:
+    """Return where to begin a file or folder: with the command that writes there, or else beside it."""
+    name = f"{uuid.uuid4().hex}{path.suffix}"
+    for folder in reversed(_open_folders):
+        if path.absolute().is_relative_to(folder) and _one_device(folder, path.parent):
+            return folder / PRIVATE / _PARTIAL / name
+    return path.with_name(f".partial-{name}")
+
+
+def _one_device(folder: Path, other: Path) -> bool:
+    """Return whether a file can move from one folder to the other, of which the second may be yet to come."""
+    try:
+        return folder.stat().st_dev == other.stat().st_dev
+    except FileNotFoundError:
+        return True
 
 
 def _unwritable(path: Path, error: OSError) -> DataError:

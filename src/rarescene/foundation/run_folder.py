@@ -1,4 +1,4 @@
-"""A run's folder: whether a command may write there, and whether it goes on with the run in it."""
+"""A run's folder: whether a command goes on with the run in it, and where its pictures lie."""
 
 from __future__ import annotations
 
@@ -8,19 +8,6 @@ from typing import Any
 
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.run_record import RECORD, RunRecord, read_record
-
-
-def fresh_folder(out: Path, resume: bool, what: str) -> None:
-    """Refuse a folder that holds something already, unless the command is to go on with it.
-
-    A run record alone is what a command leaves that failed before its first step, and is no reason to refuse.
-    """
-    if not resume and out.is_dir() and any(entry.name != RECORD for entry in out.iterdir()):
-        raise ConfigError(
-            "is not empty", f"Choose another --out, or add --resume to go on with the {what} in it.", out
-        )
-    if out.exists() and not out.is_dir():
-        raise ConfigError("is a file", "Choose a folder for --out.", out)
 
 
 def same_run(out: Path, record: RunRecord) -> None:

@@ -64,7 +64,7 @@ class RunRecord:
     def begin(cls, *, accelerator: str | None = None, processes: int = 1, **fields: Any) -> RunRecord:
         """Return a record of a run that starts now, here and with these versions."""
         return cls(
-            command=_command(),
+            command=command_line(),
             started=_now(),
             machine=describe_machine()
             | ({"accelerator": accelerator} if accelerator else {})
@@ -96,11 +96,9 @@ class RunRecord:
         rest = {name: entry for name, entry in value.items() if name not in provenance.to_json()}
         return cls(config=config, provenance=provenance, **rest)
 
-    def end(self, folder: Path, seconds: float, metrics: Mapping[str, float] | None = None) -> RunRecord:
-        """Write the record once more, as finished, and return it."""
-        ended = replace(self, finished=_now(), seconds=round(seconds, 1), metrics=dict(metrics or {}))
-        ended.write(folder)
-        return ended
+    def ended(self, seconds: float, metrics: Mapping[str, float] | None = None) -> RunRecord:
+        """Return the record as finished; it is written after all else, so that what says so is whole."""
+        return replace(self, finished=_now(), seconds=round(seconds, 1), metrics=dict(metrics or {}))
 
 
 def read_record(folder: Path, kind: str | None = None) -> RunRecord:
@@ -175,11 +173,11 @@ def source_commit() -> str | None:
     return None if head is None else head + ("+" if git("status", "--porcelain", "--", ".") else "")
 
 
-def _command() -> str:
+def command_line() -> str:
+    """Return the command that this process runs, as one would type it."""
     program = Path(sys.argv[0]).name
-    return shlex.join(
-        ["rarescene" if program == "cli.py" else program, *sys.argv[1:]]
-    )  # cli.py under torchrun
+    program = "rarescene" if program == "cli.py" else program  # under torchrun
+    return shlex.join([program, *sys.argv[1:]])
 
 
 def _now() -> str:

@@ -15,8 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from rarescene.foundation.console import CONSOLE, say
-from rarescene.foundation.errors import CheckpointError, ConfigError
-from rarescene.foundation.run_record import read_record
+from rarescene.foundation.errors import CheckpointError
+from rarescene.foundation.outputs import writes_folder
+from rarescene.foundation.run_folder import same_run
+from rarescene.foundation.run_record import RECORD, RunRecord, read_record
 from rarescene.scenes.data import decode, open_as_in
 from rarescene.training.config import TrainingConfig
 
@@ -28,6 +30,7 @@ TRAINING = TrainingConfig(
 )  # fmt: skip
 
 
+@writes_folder("demo", "demo", goes_on=True)
 def demo(*, out: Path = Path("demo"), pairs: int = 400, seed: int = 0, quick: bool = False) -> None:
     """Run the whole road on phantom scenes: their rare classes, synthetic pairs, a measured answer.
 
@@ -52,10 +55,15 @@ def demo(*, out: Path = Path("demo"), pairs: int = 400, seed: int = 0, quick: bo
     began = time.perf_counter()
     if not (WEIGHTS / "run.json").is_file():
         raise CheckpointError("the shipped weights are missing", "Install the package again.", WEIGHTS)
-    if out.is_dir() and any(out.iterdir()):
-        _only_a_demo(out)
-        say(f"{out} holds a demo already, and it goes on; for a new one, delete it or choose another --out.")
     trained = read_record(WEIGHTS, "casdm")
+    record = RunRecord.begin(
+        kind="demo", config={"pairs": pairs, "quick": quick}, seed=seed, provenance=trained.provenance,
+        class_table=trained.class_table,
+    )  # fmt: skip
+    if (out / RECORD).is_file():
+        same_run(out, record)
+        say(f"{out} holds a demo already, and it goes on; for a new one, delete it or choose another --out.")
+    record.write(out)
     data = trained.provenance.spec
     training = replace(TRAINING, steps=20, validate_every=10, save_every=20) if quick else TRAINING
     pairs = 8 if quick else pairs
@@ -98,13 +106,7 @@ def demo(*, out: Path = Path("demo"), pairs: int = 400, seed: int = 0, quick: bo
     CONSOLE.print(comparison_table(page.comparison))
     for verdict in page.verdicts().values():
         CONSOLE.print(verdict_text(verdict))
+    record.ended(time.perf_counter() - began).write(out)
     minutes = (time.perf_counter() - began) / 60
     say(f"{minutes:.1f} minutes. The page: {out / 'report.html'}.")
     say("These are phantom figures, not surgical ones.")
-
-
-def _only_a_demo(out: Path) -> None:
-    """Refuse a folder that holds anything but an earlier demo."""
-    strange = sorted({entry.name for entry in out.iterdir()} - {"pairs", "none", "offline", "report.html"})
-    if strange:
-        raise ConfigError(f"is no folder of a demo: it holds {strange[0]}", "Choose another --out.", out)

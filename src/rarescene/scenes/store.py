@@ -17,10 +17,8 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Mapping
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +39,6 @@ CLASSES = "classes.json"
 
 _FOLDERS = {"image": "images", "mask": "masks", "confidence": "confidence"}
 _SHARD = 10_000
-_OWN_FILE = re.compile(r"\d{6,}\.png")
 
 
 class SceneSetWriter:
@@ -159,7 +156,7 @@ class SceneSetWriter:
             raise DataError(f"could not be written ({error.strerror})", remedy, self._manifest) from error
 
     def finish(self) -> SceneSet:
-        """Merge the manifests of all ranks, remove what a killed run left behind, and return the set."""
+        """Merge the manifests of all ranks, and return the set."""
         merge(self.folder)
         return open_set(self.folder)
 
@@ -192,18 +189,10 @@ class SceneSetWriter:
 
 
 def merge(folder: Path) -> None:
-    """Gather the manifests of all ranks into one, by index, and remove what killed runs left behind."""
-    lines = _all_lines(folder)
-    write_text(folder / MANIFEST, _text(lines))
+    """Gather the manifests of all ranks into one, by index."""
+    write_text(folder / MANIFEST, _text(_all_lines(folder)))
     for part in folder.glob("manifest.rank*.jsonl"):
         part.unlink()
-    named = {file for line in lines.values() for file in _files(line)}
-    written = (folder.glob(f"{kind}/**/*.png") for kind in _FOLDERS.values())
-    for path in [*folder.glob(".partial-*"), *chain.from_iterable(written)]:
-        # Only files that a writer makes are removed: unfinished ones, and scenes that no line names.
-        ours = path.name.startswith(".partial-") or _OWN_FILE.fullmatch(path.name)
-        if ours and path.relative_to(folder).as_posix() not in named:
-            path.unlink()
 
 
 def open_set(folder: Path) -> SceneSet:

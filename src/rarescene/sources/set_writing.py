@@ -11,9 +11,9 @@ import numpy as np
 
 from rarescene.foundation.console import progress
 from rarescene.foundation.provenance import Provenance
-from rarescene.foundation.run_folder import fresh_folder
-from rarescene.foundation.run_record import RECORD, RunRecord, read_record
+from rarescene.foundation.run_record import RunRecord
 from rarescene.scenes import ClassTable, SceneSet, SceneSetWriter
+from rarescene.scenes.store import HEADER
 from rarescene.training.ranks import accelerator, processes, this_rank
 
 
@@ -32,19 +32,6 @@ class SetScene:
     mask: np.ndarray
     details: dict[str, Any]
     confidence: np.ndarray | None
-
-
-def begin_set(out: Path, resume: bool) -> None:
-    """Refuse a folder that holds something else than a set that is to be resumed.
-
-    Raises:
-        ConfigError: it is not empty, and nothing is to be resumed.
-        CheckpointError: what is to be resumed is no set.
-    """
-    if this_rank().is_main_process:
-        fresh_folder(out, resume, "set")
-        if resume and (out / RECORD).is_file():
-            read_record(out, "scene set")
 
 
 def write_set(
@@ -88,9 +75,9 @@ def write_set(
     )
     header = {**made_by, "licence": provenance.licence, "seen": provenance.seen.spans}
     with ranks.main_process_first():  # it writes what the others then agree to
+        if ranks.is_main_process and not (out / HEADER).is_file():
+            record.write(out)  # first of all, since it tells whose folder it is
         writer = SceneSetWriter(out, table, header, rank=ranks.process_index, ranks=ranks.num_processes)
-        if ranks.is_main_process:
-            record.write(out)
     mine = range(ranks.process_index, -(-count // block), ranks.num_processes)
     label = f"drawing, rank {ranks.process_index}" if ranks.num_processes > 1 else "drawing"
     with progress(label) as advance:

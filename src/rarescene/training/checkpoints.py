@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from rarescene.foundation.errors import CheckpointError, DataError
-from rarescene.foundation.files import atomic, read_json, write_json
+from rarescene.foundation.files import atomic, atomic_folder, read_json, write_json
 
 _EARLIER = "Restore the file, or go on from an earlier checkpoint by deleting this one's folder."
 _STEP = re.compile(r"step_(\d{8})$")
@@ -65,28 +65,46 @@ def save_checkpoint(
 ) -> Path:
     """Write the checkpoint after `step` steps, a folder that appears whole; only the newest `keep` stay."""
     place = folder / f"step_{step:08d}"
-    partial = folder / f".partial-{place.name}"
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        for name, module in modules.items():
-            save_tensors(module.state_dict(), partial / f"{name}.safetensors")
-        moments = optimiser.state_dict()["state"]
-        tensors = {
-            f"{index}.{key}": torch.as_tensor(value)
-            for index, entry in moments.items()
-            for key, value in entry.items()
-        }
-        save_tensors(tensors, partial / "optimiser.safetensors")
-        write_json(partial / "state.json", {"step": step, **state})
-        shutil.rmtree(place, ignore_errors=True)
-        partial.rename(place)
+        with atomic_folder(place) as partial:
+            _fill(partial, step, modules, optimiser, state)
+            _remove(place)
     except (OSError, DataError) as error:
-        shutil.rmtree(partial, ignore_errors=True)
         remedy = "Free some space and add --resume; the checkpoints before this one are whole."
         raise DataError(f"the checkpoint could not be written ({_reason(error)})", remedy, place) from error
     for old in checkpoints(folder)[:-keep]:
-        shutil.rmtree(old, ignore_errors=True)
+        _remove(old)
     return place
+
+
+def _fill(
+    place: Path,
+    step: int,
+    modules: Mapping[str, nn.Module],
+    optimiser: torch.optim.Optimizer,
+    state: Mapping[str, Any],
+) -> None:
+    for name, module in modules.items():
+        save_tensors(module.state_dict(), place / f"{name}.safetensors")
+    moments = optimiser.state_dict()["state"]
+    tensors = {
+        f"{index}.{key}": torch.as_tensor(value)
+        for index, entry in moments.items()
+        for key, value in entry.items()
+    }
+    save_tensors(tensors, place / "optimiser.safetensors")
+    write_json(place / "state.json", {"step": step, "files": [*modules, "optimiser"], **state})
+
+
+def _remove(place: Path) -> None:
+    """Remove the files that a checkpoint names as its own, their list last, and the folder if it is empty."""
+    if not (place / "state.json").is_file():
+        return
+    for name in read_json(place / "state.json").get("files", ("learner", "average", "optimiser")):
+        (place / f"{name}.safetensors").unlink(missing_ok=True)
+    (place / "state.json").unlink()
+    with suppress(OSError):
+        place.rmdir()
 
 
 def _reason(error: OSError | DataError) -> str:

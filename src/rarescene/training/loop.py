@@ -105,6 +105,7 @@ def fit(
     mix: Callable[[Batch], Batch] | None = None,
     validate: Callable[[int, nn.Module], Mapping[str, float]] | None = None,
     keeper: Keeper | None = None,
+    ready: Callable[[], None] | None = None,
 ) -> Fitted:
     """Train `learner.network` and return its exponential moving average.
 
@@ -117,6 +118,7 @@ def fit(
         validate: called every `validate_every` steps with the step and the averaged network; its scalars are
             logged.
         keeper: saved and resumed with the checkpoints.
+        ready: called once, when a checkpoint has been taken up and nothing is left that could refuse.
 
     Raises:
         ConfigError: the batch cannot be dealt evenly to the ranks and accumulation parts, or the run that is
@@ -167,6 +169,8 @@ def fit(
             name: list(torch.tensor(values, device=accelerator.device))
             for name, values in state.get("sums", {}).items()
         }
+    if ready is not None:
+        ready()
     log = _Log(folder / LOG, first, accelerator.is_main_process)
 
     if config.compile:

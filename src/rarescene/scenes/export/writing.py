@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from rarescene.foundation.errors import ConfigError, DataError
-from rarescene.foundation.files import write_json, write_text
+from rarescene.foundation.files import atomic_folder, write_json, write_text, written_within
+from rarescene.foundation.outputs import alone_in
 from rarescene.scenes.export.cases import SYNTHETIC, Case, Export
 from rarescene.scenes.scene import Scene
 from rarescene.scenes.split import PARTS
@@ -35,25 +35,23 @@ def need_empty_folder(folder: Path) -> None:
 
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `folder`; on success it takes its place, on failure nothing is left.
+    """Yield an empty folder to fill; on success it takes the place of `folder`, on failure nothing is left.
 
     Raises:
-        ConfigError: `folder` holds something.
+        ConfigError: `folder` holds something, or somebody else exports to it.
         DataError: the disk is full, or the folder cannot be written to.
     """
     folder = Path(folder).resolve()
     need_empty_folder(folder)
-    partial = folder.with_name(f".{folder.name}.partial")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)  # what a killed export left
-        partial.mkdir(parents=True)
-        yield partial
-        partial.replace(folder)
-    except OSError as error:
-        what = f"could not be written ({error.strerror or error})"
-        raise DataError(what, "Free some space or choose another folder.", folder) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with alone_in(folder.with_name(f".{folder.name}.partial")) as home, written_within(home):
+        try:
+            with atomic_folder(home / folder.name) as whole:
+                yield whole
+            need_empty_folder(folder)
+            (home / folder.name).replace(folder)
+        except OSError as error:
+            what = f"could not be written ({error.strerror or error})"
+            raise DataError(what, "Free some space or choose another folder.", folder) from error
 
 
 def each_case(

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 
 from rarescene.foundation.errors import CheckpointError, ConfigError, DataError
 from rarescene.foundation.files import atomic, read_json, write_json, write_text
+from rarescene.foundation.outputs import claimed
 from rarescene.scenes.class_table import ClassTable
 from rarescene.scenes.datasets.class_tables import WATERSHED_CODES
 from rarescene.scenes.datasets.phantom.config import LICENCE, MARK, PhantomConfig
@@ -54,10 +55,17 @@ def write_phantom(
 
     Raises:
         DataError: the folder holds phantom scenes of another configuration or layout, or cannot be written.
-        ConfigError: the layout is that of a data set with other classes.
+        ConfigError: the layout is that of a data set with other classes, or the folder is somebody else's.
     """
     out = Path(out)
-    _claim_folder(config, out, layout)
+    with claimed(out, "phantom scenes", marker=MARK, resume=True):
+        _write(config, out, layout, progress)
+
+
+def _write(
+    config: PhantomConfig, out: Path, layout: Layout, progress: Callable[[int, int], None] | None
+) -> None:
+    _mark(config, out, layout)
     scenes = phantom_scenes(config)
     if layout == "folder":
         write_json(out / "classes.json", scenes.classes.to_dict())
@@ -73,7 +81,7 @@ def write_phantom(
             progress(done, len(scenes))
 
 
-def _claim_folder(config: PhantomConfig, out: Path, layout: str) -> None:
+def _mark(config: PhantomConfig, out: Path, layout: str) -> None:
     """Mark the folder as holding these phantom scenes, or refuse to mix them with others."""
     if layout not in _FILES:
         raise DataError(f"no layout is called {layout!r}", f"Choose one of {', '.join(_FILES)}.", out)
