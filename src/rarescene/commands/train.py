@@ -35,7 +35,7 @@ def train(method: GeneratorMethod, *, model: Any, **options: Any) -> None:
     run.begin(method.name, {"model": asdict(model), **package_of(method)})
     scenes = run.decode(model.height, model.width, images=method.needs_images)
     assert method.learner is not None
-    learner = method.learner(model, scenes, run.seed)
+    learner = method.learner.load().of_scenes(model, scenes, run.seed)
     size = parameters_of(learner.network)
     said = f"{len(run.train)} scenes of {len(run.train.groups)} recordings; "
     if method.draws in ("maps", "pairs"):  # what may be asked of it later

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 from rarescene.foundation.configs import check_numbers
@@ -131,6 +131,20 @@ class SamplingConfig:
             "sampler": self.sampler, "steps": self.steps or steps, "guidance": self.guidance,
             "precision": self.precision,
         }  # fmt: skip
+
+    def block_alone(self, title: str) -> dict[str, Any]:
+        """Return no options, for a generator that takes none.
+
+        Raises:
+            ConfigError: one is set, other than the block.
+        """
+        usual = asdict(SamplingConfig())
+        chosen = [name for name, value in asdict(self).items() if value != usual[name] and name != "block"]
+        if chosen:
+            options = ", ".join(f"sampling.{name}" for name in chosen)
+            remedy = f"Leave {options} out; sampling.block alone can be chosen."
+            raise ConfigError(f"{title} generates in one step, and knows no guidance", remedy)
+        return {}
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from rarescene.foundation.protocols import Meter, Segmenter, Strategy
-    from rarescene.scenes import ClassTable, Request, SceneCache
+    from rarescene.scenes import ClassTable, Request
     from rarescene.scenes.faults import Listing
     from rarescene.scenes.pool import ScenePool
     from rarescene.scenes.split import SplitRule
@@ -35,10 +35,9 @@ class Later:
 
     reference: str
 
-    def load(self) -> Callable[..., Any]:
+    def load(self) -> Any:
         """Import it."""
-        found: Callable[..., Any] = EntryPoint("", self.reference, "").load()
-        return found
+        return EntryPoint("", self.reference, "").load()
 
     def __call__(self, *values: Any, **options: Any) -> Any:
         """Import and call it."""
@@ -128,10 +127,12 @@ class GeneratorMethod(Method):
         title: how cards and pages call it, such as "Joint latent diffusion".
         config: the frozen dataclass of its options: `height`, `width`, `training`, `augment` and its own; a
             `rare_scenes` among them makes scenes of rare classes more frequent.
-        learner: gives, of a configuration, the decoded training scenes and a seed, what the loop trains; its
-            `generator(network)` is the trained generator, which can `save` itself to a folder and has a
-            `summary` of one sentence for its card. None where `train` is a function of its own.
-        load: reads from a folder what the generator's `save` wrote.
+        learner: the class of what the loop trains, whose `of_scenes` makes one of a configuration, the
+            decoded training scenes and a seed; its `generator(network)` is the trained generator, which can
+            `save` itself to a folder and has a `summary` of one sentence for its card. None where `train` is
+            a function of its own.
+        load: reads from a folder what the generator's `save` wrote; by default that of the generator that the
+            learner `trains`.
         needs_images: whether it is trained on images; else masks alone will do.
         train: the function behind `rarescene train NAME`.
     """
@@ -139,10 +140,15 @@ class GeneratorMethod(Method):
     draws: Draws
     title: str
     config: type
-    load: Callable[[Path], Any]
-    learner: Callable[[Any, SceneCache, int], Any] | None = None
+    learner: Later | None = None
+    load: Callable[[Path], Any] = None  # type: ignore[assignment]  # filled in
     needs_images: bool = True
     train: Later = Later("rarescene.commands.train:train")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.load is None and self.learner is not None:
+            object.__setattr__(self, "load", Later(f"{self.learner.reference}.trains.load"))
 
     @property
     def thing(self) -> str:

@@ -19,10 +19,15 @@ from rarescene.diffusion import (
     gradient_norms,
 )
 from rarescene.foundation.protocols import Batch
-from rarescene.generators.casdm_config import CasdmConfig
+from rarescene.generators.casdm_config import CASDM, CasdmConfig
 from rarescene.generators.image_diffusion import ImageDiffusion, ImageDiffusionLearner
-from rarescene.networks import SpadeUNet
 from rarescene.scenes import ClassTable
+
+
+class Casdm(ImageDiffusion[CasdmConfig]):
+    """A trained CASDM: draws an image for a mask."""
+
+    method = CASDM
 
 
 class CasdmLearner(ImageDiffusionLearner[CasdmConfig]):
@@ -31,6 +36,8 @@ class CasdmLearner(ImageDiffusionLearner[CasdmConfig]):
     Φ is the encoder of `phi`, a frozen snapshot of the averaged network, so that it neither learns nor drifts
     within a step.
     """
+
+    trains = Casdm
 
     def __init__(self, config: CasdmConfig, table: ClassTable, seed: int) -> None:
         super().__init__(config, table, seed)
@@ -45,10 +52,6 @@ class CasdmLearner(ImageDiffusionLearner[CasdmConfig]):
         since = step - settings.warmup_steps
         if self.phi is not None and since >= 0 and since % settings.refresh_every == 0:
             self.phi.load_state_dict(average.state_dict())
-
-    def generator(self, network: SpadeUNet) -> Casdm:
-        """Return what draws images by a trained network."""
-        return Casdm(network, self.config, self.table)
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return the losses of a batch; `loss` is what is minimised."""
@@ -84,10 +87,3 @@ class CasdmLearner(ImageDiffusionLearner[CasdmConfig]):
                 f"gradient_{name}": torch.tensor(norm, device=output.device) for name, norm in norms.items()
             }
         return scalars
-
-
-class Casdm(ImageDiffusion[CasdmConfig]):
-    """A trained CASDM: draws an image for a mask."""
-
-    name = "casdm"
-    settings = CasdmConfig

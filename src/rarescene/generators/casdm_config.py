@@ -43,6 +43,5 @@ CASDM = GeneratorMethod(
     summary="train an image generator that follows masks (CASDM)",
     example="rarescene train casdm --data folder:scenes --out runs/casdm --config tiny",
     config=CasdmConfig,
-    load=Later("rarescene.generators.casdm:Casdm.load"),
-    learner=Later("rarescene.generators.casdm:CasdmLearner.of_scenes"),
+    learner=Later("rarescene.generators.casdm:CasdmLearner"),
 )

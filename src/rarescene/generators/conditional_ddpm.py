@@ -9,17 +9,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rarescene.foundation.protocols import Batch
-from rarescene.generators.conditional_ddpm_config import ConditionalDdpmConfig
+from rarescene.generators.conditional_ddpm_config import CONDITIONAL_DDPM, ConditionalDdpmConfig
 from rarescene.generators.image_diffusion import ImageDiffusion, ImageDiffusionLearner
-from rarescene.networks import SpadeUNet
+
+
+class ConditionalDdpm(ImageDiffusion[ConditionalDdpmConfig]):
+    """A trained conditional DDPM: draws an image for a mask."""
+
+    method = CONDITIONAL_DDPM
 
 
 class ConditionalDdpmLearner(ImageDiffusionLearner[ConditionalDdpmConfig]):
     """Trains ε̂(x_t ⊕ s, t) with plain MSE."""
 
-    def generator(self, network: SpadeUNet) -> ConditionalDdpm:
-        """Return what draws images by a trained network."""
-        return ConditionalDdpm(network, self.config, self.table)
+    trains = ConditionalDdpm
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return the losses of a batch; `loss` is what is minimised."""
@@ -33,10 +36,3 @@ class ConditionalDdpmLearner(ImageDiffusionLearner[ConditionalDdpmConfig]):
         # Ho et al. 2020, Eq. 14
         mse = F.mse_loss(output, self.schedule.target(x_0, noise, t))
         return {"loss": mse, "mse": mse}
-
-
-class ConditionalDdpm(ImageDiffusion[ConditionalDdpmConfig]):
-    """A trained conditional DDPM: draws an image for a mask."""
-
-    name = "conditional_ddpm"
-    settings = ConditionalDdpmConfig

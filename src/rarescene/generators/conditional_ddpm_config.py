@@ -29,6 +29,5 @@ CONDITIONAL_DDPM = GeneratorMethod(
     example="rarescene train conditional-ddpm --data folder:scenes --out runs/ddpm "
     "--config conditional-ddpm-tiny",
     config=ConditionalDdpmConfig,
-    load=Later("rarescene.generators.conditional_ddpm:ConditionalDdpm.load"),
-    learner=Later("rarescene.generators.conditional_ddpm:ConditionalDdpmLearner.of_scenes"),
+    learner=Later("rarescene.generators.conditional_ddpm:ConditionalDdpmLearner"),
 )

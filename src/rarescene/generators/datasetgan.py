@@ -9,7 +9,6 @@ are drawn until one shows the classes asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ import torch
 from torch import Tensor
 
 from rarescene.diffusion import SamplingConfig
-from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.protocols import Pairs
 from rarescene.foundation.seeds import derive_seed
 from rarescene.generators.datasetgan_config import DatasetGanConfig
@@ -98,13 +96,7 @@ class DatasetGan:
 
     def sampling(self, config: SamplingConfig) -> dict[str, Any]:
         """Return no options: `generate` has none. Raises `ConfigError` for any, but for the block."""
-        usual = asdict(SamplingConfig(block=config.block))
-        if deaf := ", ".join(
-            f"sampling.{name}" for name, value in asdict(config).items() if value != usual[name]
-        ):
-            remedy = f"Leave {deaf} out; of its drawing, sampling.block alone can be chosen."
-            raise ConfigError("DatasetGAN draws in one step, and knows no guidance", remedy)
-        return {}
+        return config.block_alone("DatasetGAN")
 
     @torch.no_grad()
     def draw(self, seeds: Sequence[int]) -> Pairs:

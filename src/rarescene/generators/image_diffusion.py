@@ -7,10 +7,8 @@ A method adds its loss (`ImageDiffusionLearner.forward`) and, where it differs, 
 from __future__ import annotations
 
 import copy
-from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import torch
@@ -19,39 +17,25 @@ from torch import Tensor, nn
 from rarescene.diffusion import Denoiser, NoiseSchedule, SamplingConfig, sample
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.protocols import Batch
-from rarescene.foundation.seeds import derive_seed
 from rarescene.generators.image_diffusion_config import ImageDiffusionConfig
-from rarescene.generators.metadata import read_description, write_description
+from rarescene.generators.network_generator import NetworkGenerator, NetworkLearner
 from rarescene.networks import SpadeUNet, one_hot_layout
-from rarescene.scenes import ClassTable, SceneCache, cut_back, pad_images, pad_masks
-from rarescene.training import Learner, load_weights, save_tensors, within_memory
+from rarescene.scenes import ClassTable, cut_back, pad_images, pad_masks
+from rarescene.training import within_memory
 
 MODULATION_BUDGET = 4 * 2**30  # bytes of γ and β kept while a block of images is drawn
 
 Config = TypeVar("Config", bound=ImageDiffusionConfig)
 
 
-class ImageDiffusionLearner(Learner, Generic[Config]):
+class ImageDiffusionLearner(NetworkLearner[Config]):
     """Trains a network on noisy scenes and their maps."""
 
     network: SpadeUNet
 
     def __init__(self, config: Config, table: ClassTable, seed: int) -> None:
-        super().__init__()
-        self.config, self.table = config, table
+        super().__init__(config, table, seed)
         self.schedule = NoiseSchedule(config.diffusion)
-        with torch.random.fork_rng():
-            torch.manual_seed(derive_seed(seed, "weights"))
-            self.network = SpadeUNet.build(replace(config.network, classes=len(table)))
-
-    @classmethod
-    def of_scenes(cls, config: Config, scenes: SceneCache, seed: int) -> Self:
-        """Return a learner for the classes of the training scenes."""
-        return cls(config, scenes.classes, seed)
-
-    @abstractmethod
-    def generator(self, network: SpadeUNet) -> ImageDiffusion[Config]:
-        """Return what draws images by a trained network."""
 
     def scenes(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Return x_0, the masks, both padded to the network's stride, and the one-hot layout of the masks."""
@@ -60,31 +44,31 @@ class ImageDiffusionLearner(Learner, Generic[Config]):
         return x_0, masks, one_hot_layout(masks, len(self.table), ignore_index)
 
 
-class ImageDiffusion(Generic[Config]):
+class ImageDiffusion(NetworkGenerator[Config]):
     """A trained p(image | mask): draws an image for a mask.
 
     Attributes:
-        name: of the method, as written to `generator.json` and to run records.
-        settings: the class of its config.
         learned_variance: whether the network predicts the variance too.
         knows_guidance: whether it was also trained without maps.
     """
 
     summary = "Draws an image for a mask."
-    name: ClassVar[str]
-    settings: ClassVar[type[ImageDiffusionConfig]]
     learned_variance: ClassVar[bool] = False
     knows_guidance: ClassVar[bool] = False
 
     def __init__(self, network: SpadeUNet, config: Config, table: ClassTable) -> None:
-        self.network = network.eval().requires_grad_(False)
-        self.config, self.table = config, table
+        super().__init__(network, config, table)
         self.schedule = NoiseSchedule(config.diffusion)
         self._precisions = Precisions(self.network)
 
+    @classmethod
+    def build(cls, config: Config, table: ClassTable) -> SpadeUNet:
+        """Return the network for these classes, not trained."""
+        return SpadeUNet.build(replace(config.network, classes=len(table)))
+
     def to(self, device: torch.device | str) -> Self:
         """Move the weights, and return the generator."""
-        self.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-arg]
+        super().to(device)
         self._precisions = Precisions(self.network)
         return self
 
@@ -120,9 +104,8 @@ class ImageDiffusion(Generic[Config]):
             DeviceError: the device's memory is too small.
         """
         self.check(steps, guidance)
-        device = next(self.network.parameters()).device
         height, width = masks.shape[-2:]
-        maps = pad_masks(masks.to(device), self.config.network.stride, self.table.ignore_index)
+        maps = pad_masks(masks.to(self.device), self.config.network.stride, self.table.ignore_index)
         layout = one_hot_layout(maps, len(self.table), self.table.ignore_index)
         images = sample(
             self.denoiser(self._precisions.take(precision), layout, guidance),
@@ -132,7 +115,7 @@ class ImageDiffusion(Generic[Config]):
             sampler=sampler,
             steps=steps,
             learned_variance=self.learned_variance,
-            device=device,
+            device=self.device,
             progress=progress,
         )
         return cut_back(images, height, width)
@@ -158,24 +141,6 @@ class ImageDiffusion(Generic[Config]):
         """Return the function of x_t and t that the sampler calls, for maps that stay the same."""
         modulation = network.modulate(layout, budget_bytes=MODULATION_BUDGET)
         return lambda x_t, t: network(x_t, t, modulation)
-
-    def save(self, folder: Path) -> None:
-        """Write weights (safetensors) and settings (JSON) to a folder."""
-        folder.mkdir(parents=True, exist_ok=True)
-        save_tensors(self.network.state_dict(), folder / "weights.safetensors")
-        write_description(folder, self.name, self.config, self.table)
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote.
-
-        Raises:
-            CheckpointError: a file is missing or damaged, or does not fit; it is named.
-        """
-        config, table, _ = read_description(folder, cls.name, cls.settings)
-        network = SpadeUNet.build(replace(config.network, classes=len(table)))
-        load_weights(network, folder / "weights.safetensors")
-        return cls(network, config, table)  # type: ignore[arg-type]  # `settings` is the class of Config
 
 
 Network = TypeVar("Network", bound=nn.Module)

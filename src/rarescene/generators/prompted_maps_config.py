@@ -96,5 +96,5 @@ MAPS = GeneratorMethod(
     needs_images=False,
     config=PromptedMapsConfig,
     load=Later("rarescene.generators.prompted_maps:PromptedMaps.load"),
-    learner=Later("rarescene.generators.prompted_maps:PromptedMapsLearner.of_scenes"),
+    learner=Later("rarescene.generators.prompted_maps:PromptedMapsLearner"),
 )

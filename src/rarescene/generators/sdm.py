@@ -15,8 +15,35 @@ from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.protocols import Batch
 from rarescene.foundation.seeds import derive_seed
 from rarescene.generators.image_diffusion import MODULATION_BUDGET, ImageDiffusion, ImageDiffusionLearner
-from rarescene.generators.sdm_config import SdmConfig
+from rarescene.generators.sdm_config import SDM, SdmConfig
 from rarescene.networks import SpadeUNet
+
+
+class Sdm(ImageDiffusion[SdmConfig]):
+    """A trained SDM: draws an image for a mask."""
+
+    method = SDM
+    learned_variance = True
+    knows_guidance = True
+
+    def check(self, steps: int, guidance: float | None) -> None:
+        """Raise `ConfigError` where images cannot be drawn in this way."""
+        super().check(steps, guidance)
+        if guidance is not None and guidance < 0:
+            raise ConfigError(f"sampling.guidance is {guidance}", "Take 0 or more; 1 is no guidance.")
+        if guidance not in (None, 1) and not self.config.finetune_share * self.config.map_dropout:
+            remedy = "Leave sampling.guidance out, or train with finetune_share and map_dropout above 0."
+            raise ConfigError("this SDM was never trained without its maps, and cannot be guided", remedy)
+
+    def denoiser(self, network: SpadeUNet, layout: Tensor, guidance: float | None) -> Denoiser:
+        """Return the function of x_t and t that the sampler calls, for maps that stay the same."""
+        scale = self.config.guidance if guidance is None else guidance
+        if scale == 1:
+            return super().denoiser(network, layout, None)
+        # The empty map, which has no class at all, not even "ignored", is one for the whole batch.
+        nothing = network.modulate(torch.zeros_like(layout[:1]), budget_bytes=MODULATION_BUDGET)
+        maps = network.modulate(layout, budget_bytes=MODULATION_BUDGET - nothing.bytes)
+        return guided(lambda x_t, t: network(x_t, t, maps), lambda x_t, t: network(x_t, t, nothing), scale)
 
 
 class SdmLearner(ImageDiffusionLearner[SdmConfig]):
@@ -25,13 +52,11 @@ class SdmLearner(ImageDiffusionLearner[SdmConfig]):
     From `config.finetune_from` on, maps are dropped and the learning rate is lower: SDM's two runs as one.
     """
 
+    trains = Sdm
+
     def rate(self, step: int) -> float:
         """Return the factor on the learning rate of a step."""
         return self.config.finetune_rate if step >= self.config.finetune_from else 1.0
-
-    def generator(self, network: SpadeUNet) -> Sdm:
-        """Return what draws images by a trained network."""
-        return Sdm(network, self.config, self.table)
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return the losses of a batch; `loss` is what is minimised, `vlb` is in bits a dimension."""
@@ -57,31 +82,3 @@ class SdmLearner(ImageDiffusionLearner[SdmConfig]):
         ]
         dropped = torch.stack(chances) < self.config.map_dropout
         return layout.masked_fill(dropped.to(layout.device)[:, None, None, None], 0.0)
-
-
-class Sdm(ImageDiffusion[SdmConfig]):
-    """A trained SDM: draws an image for a mask."""
-
-    name = "sdm"
-    settings = SdmConfig
-    learned_variance = True
-    knows_guidance = True
-
-    def check(self, steps: int, guidance: float | None) -> None:
-        """Raise `ConfigError` where images cannot be drawn in this way."""
-        super().check(steps, guidance)
-        if guidance is not None and guidance < 0:
-            raise ConfigError(f"sampling.guidance is {guidance}", "Take 0 or more; 1 is no guidance.")
-        if guidance not in (None, 1) and not self.config.finetune_share * self.config.map_dropout:
-            remedy = "Leave sampling.guidance out, or train with finetune_share and map_dropout above 0."
-            raise ConfigError("this SDM was never trained without its maps, and cannot be guided", remedy)
-
-    def denoiser(self, network: SpadeUNet, layout: Tensor, guidance: float | None) -> Denoiser:
-        """Return the function of x_t and t that the sampler calls, for maps that stay the same."""
-        scale = self.config.guidance if guidance is None else guidance
-        if scale == 1:
-            return super().denoiser(network, layout, None)
-        # The empty map, which has no class at all, not even "ignored", is one for the whole batch.
-        nothing = network.modulate(torch.zeros_like(layout[:1]), budget_bytes=MODULATION_BUDGET)
-        maps = network.modulate(layout, budget_bytes=MODULATION_BUDGET - nothing.bytes)
-        return guided(lambda x_t, t: network(x_t, t, maps), lambda x_t, t: network(x_t, t, nothing), scale)

@@ -57,6 +57,5 @@ SDM = GeneratorMethod(
     summary="train CASDM's baseline SDM: plain loss, learned variance, guidance",
     example="rarescene train sdm --data folder:scenes --out runs/sdm --config sdm-tiny",
     config=SdmConfig,
-    load=Later("rarescene.generators.sdm:Sdm.load"),
-    learner=Later("rarescene.generators.sdm:SdmLearner.of_scenes"),
+    learner=Later("rarescene.generators.sdm:SdmLearner"),
 )

@@ -114,8 +114,7 @@ IMAGE_VQGAN = GeneratorMethod(
     example="rarescene train image-vqgan --data folder:scenes --out runs/image-vqgan "
     "--config image-vqgan-tiny",
     config=ImageVqGanConfig,
-    load=Later("rarescene.generators.vq_gan:ImageVqGan.load"),
-    learner=Later("rarescene.generators.vq_gan:ImageVqGanLearner.of_scenes"),
+    learner=Later("rarescene.generators.vq_gan:ImageVqGanLearner"),
 )
 
 
@@ -127,6 +126,5 @@ MASK_VQGAN = GeneratorMethod(
     example="rarescene train mask-vqgan --data folder:scenes --out runs/mask-vqgan --config mask-vqgan-tiny",
     needs_images=False,
     config=MaskVqGanConfig,
-    load=Later("rarescene.generators.vq_gan:MaskVqGan.load"),
-    learner=Later("rarescene.generators.vq_gan:MaskVqGanLearner.of_scenes"),
+    learner=Later("rarescene.generators.vq_gan:MaskVqGanLearner"),
 )

@@ -45,7 +45,7 @@ class VqAutoencoder(nn.Module):
     def __init__(self, config: VqAutoencoderConfig, in_channels: int, out_channels: int) -> None:
         super().__init__()
         depth = len(config.levels)
-        self.patch = config.patch
+        self.patch, self.out_channels = config.patch, out_channels
         self.model: Any = VQModel(
             in_channels=in_channels * self.patch**2,
             out_channels=out_channels * self.patch**2,

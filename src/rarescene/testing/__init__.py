@@ -11,6 +11,12 @@ def test_contract(check):
     check()
 ```
 
+or, for all methods that an installed package declares:
+
+```python
+@checks_of_package("my-package", mine={"config": MyConfig(width=8)})
+```
+
 The checks are the functions of a family's module that take its `Subject` alone, as `of`; their docstrings say
 what must hold.
 """
@@ -19,7 +25,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from functools import wraps
 from importlib import import_module
@@ -43,6 +49,25 @@ def checks_of(method: Method, **given: Any) -> pytest.MarkDecorator:
             here that bear the families' names.
     """
     return pytest.mark.parametrize("check", checks(method, **given))
+
+
+def checks_of_package(package: str, /, **given: Mapping[str, Any]) -> pytest.MarkDecorator:
+    """Parametrise a test over the checks of all methods that an installed package declares.
+
+    Args:
+        package: the name of the distribution.
+        **given: by the name of a method, what `checks_of` takes beside it.
+
+    Raises:
+        ValueError: the package declares no method, or none of such a name.
+    """
+    own = [method for family in KINDS for method in methods(family).values() if method.package == package]
+    if not own:
+        raise ValueError(f"{package} declares no method: is it installed, with its entry points?")
+    if unknown := given.keys() - {method.name for method in own}:
+        raise ValueError(f"{package} declares no {', '.join(sorted(unknown))}")
+    told = [check for method in own for check in checks(method, **given.get(method.name, {}))]
+    return pytest.mark.parametrize("check", told)
 
 
 def checks(method: Method, **given: Any) -> list[Any]:

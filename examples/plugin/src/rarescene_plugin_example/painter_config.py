@@ -1,7 +1,5 @@
 """The painter: what it is told, and what it says of itself. Imports no torch."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from rarescene.foundation.methods import GeneratorMethod, Later
@@ -21,7 +19,5 @@ class PainterConfig:
 
 PAINTER = GeneratorMethod(
     name="painter", draws="images", title="Painter", summary="train a painter of noisy colours",
-    config=PainterConfig,
-    learner=Later("rarescene_plugin_example.painter:PainterLearner"),
-    load=Later("rarescene_plugin_example.painter:Painter.load"),
+    config=PainterConfig, learner=Later("rarescene_plugin_example.painter:PainterLearner"),
 )  # fmt: skip
