@@ -107,7 +107,7 @@ def operations(
     def train() -> None:
         network(images, masks)["loss"].backward()
 
-    requests = [pairs.pool.draw(0, index) for index in range(pairs.block)]
+    requests = [pairs.pool.sample(0, index) for index in range(pairs.block)]
     step = count(train) * setting["training"].batch_size
     predicted = count(lambda: network.predict(images[:1])) * scenes
     posterior = count(lambda: network.posterior(images[:1], gauda.samples)) * scenes

@@ -72,13 +72,13 @@ COMMANDS: dict[str, Command] = {
         "commands.stats", "stats", "rarescene stats phantom:videos=12,frames=80,size=64",
     ),
     "maps": Command(
-        "draw segmentation maps for requests, and check them",
+        "generate segmentation maps for requests, and check them",
         "commands.maps", "maps",
         'rarescene maps runs/maps --prompt "cystic duct: one, centre; grasper: two, upper right" --count 8 '
-        "--out drawn",
+        "--out generated",
     ),
     "synthesize": Command(
-        "draw synthetic pairs that show the classes asked for",
+        "generate synthetic pairs that show the classes asked for",
         "commands.synthesize", "synthesize",
         'rarescene synthesize runs/casdm --masks folder:scenes --classes "cystic duct,hepatic vein" '
         "--count 500 --out pairs",
@@ -128,7 +128,7 @@ COMMANDS: dict[str, Command] = {
         "commands.report", "report", "rarescene report runs/without runs/with --out report.html",
     ),
     "reproduce": Command(
-        "a table or a figure of a paper, beside the paper's own",
+        "a table or a chart of a paper, beside the paper's own",
         "recipes.reproduce", "reproduce", "rarescene reproduce casdm-table2 --scale tiny",
     ),
 }  # fmt: skip

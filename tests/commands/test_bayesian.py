@@ -103,7 +103,7 @@ def test_samples_of_a_segmenter_that_draws_none_are_refused(
 ) -> None:
     assert main(["evaluate", str(segmenter_run), "--data", PHANTOM, "--samples", "4"]) == 2
     said = " ".join(capsys.readouterr().err.split())
-    assert "--samples is 4, and a unet draws no posterior samples" in said
+    assert "--samples is 4, and a unet has no posterior samples" in said
     assert "Leave --samples out" in said
 
 

@@ -308,8 +308,8 @@ def test_options_that_speak_of_masks_are_refused(
     joint_run: Path, maps_run: Path, segmenter_run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     command = words(joint_run, tmp_path / "pairs")
-    assert "draws its own masks" in refused([*command, "--masks", PHANTOM], capfd)
-    assert "draws its own masks" in refused([*command, "--maps", str(maps_run)], capfd)
+    assert "generates its own masks" in refused([*command, "--masks", PHANTOM], capfd)
+    assert "generates its own masks" in refused([*command, "--maps", str(maps_run)], capfd)
     for option in (["--vary"], ["--split", "time"], ["--group_by", "(x)"]):
         assert "speak of --masks" in refused([*command, *option], capfd)
     assert "sampling.guidance is -1" in refused([*command, "--sampling.guidance=-1"], capfd)

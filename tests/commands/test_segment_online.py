@@ -285,9 +285,9 @@ def test_wrong_uses_are_refused_before_anything_is_trained(
 
 MISFITS: dict[str, tuple[str, list[str]]] = {
     "saw recordings that are held out here": (PHANTOM, ["--split_seed=3"]),
-    "draws 32×32, and the segmenter is to see 32×64": (PHANTOM, ["--height=64"]),
+    "generates 32×32, and the segmenter is to see 32×64": (PHANTOM, ["--height=64"]),
     "is not a run folder": (PHANTOM, ["--generator=nowhere"]),
-    "draws its own masks": (PHANTOM, ["--maps=nowhere"]),
+    "generates its own masks": (PHANTOM, ["--maps=nowhere"]),
     "knows the classes of": ("phantom:videos=6,frames=4,size=32,classes=sisvse", []),
 }
 

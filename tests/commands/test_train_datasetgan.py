@@ -81,7 +81,7 @@ def test_the_run_folder_tells_what_was_trained_and_how_long_each_part_took(run: 
 
 def test_it_is_a_source_of_pairs_like_any_other(run: Path) -> None:
     source = open_pair_source(run, sampling=SamplingConfig(block=2))
-    requests = [source.pool.draw(0, index) for index in range(3)]
+    requests = [source.pool.sample(0, index) for index in range(3)]
     pairs = source.generate(requests, [1, 2, 3])
     assert pairs.images.shape == (3, 3, 32, 32)
     alone = DatasetGan.load(run / "model").generate([source.supported(requests[2])], seeds=[3])

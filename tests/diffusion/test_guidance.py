@@ -63,7 +63,7 @@ def exact(of: NoiseSchedule, mean: float) -> Denoiser:
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_guided_v_and_guided_epsilon_draw_the_same(sampler: str) -> None:
+def test_guided_v_and_guided_epsilon_sample_the_same(sampler: str) -> None:
     drawn = []
     for prediction in ("epsilon", "v"):
         schedule = NoiseSchedule(DiffusionConfig(prediction=prediction))  # type: ignore[arg-type]

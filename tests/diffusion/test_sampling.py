@@ -193,7 +193,7 @@ def test_a_sample_depends_on_its_seed_alone(sampler: str) -> None:
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_both_predictions_draw_the_same(sampler: str) -> None:
+def test_both_predictions_sample_the_same(sampler: str) -> None:
     drawn = [
         sample(exact_denoiser(schedule(p), 0.4), (3, 4, 4), [3, 4], schedule(p), sampler=sampler, steps=20)
         for p in ("epsilon", "v")

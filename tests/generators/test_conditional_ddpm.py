@@ -41,7 +41,7 @@ def test_the_loss_is_the_plain_mean_squared_error() -> None:
     moved_off_zero(made.network)
     batch = batches(CONFIG)(0)
     losses = made(batch, 0)
-    t, noise = made.schedule.draw(batch.seeds, batch.images)
+    t, noise = made.schedule.sample(batch.seeds, batch.images)
     x_t = made.schedule.add_noise(batch.images, noise, t)
     output = made.network(x_t, t, one_hot_layout(batch.masks, 3))
     expected = (output - made.schedule.target(batch.images, noise, t)).square().mean()

@@ -1,4 +1,4 @@
-"""Drawing pairs with a DatasetGAN: determinism, requests, files."""
+"""Pairs of a DatasetGAN: determinism, requests, files."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def asked(*texts: str) -> list[Request]:
 
 
 def test_a_plain_loop_learns_from_pairs_that_nobody_asked_for() -> None:
-    can_be_learned_from(made().draw([3]))
+    can_be_learned_from(made().generate_any([3]))
 
 
 def test_the_confidence_is_the_mean_probability_of_the_class() -> None:
     generator = made()
-    pairs = generator.draw([1])
+    pairs = generator.generate_any([1])
     network = generator.network
     z = torch.randn(
         1, 1, network.config.latent, generator=torch.Generator().manual_seed(derive_seed(1, "latent"))
@@ -61,7 +61,7 @@ class Scripted(DatasetGan):
         super().__init__(whole.network, whole.labels, whole.config, whole.table)
         self.calls: list[list[int]] = []
 
-    def draw(self, seeds: Sequence[int]) -> Pairs:
+    def generate_any(self, seeds: Sequence[int]) -> Pairs:
         self.calls.append(list(seeds))
         count, turn = len(seeds), len(self.calls)
         masks = torch.zeros(count, 16, 16, dtype=torch.long)
@@ -69,7 +69,7 @@ class Scripted(DatasetGan):
         return Pairs(torch.full((count, 3, 16, 16), turn / 10), masks, torch.ones(count, 16, 16))
 
 
-def test_candidates_are_drawn_until_the_classes_show() -> None:
+def test_candidates_are_generated_until_the_classes_show() -> None:
     generator, told = Scripted(), []
     pairs = generator.generate(
         asked("red", "blue", ""), seeds=[1, 2, 3], progress=lambda done, total: told.append((done, total))
@@ -90,7 +90,10 @@ def test_of_candidates_in_vain_the_one_that_shows_most_is_taken() -> None:
 
 
 def test_truncation_moves_images_to_the_mean() -> None:
-    whole, little = made().draw(range(12)).images, made(replace(GAN, truncation=0.05)).draw(range(12)).images
+    whole, little = (
+        made().generate_any(range(12)).images,
+        made(replace(GAN, truncation=0.05)).generate_any(range(12)).images,
+    )
     assert little.std(dim=0).mean() < 0.2 * whole.std(dim=0).mean()
 
 

@@ -25,7 +25,7 @@ from rarescene.generators import (
     Sdm,
     SdmConfig,
     SdmLearner,
-    kinds_that_draw,
+    kinds_that_generate,
     load_image_generator,
 )
 from rarescene.testing.toys import moved_off_zero
@@ -51,7 +51,7 @@ LEARNERS: dict[str, tuple[type[ImageDiffusionLearner[Any]], ImageDiffusionConfig
     "conditional_ddpm": (ConditionalDdpmLearner, ConditionalDdpmConfig(**SHARED)),
 }
 KINDS = (Casdm, Sdm, ConditionalDdpm)
-every = pytest.mark.parametrize("name", kinds_that_draw("images"))
+every = pytest.mark.parametrize("name", kinds_that_generate("images"))
 
 
 def learner(name: str, **changes: Any) -> ImageDiffusionLearner[Any]:

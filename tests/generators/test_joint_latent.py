@@ -1,4 +1,4 @@
-"""Joint latent diffusion: what it learns of image and mask together, and what it draws."""
+"""Joint latent diffusion: what it learns of image and mask together, and what it generates."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_guidance_of_one_and_of_nought() -> None:
     assert torch.equal(default.images, images[3.0])
 
 
-def test_drawn_latents_stay_where_those_of_the_scenes_lie() -> None:
+def test_sampled_latents_stay_where_those_of_the_scenes_lie() -> None:
     """With ε-prediction, x̂_0 of an untrained network is off by hundreds; it is kept within the range."""
     generator = untrained()
     spread: list[torch.Tensor] = []
@@ -174,7 +174,7 @@ def test_the_loss_is_the_weighted_mean_of_each_modality(prediction: str) -> None
     told = learner(batch, 0)
     of_image, of_mask = [], []
     for z, row, seed in zip(batch.images, batch.masks.tolist(), batch.seeds, strict=True):
-        t, noise = learner.schedule.draw([seed], z[None])
+        t, noise = learner.schedule.sample([seed], z[None])
         labels = torch.from_numpy(learner.requests[row].multi_hot(3))[None]
         z_t = learner.schedule.add_noise(z[None], noise, t)
         output = learner.network(z_t, t, labels, torch.tensor([True]))

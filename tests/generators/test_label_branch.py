@@ -93,16 +93,16 @@ def test_it_learns_labels_that_are_a_function_of_features(tmp_path: Path) -> Non
     assert (found == truth).float().mean() > 0.93
 
 
-def test_unlabelled_frames_and_pixels_are_never_drawn() -> None:
+def test_unlabelled_frames_and_pixels_are_never_sampled() -> None:
     w, masks = threshold(4)
     masks[1] = 255
     masks[2, 1:] = 255
     made = learner(w, masks)
     assert len(made.places) == 3
-    frames, places = made._draw(range(40))
+    frames, places = made._sample(range(40))
     assert set(frames.tolist()) == {0, 1, 2}
     assert (places[frames == 1] < 16).all()  # the third frame is the second that has labels, in its first row
-    assert torch.equal(made._draw([7])[1][0], made._draw([6, 7])[1][1])
+    assert torch.equal(made._sample([7])[1][0], made._sample([6, 7])[1][1])
     masks[:] = 255
     with pytest.raises(DataError):
         learner(w, masks)

@@ -1,4 +1,4 @@
-"""The map generator: what it learns, what it draws, and what it draws again."""
+"""The map generator: what it learns, what it generates, and what it generates again."""
 
 from __future__ import annotations
 
@@ -204,9 +204,9 @@ class Scripted(PromptedMaps):
         return masks, torch.full((len(requests), 16, 16), 0.5)
 
 
-def test_a_map_that_breaks_its_request_is_drawn_again_from_another_seed(book: PromptBook) -> None:
+def test_a_map_that_breaks_its_request_is_generated_again_from_another_seed(book: PromptBook) -> None:
     generator = Scripted(book)
-    drawn = generator.draw(asked("red: one, upper left", "dark"), seeds=[11, 12], tries=5)
+    drawn = generator.generate_checked(asked("red: one, upper left", "dark"), seeds=[11, 12], tries=5)
     assert [len(seeds) for seeds in generator.calls] == [2, 1, 1]
     assert len({seed for seeds in generator.calls for seed in seeds}) == 4
     assert [one.tries for one in drawn] == [3, 1]
@@ -217,7 +217,7 @@ def test_a_map_that_breaks_its_request_is_drawn_again_from_another_seed(book: Pr
 
 
 def test_of_tries_in_vain_the_best_is_returned(book: PromptBook) -> None:
-    drawn = Scripted(book).draw(asked("red: two, centre"), seeds=[1], tries=2)[0]
+    drawn = Scripted(book).generate_checked(asked("red: two, centre"), seeds=[1], tries=2)[0]
     assert (drawn.tries, drawn.report.kept, drawn.report.present) == (2, False, 1.0)
     assert drawn.first.present == 0.0
     assert (drawn.mask == 1).sum() == 16
@@ -252,7 +252,7 @@ def test_it_learns_to_put_a_class_where_it_is_asked_for(book: PromptBook, tmp_pa
     generator = PromptedMaps(fitted.average, config, book, made.code)  # type: ignore[arg-type]
     places = ("upper left", "upper right", "lower left", "lower right")
     requests = asked(*(f"red: one, {place}" for place in places for _ in range(4)))
-    drawn = generator.draw(requests, seeds=range(16), tries=1, steps=10, guidance=1.5)
+    drawn = generator.generate_checked(requests, seeds=range(16), tries=1, steps=10, guidance=1.5)
     assert np.mean([one.report.kept for one in drawn]) >= 0.8
     below = [bool((one.mask == 2).any()) for one in drawn]
     assert np.mean(below[:8]) > 0.8  # what was not asked for still belongs to the scene

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from rarescene.foundation.protocols import Batch
 from rarescene.generators.discriminator_views import varied
 from rarescene.generators.stylegan2_training import (
-    Drawn,
+    Sampled,
     StyleGan2Learner,
-    draw,
     gradient_penalty,
     path_lengths,
+    sample_latents,
     standard_normal,
 )
 from rarescene.testing.toys import equal
@@ -72,7 +72,7 @@ def test_the_penalty_of_a_linear_discriminator_is_its_squared_norm(count: int) -
 def test_the_path_length_of_a_linear_generator_is_that_of_its_matrices(count: int) -> None:
     linear, y = LinearGenerator(), torch.randn(count, 3, 4, 6)
     w = torch.randn(count, 5, 7, requires_grad=True)
-    found = path_lengths(linear, Drawn(w, []), y)
+    found = path_lengths(linear, Sampled(w, []), y)
     for index in range(count):
         pulled = [matrix.T @ y[index].flatten() / 24**0.5 for matrix in linear.a]  # J_wᵀ y, layer by layer
         expected = torch.stack([one.square().sum() for one in pulled]).mean().sqrt()
@@ -84,8 +84,8 @@ def test_the_path_length_of_a_linear_generator_is_that_of_its_matrices(count: in
 
 def losses(learner: StyleGan2Learner, scenes: Batch) -> tuple[Tensor, Tensor]:
     """Both losses, written as if there were two optimisers."""
-    drawn = draw(learner.network, scenes.seeds, GAN.adversarial.mixing)
-    fake = learner.network(drawn.latents, drawn.noise)
+    sampled = sample_latents(learner.network, scenes.seeds, GAN.adversarial.mixing)
+    fake = learner.network(sampled.latents, sampled.noise)
     judge = learner.discriminator
     view = lambda images, what: learner._view(images, scenes.seeds, what)  # noqa: E731
     of_generator = -F.logsigmoid(judge(view(fake, "drawn"))).mean()
@@ -154,24 +154,24 @@ def test_the_penalties_come_now_and_then_and_weigh_the_more() -> None:
 
 def test_latents_and_noise_are_each_scenes_own() -> None:
     network = generator()
-    together = draw(network, [5, 6, 7], 0.9)
-    alone = draw(network, [6], 0.9)
+    together = sample_latents(network, [5, 6, 7], 0.9)
+    alone = sample_latents(network, [6], 0.9)
     torch.testing.assert_close(alone.latents[0], together.latents[1])
     for one, three in zip(alone.noise, together.noise, strict=True):
         assert torch.equal(one[0], three[1])
     assert not torch.equal(together.noise[0][0], together.noise[0][1])
     assert [tuple(part.shape[2:]) for part in together.noise] == network.noise_sizes
-    assert torch.cat([part.flatten() for part in draw(network, range(40), 0).noise]).std() == pytest.approx(
-        1, abs=0.02
-    )
+    assert torch.cat(
+        [part.flatten() for part in sample_latents(network, range(40), 0).noise]
+    ).std() == pytest.approx(1, abs=0.02)
 
 
 def test_mixed_latents_change_once() -> None:
     network = generator()
-    plain = draw(network, range(30), 0.0).latents
+    plain = sample_latents(network, range(30), 0.0).latents
     assert torch.equal(plain, plain[:, :1].expand_as(plain))
     cuts = set()
-    for one in draw(network, range(60), 1.0).latents:
+    for one in sample_latents(network, range(60), 1.0).latents:
         changes = [
             index for index in range(1, network.latents) if not torch.equal(one[index], one[index - 1])
         ]

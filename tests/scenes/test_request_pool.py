@@ -44,11 +44,11 @@ def test_requests_for_a_class_and_of_a_class_alone() -> None:
 
 
 def test_requests_are_drawn_with_their_frequencies_and_by_their_index() -> None:
-    drawn = [pool().draw(3, index) for index in range(600)]
-    assert drawn[17] == pool().draw(3, 17)
+    drawn = [pool().sample(3, index) for index in range(600)]
+    assert drawn[17] == pool().sample(3, 17)
     counts = Counter(request.ids for request in drawn)
     assert counts[(2, 5)] / 600 == pytest.approx(2 / 3, abs=0.06)
-    assert drawn != [pool().draw(4, index) for index in range(600)]
+    assert drawn != [pool().sample(4, index) for index in range(600)]
 
 
 def test_round_trip() -> None:

@@ -359,7 +359,7 @@ def test_points_spread_evenly_over_the_labelled_pixels() -> None:
     masks[0, 2, 1:5] = 0
     masks[1, :, 3] = 1
     torch.manual_seed(0)
-    drawn = LabelledPixels(masks, 2, IGNORE, (6, 6)).draw(torch.tensor([0, 1, 1]), 6000)
+    drawn = LabelledPixels(masks, 2, IGNORE, (6, 6)).sample(torch.tensor([0, 1, 1]), 6000)
     counts = torch.stack([row.bincount(minlength=36) for row in drawn]).view(3, 6, 6)
     assert (counts[masks[[0, 1, 1]] == IGNORE] == 0).all()
     assert (counts[0, 2, 1:5] - 1500).abs().max() < 150

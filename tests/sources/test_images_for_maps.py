@@ -55,7 +55,7 @@ def test_the_image_is_that_of_the_map(count: int, maps: PromptedMaps) -> None:
     painter = images()
     wanted, seeds = asked("red", "blue: two", "")[:count], [4, 5, 6][:count]
     of_maps = [derive_seed(seed, "map") for seed in seeds]
-    drawn = maps.draw(wanted, seeds=of_maps, tries=3, steps=2, guidance=2.0)
+    drawn = maps.generate_checked(wanted, seeds=of_maps, tries=3, steps=2, guidance=2.0)
     pairs, details = joined(maps, painter, tries=3, block=count).sample(wanted, seeds)
     assert np.array_equal(pairs.masks.numpy(), np.stack([one.mask for one in drawn]))
     assert pairs.confidence is not None

@@ -1,4 +1,4 @@
-"""Any source of pairs by its run, and the same pairs however many are drawn at once."""
+"""Any source of pairs by its run, and the same pairs however many are generated at once."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_pair_is_the_same_to_the_byte_however_many_are_drawn(
     source: str, request: pytest.FixtureRequest
 ) -> None:
     pairs_of: Pairing = request.getfixturevalue(source)
-    wanted = [pairs_of.pool.draw(0, index) for index in range(6)]
+    wanted = [pairs_of.pool.sample(0, index) for index in range(6)]
     told: list[tuple[int, int]] = []
     pairs = pairs_of.generate(wanted, range(6), lambda done, total: told.append((done, total)))
     of_two_blocks = [(1, 2), (2, 2)] * 2
@@ -78,7 +78,7 @@ def test_a_pair_is_the_same_to_the_byte_however_many_are_drawn(
 
 def test_drawn_images_may_join_a_training_step(joint: Pairing) -> None:
     """What is drawn under inference mode could not be kept for a gradient."""
-    pairs = joint.generate([joint.pool.draw(0, 0)], [1])
+    pairs = joint.generate([joint.pool.sample(0, 0)], [1])
     layer = torch.nn.Conv2d(3, 1, 1)
     layer(pairs.images).sum().backward()
     assert layer.weight.grad is not None
@@ -107,9 +107,9 @@ def test_runs_that_are_no_source_of_pairs(
 ) -> None:
     with pytest.raises(CheckpointError, match="a generator of images or pairs is needed"):
         open_pair_source(segmenter_run)
-    with pytest.raises(ConfigError, match="draws images for masks, and has none"):
+    with pytest.raises(ConfigError, match="generates images for masks, and has none"):
         open_pair_source(generator_run)
-    with pytest.raises(ConfigError, match="draws its own masks"):
+    with pytest.raises(ConfigError, match="generates its own masks"):
         open_pair_source(joint_run, maps_run)
     with pytest.raises(CheckpointError, match="a generator of maps is needed"):
         open_pair_source(generator_run, joint_run)

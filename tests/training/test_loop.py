@@ -305,7 +305,7 @@ def test_the_parts_of_a_batch_are_the_batch() -> None:
     assert list(whole.seeds) == [*first.seeds, *second.seeds]
 
 
-def test_weights_decide_how_often_a_scene_is_drawn() -> None:
+def test_weights_decide_how_often_a_scene_is_sampled() -> None:
     batches = scenes(batch_size=1000)
     batches.reweigh([0, 3, 1] + [0] * 7)
     drawn = batches.indices(0)

@@ -9,7 +9,7 @@ from rarescene.foundation.lazy import show_lazily
 if TYPE_CHECKING:
     from rarescene.augmentation.adaptive_sampling import AdaptiveSampling, AdaptiveSamplingConfig
     from rarescene.augmentation.base import NoAugmentation
-    from rarescene.augmentation.batch_synthesis import Ask, Draw
+    from rarescene.augmentation.batch_synthesis import Ask, Generate
     from rarescene.augmentation.class_selection import Choice, ClassSelection
     from rarescene.augmentation.classic import Classic, ClassicConfig
     from rarescene.augmentation.compose import Composed

@@ -1,9 +1,10 @@
-"""Adaptive sampling (Gopal 2016; GAUDA, section 2.1): a validation says which scenes are drawn more often.
+"""Adaptive sampling (Gopal 2016; GAUDA, section 2.1): a validation says which scenes are sampled more often.
 
-A class needs as much as its validation score lacks, or as the segmenter is uncertain of it. Scenes are drawn
-as if first a class were drawn by its need, and then one of the scenes that show it. While all classes need
-alike, these are the weights by inverse frequency from which section 2.1 starts. The neediest class of a scene
-would not do: as long as one frequent class is not learned, nearly all scenes would weigh the same.
+A class needs as much as its validation score lacks, or as the segmenter is uncertain of it. Scenes are
+sampled as if first a class were sampled by its need, and then one of the scenes that show it. While all
+classes need alike, these are the weights by inverse frequency from which section 2.1 starts. The neediest
+class of a scene would not do: as long as one frequent class is not learned, nearly all scenes would weigh the
+same.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ class AdaptiveSamplingConfig:
     """Real scenes weighted anew at each validation (GAUDA, section 2.1).
 
     Attributes:
-        by: what a class is drawn for: "score", 1 − IoU, or "uncertainty", as GAUDA measures it.
+        by: what a class is sampled for: "score", 1 − IoU, or "uncertainty", as GAUDA measures it.
         floor: the weight of a scene whose classes are all mastered, as a share of the largest weight; above
-            0, so that no scene starves, at most 1, which draws all alike.
+            0, so that no scene starves, at most 1, which samples all alike.
         samples: posterior samples of each validation scene, for "uncertainty"; two at least.
         measure: what their disagreement is measured by, for "uncertainty".
     """
@@ -53,7 +54,7 @@ class AdaptiveSampling:
 
     Args:
         config: what leads, and how low a weight may fall.
-        presence: bool `(N, C)`; row i says which classes scene i shows. It covers all scenes that are drawn
+        presence: bool `(N, C)`; row i says which classes scene i shows. It covers all scenes that are sampled
             from, those that another strategy adds included.
         classes: the class table.
         agree: gives on every rank the value that rank 0 passes.
@@ -75,7 +76,7 @@ class AdaptiveSampling:
         self._drawn_from: np.ndarray | None = None
 
     def extend(self, scenes: Sequence[int]) -> Sequence[int]:
-        """Return the scenes as they are, and remember which are drawn from."""
+        """Return the scenes as they are, and remember which are sampled from."""
         self._drawn_from = np.asarray(scenes, np.int64)
         return list(scenes)
 
@@ -100,7 +101,7 @@ class AdaptiveSampling:
 
         Returns:
             `by` ("score" or "uncertainty"); `lead`, 1 − IoU or the uncertainty of each class by name, or
-            None; `weights`, by name, how much likelier than before any refresh a scene is drawn that shows
+            None; `weights`, by name, how much likelier than before any refresh a scene is sampled that shows
             the class.
 
         Raises:
@@ -151,7 +152,7 @@ class AdaptiveSampling:
         ]
 
     def _of_scenes(self) -> np.ndarray:
-        """Return the weight of each scene that is drawn from, `(N,)`, from `floor` to 1."""
+        """Return the weight of each scene that is sampled from, `(N,)`, from `floor` to 1."""
         shown = self.presence if self._drawn_from is None else self.presence[self._drawn_from]
         of_class = np.asarray(self.needs) / np.maximum(
             shown.sum(axis=0), 1

@@ -11,7 +11,7 @@ from rarescene.foundation.protocols import Batch, Segmenter
 
 
 class FixedStrategy:
-    """A `Strategy` that only decides which scenes there are to draw from; a variant overrides `extend`.
+    """A `Strategy` that only decides which scenes there are to sample from; a variant overrides `extend`.
 
     Args:
         settings: what the strategy was built from, as JSON values. A run resumed with other settings is
@@ -26,7 +26,7 @@ class FixedStrategy:
         return list(scenes)
 
     def weights(self) -> Sequence[float] | None:
-        """Return None: every scene of the list is drawn alike."""
+        """Return None: every scene of the list is sampled alike."""
         return None
 
     def mix(self, batch: Batch) -> Batch:
@@ -52,7 +52,7 @@ class FixedStrategy:
 def without_seed(config: Any) -> None:
     """Raise `ConfigError` if a strategy that follows the seed of the run was given one of its own."""
     if config.seed:
-        remedy = "Leave it out, and give --seed, which all that is drawn at random follows."
+        remedy = "Leave it out, and give --seed, which all that is random follows."
         raise ConfigError("the seed of the strategy gives way to the seed of the run", remedy)
 
 
@@ -64,7 +64,7 @@ def check_settings(found: Mapping[str, Any], settings: Mapping[str, Any]) -> Non
 
 
 class NoAugmentation(FixedStrategy):
-    """Draws the real scenes, each alike."""
+    """Samples the real scenes, each alike."""
 
     def __init__(self) -> None:
         super().__init__(strategy="none")

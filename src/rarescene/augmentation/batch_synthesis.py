@@ -37,7 +37,7 @@ Fate = Literal["kept", "request", "agreement"]
 """Whether a pair is kept, or what it is dropped for."""
 
 
-class Draw(Protocol):
+class Generate(Protocol):
     """Generates a pair for each request; pair i depends on request i and seed i alone."""
 
     def __call__(
@@ -58,7 +58,7 @@ class BatchSynthesis:
         config: of GAUDA.
         table: the classes.
         ask: gives the request of a place and round.
-        draw: generates the pairs, a block of `config.drawing.block` at a time.
+        generate: generates the pairs, a block of `config.drawing.block` at a time.
         agree: makes each rank follow the first, in what was sampled, when it was whole and what is kept.
         number: of the refresh that asks for it; with place and round it decides every request and seed.
         classes: the chosen classes.
@@ -77,12 +77,12 @@ class BatchSynthesis:
         config: GaudaConfig,
         table: ClassTable,
         ask: Ask,
-        draw: Draw,
+        generate: Generate,
         agree: Agree,
         number: int,
         classes: Sequence[int],
     ) -> None:
-        self.config, self.table, self.ask, self.draw, self.agree = config, table, ask, draw, agree
+        self.config, self.table, self.ask, self.generate, self.agree = config, table, ask, generate, agree
         self.number, self.classes = number, list(classes)
         self.kept: dict[int, SyntheticBatch] = {}
         self.sampled, self.dropped, self.seconds = 0, Counter[str](), 0.0
@@ -140,7 +140,7 @@ class BatchSynthesis:
 
     def _work(self) -> Callable[[Gate | None], SyntheticBatch]:
         # A thread that does it holds nothing of this object, so that it ends when this is forgotten.
-        return partial(_sample, self.draw, self.requests, self.seeds, self.config.drawing.block)
+        return partial(_sample, self.generate, self.requests, self.seeds, self.config.drawing.block)
 
     def _sample_in_background(self, ticks: int = 0) -> None:
         """Begin to sample this round, the first `ticks` denoising steps of it now."""
@@ -245,13 +245,13 @@ class BatchSynthesis:
 
 
 def _sample(
-    draw: Draw, requests: Sequence[Request], seeds: Sequence[int], block: int, gate: Gate | None
+    generate: Generate, requests: Sequence[Request], seeds: Sequence[int], block: int, gate: Gate | None
 ) -> SyntheticBatch:
     """Return a pair for each request, and pass the gate at the end of each block."""
     blocks = []
     for start in range(0, len(requests), block):
         these = slice(start, start + block)
-        blocks.append(SyntheticBatch.of(draw(requests[these], seeds[these], gate)))
+        blocks.append(SyntheticBatch.of(generate(requests[these], seeds[these], gate)))
         if gate is not None:
             gate.mark()
     return SyntheticBatch.joined(blocks)

@@ -27,7 +27,7 @@ class ClassicConfig(AugmentConfig):
 
 
 class Classic(FixedStrategy):
-    """Changes image and mask of a scene together, drawn from that scene's seed alone.
+    """Changes image and mask of a scene together, sampled from that scene's seed alone.
 
     Masks are sampled by nearest neighbour; what comes from outside the frame is black in the image and
     ignored in the mask.

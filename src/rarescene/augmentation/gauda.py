@@ -26,7 +26,7 @@ import torch
 
 from rarescene.augmentation.background_sampling import ticks_within
 from rarescene.augmentation.base import check_settings
-from rarescene.augmentation.batch_synthesis import Agree, Ask, BatchSynthesis, Draw, Predict
+from rarescene.augmentation.batch_synthesis import Agree, Ask, BatchSynthesis, Generate, Predict
 from rarescene.augmentation.class_selection import ClassSelection
 from rarescene.augmentation.gauda_config import GaudaConfig
 from rarescene.augmentation.synthetic_batch import SyntheticBatch
@@ -53,7 +53,7 @@ class Gauda:
         config: the constants of the method.
         classes: the class table of real and synthetic scenes.
         ask: gives, of a class id and a seed, a request that names the class.
-        draw: generates a pair for each request, from its seed alone, at the size of the training scenes.
+        generate: generates a pair for each request, from its seed alone, at the size of the training scenes.
         predict: class probabilities `(B, C, H, W)` of images by the segmenter under training, such as its
             `predict`. Only needed for pairs that are sampled in the background and held to an agreement;
             others are checked by the segmenter that `refresh` is given.
@@ -70,7 +70,7 @@ class Gauda:
         config: GaudaConfig,
         classes: ClassTable,
         ask: Ask,
-        draw: Draw,
+        generate: Generate,
         *,
         predict: Predict | None = None,
         agree: Agree = lambda value: value,
@@ -87,7 +87,7 @@ class Gauda:
         self.ticks = config.drawing.ticks
         self.batch: SyntheticBatch | None = None
         self._synthesis: BatchSynthesis | None = None
-        self._synthesis_of = partial(BatchSynthesis, config, classes, ask, draw, agree)
+        self._synthesis_of = partial(BatchSynthesis, config, classes, ask, generate, agree)
         self._since = _nothing_yet()
         settings = {"strategy": "gauda", **asdict(config), "table": list(classes.names)}
         self.settings = json.loads(json.dumps(settings))
@@ -300,7 +300,7 @@ def gauda_of(config: GaudaConfig, around: Surroundings) -> Gauda:
     pools = {class_id: pairs.pool.showing([class_id]) for class_id in sorted(shown)}
 
     def ask(class_id: int, seed: int) -> Request:
-        return pairs.supported(pools[class_id].draw(seed, 0))  # by that, pairs are judged
+        return pairs.supported(pools[class_id].sample(seed, 0))  # by that, pairs are judged
 
     settled = replace(
         config,

@@ -12,19 +12,19 @@ from rarescene.foundation.methods import Later, StrategyMethod
 
 @dataclass(frozen=True)
 class DrawingConfig:
-    """When a synthetic batch is drawn.
+    """When a synthetic batch is generated.
 
     Attributes:
-        when: "at_refresh" draws all of it before training goes on. "between_steps" draws a part between two
-            training steps, in a thread that rests while a step runs: for one device that does both. "beside"
-            draws while the training runs, on another device.
+        when: "at_refresh" generates all of it before training goes on. "between_steps" generates a part
+            between two training steps, in a thread that rests while a step runs: for one device that does
+            both. "beside" generates while the training runs, on another device.
         budget: seconds that a training step may be held up by denoising, for "between_steps". From it
             follows, once in a run, how many denoising steps are made between two training steps.
         ticks: their number itself, which makes a run independent of how fast its machine is.
-        join_after: training steps after which a batch drawn "beside" is waited for and taken up.
-        block: pairs that are drawn together. A pair depends on it as on any batch size: within 2/255. Smaller
-            blocks make shorter denoising steps, which is the least that a training step can be held up; and
-            held to an agreement, a block a training step is judged.
+        join_after: training steps after which a batch generated "beside" is waited for and taken up.
+        block: pairs that are generated together. A pair depends on it as on any batch size: within 2/255.
+            Smaller blocks make shorter denoising steps, which is the least that a training step can be held
+            up; and held to an agreement, a block a training step is judged.
     """
 
     when: Literal["at_refresh", "between_steps", "beside"] = "at_refresh"
@@ -40,17 +40,18 @@ class DrawingConfig:
 
 @dataclass(frozen=True)
 class SievingConfig:
-    """Which of the pairs drawn in the course of a training enter it. By default, as in the paper, all.
+    """Which of the pairs generated in the course of a training enter it. By default, as in the paper, all.
 
     Attributes:
         request: what the mask of a pair must show: nothing in particular ("no"), the class that the pair
-            was drawn for ("target"), each class of its request ("present"), or each in the number and at the
-            place asked for ("kept").
+            was generated for ("target"), each class of its request ("present"), or each in the number and at
+            the place asked for ("kept").
         min_agreement: the least agreement of the segmenter under training with the pair, as mean IoU over all
-            classes but the one that it was drawn for, which is what the segmenter is to learn; None for any.
-            Of what is drawn at a refresh the segmenter of the validation judges, whose weights are averaged
-            in `segment`; of what is drawn in the background the one whose weights are being trained.
-        candidates: how many pairs are drawn at most, in multiples of the batch, to replace those that are
+            classes but the one that it was generated for, which is what the segmenter is to learn; None for
+            any. Of what is generated at a refresh the segmenter of the validation judges, whose weights are
+            averaged in `segment`; of what is generated in the background the one whose weights are being
+            trained.
+        candidates: how many pairs are generated at most, in multiples of the batch, to replace those that are
             dropped.
     """
 
@@ -69,7 +70,7 @@ class GaudaConfig:
 
     Attributes:
         probability: chance that a scene of a training batch is replaced by a synthetic one.
-        classes: k, how many of the most uncertain classes are asked for; never more than pairs are drawn.
+        classes: k, how many of the most uncertain classes are asked for; never more than pairs are generated.
         size: pairs in a synthetic batch; the paper's training batches hold 100 scenes.
         samples: posterior samples of each validation scene; two at least, or none could disagree.
         measure: what their disagreement is measured by; the paper takes the variance.
@@ -78,7 +79,7 @@ class GaudaConfig:
             a run, take fewer.
         exclude: ids of classes that are never chosen, such as those that no training scene shows. A request
             for another class may name them beside it.
-        drawing: when a batch is drawn.
+        drawing: when a batch is generated.
         sieving: which pairs of it are kept.
         seed: of requests and pairs.
     """

@@ -20,8 +20,8 @@ class OfflineConfig:
 
     Attributes:
         count: how many of them join the real scenes; None for all. A larger count contains a smaller one's.
-        probability: chance that a drawn scene is synthetic; None for the plain union of the paper, where
-            every scene, real or synthetic, is drawn alike.
+        probability: chance that a sampled scene is synthetic; None for the plain union of the paper, where
+            every scene, real or synthetic, is sampled alike.
         seed: decides which are taken.
     """
 
@@ -38,12 +38,12 @@ class Offline(FixedStrategy):
     """The union of real and synthetic scenes.
 
     Args:
-        config: how many, and how often they are drawn.
+        config: how many, and how often they are sampled.
         synthetic: their indices in the pool in which they follow the real scenes: `range(real, real + made)`,
             or those of them that a curation kept.
 
     Raises:
-        ConfigError: fewer are there than `count`, or none, though some are to be drawn.
+        ConfigError: fewer are there than `count`, or none, though some are to be sampled.
     """
 
     def __init__(self, config: OfflineConfig, synthetic: Sequence[int]) -> None:
@@ -70,7 +70,7 @@ class Offline(FixedStrategy):
         return [*scenes, *self.chosen]
 
     def weights(self) -> Sequence[float] | None:
-        """Return None for the plain union, else weights by which a draw is synthetic with that probability.
+        """Return None for the plain union, else weights by which a sample is synthetic with that probability.
 
         They belong to the list that `extend` last returned; before that, `RuntimeError` is raised.
         """

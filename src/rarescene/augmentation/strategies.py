@@ -132,7 +132,7 @@ class Strategies:
                 raise ConfigError(f"strategy {self.text!r} {lacks} {thing}", remedy)
         if maps is not None and generator is None:
             remedy = "Add --strategy gauda and --generator RUN, or leave --maps out."
-            raise ConfigError("--maps draws masks for an image generator, and none is given", remedy)
+            raise ConfigError("--maps generates masks for an image generator, and none is given", remedy)
         self._check_uncertainty(segmenter)
         self._check_weights()
         if self.online and not 0 < training.validate_every < training.steps:

@@ -67,7 +67,7 @@ def coherence(
     Args:
         pairs: folders of synthetic sets; each becomes a row. Sets that differ in their guidance scale alone
             also give a chart.
-        out: folder of the page (coherence.md), the figures (coherence.json), and of what is trained.
+        out: folder of the page (coherence.md), the numbers (coherence.json), and of what is trained.
         data: real data, NAME:PATH or a YAML file; by default those of --real, or those the set was made from.
         real: folder of a `rarescene segment` run on real scenes alone; by default OUT/real is trained.
         synthetic: folder of a run on the pairs alone (--strategy offline --offline.probability 1), one a set

@@ -68,14 +68,14 @@ def curate(
         out: folder of the new set, with the page (curation.html) and the scores of all pairs (scores.jsonl).
         segmenter: folder of a `rarescene segment` run that was trained on real scenes alone.
         data: real data among whose training frames copies are looked for; by default the segmenter's, or
-            those whose masks the pairs were drawn for.
+            those whose masks the pairs were generated for.
         keep: share to keep of the pairs that nothing else drops, of each rare class and of the rest; above 0,
             at most 1.
         by: what they are ranked by: agreement (IoU of mask and prediction, over all classes of the mask),
             rare_agreement (its rare classes), context_agreement (its other classes), confidence (of generated
             maps), or random (what a curation has to beat).
-        classes: comma-separated rare classes; by default those that the set was drawn for, or else those that
-            the statistics of the data call rare.
+        classes: comma-separated rare classes; by default those that the set was generated for, or else those
+            that the statistics of the data call rare.
         min_agreement: drop every pair whose agreement is lower than this, 0 to 1.
         min_confidence: likewise its mean confidence.
         drop_copies: drop pairs that lie as near to a training frame as frames of other recordings hardly do.

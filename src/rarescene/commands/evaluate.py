@@ -48,7 +48,7 @@ def evaluate(
         quiet: write the file and print no table.
 
     Raises:
-        ConfigError: samples are asked for that the segmenter does not draw.
+        ConfigError: samples are asked for that the segmenter does not have.
         LeakError: the segmenter saw recordings that it would be scored on.
     """
     import numpy as np
@@ -79,7 +79,7 @@ def evaluate(
     network, _ = load_segmenter(run / "model", table)
     bayesian = isinstance(network, BayesianSegmenter)
     if samples is not None and not bayesian:
-        what = f"--samples is {samples}, and a {settings['segmenter']} draws no posterior samples"
+        what = f"--samples is {samples}, and a {settings['segmenter']} has no posterior samples"
         raise ConfigError(what, "Leave --samples out, or score a PHiSeg or an ensemble of U-Nets.", run)
     chosen = source.part(part)
     if not chosen:

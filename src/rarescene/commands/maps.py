@@ -1,8 +1,9 @@
 """`rarescene maps`: segmentation maps for requests, checked, with what was kept and how new they are.
 
 Map i is a function of (weights, request i, seed, i, sampling) alone, the number of tries included: a map that
-does not keep its request is drawn again from a seed that is derived from its own. Blocks of equally many
-indices are drawn at once, ranks and resumed runs take whole blocks, and so their files are equal to the byte.
+does not keep its request is generated again from a seed that is derived from its own. Blocks of equally many
+indices are generated at once, ranks and resumed runs take whole blocks, and so their files are equal to the
+byte.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from rarescene.sources.requests import TRAINING, requests_for
 from rarescene.sources.set_writing import SetScene, write_set
 
 if TYPE_CHECKING:
-    from rarescene.generators import DrawnMap
+    from rarescene.generators import GeneratedMap
 
 SCORES, SHEET = "scores.json", "maps.png"
 
@@ -44,10 +45,10 @@ def maps(
     seed: int = 0,
     resume: bool = False,
 ) -> None:
-    """Draw segmentation maps for requests, and say how many keep theirs, how diverse and how new they are.
+    """Generate maps for requests, and say how many keep theirs, how diverse and how new they are.
 
-    OUT becomes a scene set without images, which `rarescene synthesize --masks set:OUT` draws images for. In
-    it `maps.png` shows maps under their requests, and `scores.json` holds the figures.
+    OUT becomes a scene set without images, which `rarescene synthesize --masks set:OUT` generates images for.
+    In it `maps.png` shows maps under their requests, and `scores.json` holds the scores.
 
     Args:
         run: folder of a `train maps` run.
@@ -60,9 +61,9 @@ def maps(
         part: part of the split that requests are taken from, where they come from a data set: train,
             validation, test or all.
         count: number of maps.
-        map_sampling: how maps are drawn, and how often a map that breaks its request is drawn again.
+        map_sampling: how maps are generated, and how often a map that breaks its request is generated again.
         seed: seed of the requests and the noise.
-        resume: keep the maps that are there and draw the rest.
+        resume: keep the maps that are there and generate the rest.
     """
     began = time.perf_counter()
     if count < 1:
@@ -74,10 +75,10 @@ def maps(
 
     def make(indices: range) -> list[SetScene]:
         wanted = [asked.at(index) for index in indices]
-        drawn = source.draw(wanted, [derive_seed(seed, "map", index) for index in indices])
+        generated = source.generate_checked(wanted, [derive_seed(seed, "map", index) for index in indices])
         return [
             SetScene(None, one.mask, _described(one, index), one.confidence)
-            for index, one in zip(indices, drawn, strict=True)
+            for index, one in zip(indices, generated, strict=True)
         ]
 
     written = write_set(
@@ -96,7 +97,7 @@ def maps(
         say(f"{count} maps for {asked.different} different requests in {out}, {seconds:.0f} s")
 
 
-def _described(one: DrawnMap, index: int) -> dict[str, Any]:
+def _described(one: GeneratedMap, index: int) -> dict[str, Any]:
     """Return what the manifest says of a map."""
     return {
         "generator": "maps", "request": one.request.to_dict(), "kept": one.report.to_dict(),

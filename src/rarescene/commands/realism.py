@@ -1,9 +1,9 @@
-"""`rarescene realism`: do synthetic images look like real ones? The figures, for reports and recipes too.
+"""`rarescene realism`: do synthetic images look like real ones? The scores, for reports and recipes too.
 
-Two kinds of figures are told apart. Distances between distributions (Fréchet, kernel) need no pairs:
+Two kinds of scores are told apart. Distances between distributions (Fréchet, kernel) need no pairs:
 synthetic images are compared with real test frames, and so are equally many training frames, which
-says how far apart recordings are. MS-SSIM and PSNR compare an image with the frame whose mask it was drawn
-for, where there is one.
+says how far apart recordings are. MS-SSIM and PSNR compare an image with the frame whose mask it was
+generated for, where there is one.
 """
 
 from __future__ import annotations

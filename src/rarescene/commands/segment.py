@@ -89,7 +89,7 @@ class SegmentationRun(TrainingRun):
         synthetic: folder of `rarescene synthesize`, for offline; several as '[SET, SET]'.
         generator: run that trained a generator of pairs, for gauda; with --maps, one of images.
         maps: folder of a `train maps` run, which samples the masks for an image generator.
-        sampling: how pairs are sampled while it trains; its block is never larger than gauda.drawing.block
+        sampling: how pairs are generated while it trains; its block is never larger than gauda.drawing.block
             and gauda.size.
         map_sampling: how maps are sampled, with --maps; as many at once as pairs, whatever its block.
         validation_scenes: how many scenes a validation looks at, evenly taken; by default all of that part.
@@ -160,7 +160,7 @@ class SegmentationRun(TrainingRun):
         self.pool = ScenePool([decode(one, self.height, self.width) for one in everything])
 
     def learner(self) -> Learner:
-        """Return the network, its weights drawn from the run's seed, as the loop trains it."""
+        """Return the network, its weights from the run's seed, as the loop trains it."""
         import torch
 
         from rarescene.training import Learner

@@ -38,7 +38,7 @@ def train(method: GeneratorMethod, *, model: Any, **options: Any) -> None:
     learner = method.learner.load().of_scenes(model, scenes, run.seed)
     size = parameters_of(learner.network)
     said = f"{len(run.train)} scenes of {len(run.train.groups)} recordings; "
-    if method.draws in ("maps", "pairs"):  # what may be asked of it later
+    if method.generates in ("maps", "pairs"):  # what may be asked of it later
         pool = RequestPool.of_masks(scenes.take_masks(range(len(scenes))), run.table)
         said += f"{len(pool)} different requests; "
         if run.main:
@@ -52,7 +52,7 @@ def train(method: GeneratorMethod, *, model: Any, **options: Any) -> None:
     if run.main:
         generator = learner.generator(fitted.average)
         generator.save(run.out / "model")
-        measures = _judged(run, method, generator) if method.draws == "latents" else ()
+        measures = _judged(run, method, generator) if method.generates == "latents" else ()
         run.end(generator.summary, size, fitted.seconds, fitted.metrics, measures)
 
 

@@ -70,8 +70,8 @@ def train_datasetgan(
         generator.save(run.out / "model")
         _write_sheet(run.out / SHEET, stages, generator, frames, latents)
         summary = (
-            "Draws an image and its mask at once, without a condition: for a request it draws until the "
-            f"classes asked for are shown, {model.tries} times at most. Its masks were learned from "
+            "Generates an image and its mask at once, without a condition: for a request it tries until "
+            f"the classes asked for are shown, {model.tries} times at most. Its masks were learned from "
             f"{len(frames)} annotated frames."
         )
         size = parameters_of(generator.network, generator.labels)
@@ -108,7 +108,7 @@ class _Stages:
         return folder
 
     def end(self, stage: str, seconds: float, metrics: Mapping[str, float]) -> None:
-        """Note a stage's figures; its seconds are those of all processes that worked on it."""
+        """Note a stage's numbers; its seconds are those of all processes that worked on it."""
         self.seconds[stage] = round(seconds, 2)
         self.metrics |= {f"{stage}_{name}": value for name, value in metrics.items()}
         self.metrics[f"{stage}_seconds"] = self.seconds[stage]
@@ -237,7 +237,7 @@ def _fingerprint(tensors: Iterable[Tensor]) -> str:
 def _write_sheet(
     path: Path, stages: _Stages, generator: DatasetGan, frames: Sequence[int], latents: Tensor
 ) -> None:
-    """Write a picture: annotated frames beside what the generator makes of their latents, and drawn pairs."""
+    """Write a picture: annotated frames, what the generator makes of their latents, and other pairs."""
     from rarescene.reports import contact_sheet
     from rarescene.training import to_pixels
 
@@ -246,9 +246,11 @@ def _write_sheet(
     images, masks = stages.scenes.take([frames[place] for place in shown])
     generator.to(latents.device)
     again = generator.pairs_of(latents[shown])
-    drawn = generator.draw([derive_seed(stages.run.seed, "sheet", place) for place in range(2 * count)])
+    generated = generator.generate_any(
+        [derive_seed(stages.run.seed, "sheet", place) for place in range(2 * count)]
+    )
     (again_images, again_masks), (drawn_images, drawn_masks) = (
-        (to_pixels(pairs.images), colourise(pairs.masks.cpu().numpy())) for pairs in (again, drawn)
+        (to_pixels(pairs.images), colourise(pairs.masks.cpu().numpy())) for pairs in (again, generated)
     )
     rows = [
         [
@@ -257,6 +259,6 @@ def _write_sheet(
         ]
         for row in range(count)
     ]  # fmt: skip
-    titles = ("frame", "its mask", "reconstruction", "labels there", *("drawn", "its mask") * 2)
+    titles = ("frame", "its mask", "reconstruction", "labels there", *("generated", "its mask") * 2)
     with atomic(path) as temporary:
         contact_sheet(rows, titles, side=128, flat=(1, 3, 5, 7)).save(temporary, "PNG")

@@ -94,7 +94,7 @@ def _check(trained: RunRecord, folder: Path, source: Data, model: JointLatentCon
     theirs = tuple(trained.config["model"][side] for side in ("height", "width"))
     if theirs != (model.height, model.width):
         raise ConfigError(
-            f"the {trained.kind} was trained on {theirs[1]}×{theirs[0]}, and the generator is to draw "
+            f"the {trained.kind} was trained on {theirs[1]}×{theirs[0]}, and the generator is to make "
             f"{model.width}×{model.height}",
             "Set model.height and model.width to the VQ-GAN's, or train that anew.",
             folder,

@@ -33,7 +33,7 @@ class TrainingRun:
         fractions: shares of training, validation and test; by default those that suit the split.
         split_seed: seed of the split; keep it the same for all runs that are compared.
         group_by: regular expression whose first group tells the recordings of a folder apart.
-        seed: seed of weights, order, augmentation, noise, and whatever else is drawn at random.
+        seed: seed of weights, order, augmentation, noise, and whatever else is random.
         resume: go on from the newest checkpoint in OUT.
     """
 

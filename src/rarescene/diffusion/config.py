@@ -25,7 +25,8 @@ class DiffusionConfig:
         beta_start: β of the first timestep; β grows linearly.
         beta_end: β of the last timestep.
         prediction: `epsilon`, the noise, as in the paper; or `v` = √ᾱ ε − √(1−ᾱ) x_0, which short trainings
-            need: an error of ε̂ at the last timestep is multiplied by √(1−ᾱ)/√ᾱ ≈ 157 in x̂_0; or `x0` itself,
+            need: an error of ε̂ at the last timestep is multiplied by √(1−ᾱ)/√ᾱ ≈ 157 in x̂_0; or `x0`
+                itself,
             which suits maps: a narrow network need not carry the noise of every pixel to its output.
     """
 
@@ -111,7 +112,7 @@ class SamplingConfig:
         guidance: scale of classifier-free guidance, for SDM and joint generators; by default the one in their
             configuration.
         precision: "no" for float32, or "bf16".
-        block: scenes drawn at once; part of what makes two sets equal to the byte.
+        block: scenes generated at once; part of what makes two sets equal to the byte.
     """
 
     sampler: Sampler = "dpm-solver++"
@@ -155,9 +156,9 @@ class MapSamplingConfig:
         sampler: as of images.
         steps: denoising steps, at most the timesteps of the generator's noise schedule.
         guidance: scale of classifier-free guidance; 1 is none, and twice as fast.
-        tries: maps drawn for a request at most, until one keeps it.
+        tries: maps generated for a request at most, until one keeps it.
         precision: "no" for float32, or "bf16".
-        block: maps drawn at once; part of what makes two sets equal to the byte.
+        block: maps generated at once; part of what makes two sets equal to the byte.
     """
 
     sampler: Sampler = "dpm-solver++"

@@ -1,4 +1,4 @@
-"""Drawing x_0 from noise with any denoiser: DPM-Solver++, UniPC, DDIM and DDPM on one respaced schedule.
+"""Sampling x_0 from noise with any denoiser: DPM-Solver++, UniPC, DDIM and DDPM on one respaced schedule.
 
 diffusers' schedulers pick timesteps in several ways, and its DDIM takes the next one to lie at t − T//steps:
 400 steps miss the standard deviation of a Gaussian by 14 %. Here all samplers get the same timesteps: the
@@ -52,9 +52,9 @@ def sample(
     dtype: torch.dtype = torch.float32,
     progress: Progress | None = None,
 ) -> Tensor:
-    """Draw one sample a seed.
+    """Return one sample a seed.
 
-    All noise of sample i is drawn on the CPU from a generator of its own, seeded by `seeds[i]`, so that the
+    All noise of sample i is sampled on the CPU from a generator of its own, seeded by `seeds[i]`, so that the
     sample depends on its seed and the denoiser alone, whatever the batch and the device.
 
     Args:
@@ -67,8 +67,8 @@ def sample(
         clamp: clamp x̂_0 to [-1, 1] at each step, as images need; or, for latents, between a lowest and a
             highest value that broadcast against `(B, *shape)`; False for no clamp.
         learned_variance: the denoiser answers with twice the channels, of which the second half places the
-            logarithm of the variance between β̃_t (−1) and β_t (1). `ddpm` draws with it, between the β̃ and β
-            of the respaced chain; the other samplers need the mean alone.
+            logarithm of the variance between β̃_t (−1) and β_t (1). `ddpm` samples with it, between the β̃
+            and β of the respaced chain; the other samplers need the mean alone.
         device: where the denoiser works.
         dtype: of the x_t that the denoiser is given; the sampler's own arithmetic is float32.
         progress: called with (steps done, steps in all) after each step.

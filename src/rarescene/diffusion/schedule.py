@@ -52,7 +52,7 @@ class NoiseSchedule:
     def __len__(self) -> int:
         return len(self.betas)
 
-    def draw(self, seeds: Sequence[int], like: Tensor, purpose: str = "noise") -> tuple[Tensor, Tensor]:
+    def sample(self, seeds: Sequence[int], like: Tensor, purpose: str = "noise") -> tuple[Tensor, Tensor]:
         """Return t `(B,)` and ε like x_0 `(B, ...)`: a timestep and a noise for each scene's own seed."""
         timesteps, noises = [], []
         for seed in seeds:
@@ -78,7 +78,8 @@ class NoiseSchedule:
     def x0_from(self, output: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
         """Return x̂_0 from the network's output, not clamped.
 
-        For ε this is Eq. 10, x̂_0 = (x_t − √(1−ᾱ_t) ε̂)/√ᾱ_t; the paper prints β_t where q(x_t | x_0) has ᾱ_t.
+        For ε this is Eq. 10, x̂_0 = (x_t − √(1−ᾱ_t) ε̂)/√ᾱ_t; the paper prints β_t where q(x_t | x_0) has
+        ᾱ_t.
         """
         signal, spread = self._at(t, x_t, "signal", "spread")
         if self.prediction == "epsilon":

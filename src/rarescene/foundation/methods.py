@@ -113,7 +113,7 @@ class SegmenterMethod(Method):
     note: str = ""
 
 
-Draws = Literal["images", "maps", "pairs", "latents"]
+Generated = Literal["images", "maps", "pairs", "latents"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +123,7 @@ class GeneratorMethod(Method):
     `rarescene train NAME` trains it.
 
     Attributes:
-        draws: images for masks, maps for requests, pairs for requests, or latents of images or of masks.
+        generates: images for masks, maps for requests, pairs for requests, or latents of images or of masks.
         title: how cards and pages call it, such as "Joint latent diffusion".
         config: the frozen dataclass of its options: `height`, `width`, `training`, `augment` and its own; a
             `rare_scenes` among them makes scenes of rare classes more frequent.
@@ -137,7 +137,7 @@ class GeneratorMethod(Method):
         train: the function behind `rarescene train NAME`.
     """
 
-    draws: Draws
+    generates: Generated
     title: str
     config: type
     learner: Later | None = None
@@ -154,7 +154,7 @@ class GeneratorMethod(Method):
     def thing(self) -> str:
         """What cards and pages call what it trained."""
         kinds = {"images": " image generator", "pairs": " pair generator"}
-        return self.title + kinds.get(self.draws, "")
+        return self.title + kinds.get(self.generates, "")
 
 
 Needs = Literal["", "synthetic", "generator"]
@@ -176,8 +176,8 @@ class StrategyMethod(Method):
             or nothing.
         check: refuses, by a `ConfigError`, options that make no sense within a run.
         online: whether it decides at validations.
-        extends: whether it adds scenes to those that are drawn from.
-        weighs: whether, with these options, it weighs the scenes that are drawn from; one of a run may.
+        extends: whether it adds scenes to those that are sampled from.
+        weighs: whether, with these options, it weighs the scenes that are sampled from; one of a run may.
         uncertain: whether, with these options, a segmenter's uncertainty leads it.
         beside: whether, with these options, it generates on a device of its own while the training runs.
         block: how many pairs it generates at once at most, with these options, or None.
@@ -200,9 +200,9 @@ class Surroundings:
     """What a strategy may be made from.
 
     Attributes:
-        scenes: all scenes that may be drawn from, the real ones first.
+        scenes: all scenes that may be sampled from, the real ones first.
         train: indices of the real training scenes.
-        seed: of the run; what a strategy draws at random follows it.
+        seed: of the run; what is random in a strategy follows it.
         pairs: the source of fresh pairs, where a generator was given.
         spare: a device that nothing trains on, where a strategy asked for one and there is one.
         predict: class probabilities `(B, C, H, W)` of images by the segmenter under training.

@@ -19,7 +19,7 @@ class Batch:
     Attributes:
         images: float32 `(B, 3, H, W)` in [-1, 1].
         masks: int64 `(B, H, W)` of class ids, the ignore index where unlabelled.
-        seeds: one seed a scene, from which its augmentation, timestep and noise are drawn.
+        seeds: one seed a scene, from which its augmentation, timestep and noise are sampled.
     """
 
     images: Tensor
@@ -88,7 +88,7 @@ class ImageGenerator(Protocol):
 
 @runtime_checkable
 class PairGenerator(Protocol):
-    """Learned p(image, mask | request). How it draws, its sampler for instance, is its own matter."""
+    """Learned p(image, mask | request). How it generates, its sampler for instance, is its own matter."""
 
     def generate(self, requests: Sequence[Request], *, seeds: Sequence[int]) -> Pairs:
         """Return a pair for each request. Pair i depends on request i and seed i alone."""
@@ -132,7 +132,7 @@ class Strategy(Protocol):
     """How synthetic pairs join the training of a segmenter. It knows no trainer, so it fits any loop."""
 
     def extend(self, scenes: Sequence[int]) -> Sequence[int]:
-        """Return the longer list of scene indices to draw from, given those of the real training scenes."""
+        """Return the longer list of scene indices to sample from, given those of the real training scenes."""
         ...
 
     def weights(self) -> Sequence[float] | None:

@@ -43,5 +43,5 @@ PICTURES = "refreshes"
 
 
 def refresh_picture(folder: Path, step: int) -> Path:
-    """Return where a run keeps the pictures of the pairs that were drawn for the refresh at a step."""
+    """Return where a run keeps the pictures of the pairs that were generated for the refresh at a step."""
     return folder / PICTURES / f"step_{step:08d}.png"

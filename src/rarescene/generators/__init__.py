@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rarescene.generators.label_branch import LabelBranchLearner, train_labels
     from rarescene.generators.latent_encoder import LatentEncoderLearner, choose_frames, refine
     from rarescene.generators.latents import LatentBatches, LatentScales, PairCodec, encode_scenes
-    from rarescene.generators.loading import kinds_that_draw, load_generator, load_image_generator
+    from rarescene.generators.loading import kinds_that_generate, load_generator, load_image_generator
     from rarescene.generators.map_codes import MapCode, separated_palette, touching_classes
     from rarescene.generators.network_generator import NetworkGenerator, NetworkLearner
     from rarescene.generators.prompted_maps import PromptedMaps, PromptedMapsLearner, rare_scene_weights

@@ -25,7 +25,7 @@ from rarescene.scenes import ClassTable
 
 
 class Casdm(ImageDiffusion[CasdmConfig]):
-    """A trained CASDM: draws an image for a mask."""
+    """A trained CASDM."""
 
     method = CASDM
 
@@ -60,7 +60,7 @@ class CasdmLearner(ImageDiffusionLearner[CasdmConfig]):
         weights = class_weight_map(
             masks, len(self.table), self.table.ignore_index, self.config.class_aware, self.boost
         )
-        t, noise = self.schedule.draw(batch.seeds, x_0)
+        t, noise = self.schedule.sample(batch.seeds, x_0)
 
         # Eq. 1 in closed form, then Eq. 9: the network also takes the map s.
         x_t = self.schedule.add_noise(x_0, noise, t)
@@ -75,7 +75,7 @@ class CasdmLearner(ImageDiffusionLearner[CasdmConfig]):
         # Eq. 10, with ᾱ_t where the paper prints β_t
         x_0_hat = clamp_straight_through(self.schedule.x0_from(output, x_t, t))
         # Eq. 8: fresh t′ and ε′, the same for both images
-        t_fresh, noise_fresh = self.schedule.draw(batch.seeds, x_0, "perceptual")
+        t_fresh, noise_fresh = self.schedule.sample(batch.seeds, x_0, "perceptual")
         casp = class_aware_self_perceptual(
             self.phi.encode, x_0, x_0_hat, weights, t_fresh, noise_fresh, self.schedule,
             pool=settings.pool, squared=settings.squared,

@@ -38,7 +38,7 @@ class CasdmConfig(ImageDiffusionConfig):
 
 CASDM = GeneratorMethod(
     name="casdm",
-    draws="images",
+    generates="images",
     title="CASDM",
     summary="train an image generator that follows masks (CASDM)",
     example="rarescene train casdm --data folder:scenes --out runs/casdm --config tiny",

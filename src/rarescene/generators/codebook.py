@@ -21,15 +21,15 @@ class CodebookCare(nn.Module):
     their code are taken with a chance that grows with the square of that distance (as k-means++ begins), so
     that rare contents, a thin class for instance, get codes of their own.
 
-    What is drawn depends on (seed, step) and the batch alone and is the same on all ranks. The average of the
-    weights takes up the new codes at once: drawn towards them step by step it would hold codes in between,
-    which mean nothing.
+    What is sampled depends on (seed, step) and the batch alone and is the same on all ranks. The average of
+    the weights takes up the new codes at once: drawn towards them step by step it would hold codes in
+    between, which mean nothing.
 
     Args:
         codes: length of the codebook.
         channels: of a code.
         revive_every: steps without use after which a code is replaced.
-        seed: of the draw.
+        seed: of the sampling.
     """
 
     idle: Tensor
@@ -78,11 +78,11 @@ class CodebookCare(nn.Module):
         if step == 0 or self._due(step + 1):
             latents = over_ranks(latents.detach().permute(0, 2, 3, 1).flatten(0, 2))  # (Bhw, channels)
             far = (latents - codebook[codes]).square().sum(1).double().cpu() + 1e-12
-            # A loss that is no longer finite is for the loop to report, not for the draw to stumble over.
+            # A loss that is no longer finite is for the loop to report, not for the sampling to stumble over.
             far = far.nan_to_num(nan=1.0, posinf=1.0)
             generator = torch.Generator().manual_seed(derive_seed(self.seed, "codes", step))
-            drawn = torch.multinomial(far, len(self.fresh), replacement=True, generator=generator)
-            self.fresh.copy_(latents[drawn.to(latents.device)])
+            sampled = torch.multinomial(far, len(self.fresh), replacement=True, generator=generator)
+            self.fresh.copy_(latents[sampled.to(latents.device)])
         return {
             "perplexity": perplexity(self.share),
             "codes_in_use": (self.idle < self.revive_every).float().mean(),

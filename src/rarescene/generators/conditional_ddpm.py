@@ -14,7 +14,7 @@ from rarescene.generators.image_diffusion import ImageDiffusion, ImageDiffusionL
 
 
 class ConditionalDdpm(ImageDiffusion[ConditionalDdpmConfig]):
-    """A trained conditional DDPM: draws an image for a mask."""
+    """A trained conditional DDPM."""
 
     method = CONDITIONAL_DDPM
 
@@ -27,7 +27,7 @@ class ConditionalDdpmLearner(ImageDiffusionLearner[ConditionalDdpmConfig]):
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return the losses of a batch; `loss` is what is minimised."""
         x_0, _, layout = self.scenes(batch)
-        t, noise = self.schedule.draw(batch.seeds, x_0)
+        t, noise = self.schedule.sample(batch.seeds, x_0)
 
         # Ho et al. 2020, Eq. 4; the network's stem concatenates x_t and the map.
         x_t = self.schedule.add_noise(x_0, noise, t)

@@ -23,7 +23,7 @@ class ConditionalDdpmConfig(ImageDiffusionConfig):
 
 CONDITIONAL_DDPM = GeneratorMethod(
     name="conditional_ddpm",
-    draws="images",
+    generates="images",
     title="Conditional DDPM",
     summary="train the baseline that sees the map beside the noisy image",
     example="rarescene train conditional-ddpm --data folder:scenes --out runs/ddpm "

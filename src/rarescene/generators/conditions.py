@@ -41,7 +41,7 @@ class Condition(Protocol):
         ...
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Write what drawing needs to a folder, and return what the generator's description says of it."""
+        """Write what generation needs to a folder, and return what the generator's description says of it."""
         ...
 
 

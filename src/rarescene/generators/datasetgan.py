@@ -1,9 +1,9 @@
-"""DatasetGAN (Zhang et al. 2021), GAUDA's baseline (section 8.6): a GAN that labels what it draws.
+"""DatasetGAN (Zhang et al. 2021), GAUDA's baseline (section 8.6): a GAN that labels what it generates.
 
-StyleGAN2 learns to draw images, without labels (`stylegan2_training`). The latents of a few annotated frames
-are found (`latent_encoder`), and classifiers learn to read the labels from the features there
-(`label_branch`). Then every drawn image comes with a mask. Nothing conditions it: for a request, candidates
-are drawn until one shows the classes asked for.
+StyleGAN2 learns to generate images, without labels (`stylegan2_training`). The latents of a few annotated
+frames are found (`latent_encoder`), and classifiers learn to read the labels from the features there
+(`label_branch`). Then every generated image comes with a mask. Nothing conditions it: for a request,
+candidates are generated until one shows the classes asked for.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ IMAGES, LABELS = "stylegan2.safetensors", "labels.safetensors"
 
 
 class DatasetGan:
-    """A trained p(image, mask): draws pairs, and of several the one that suits a request.
+    """A trained p(image, mask): generates pairs, and of several the one that suits a request.
 
     Args:
         network: the generator of images.
@@ -63,11 +63,11 @@ class DatasetGan:
         seeds: Sequence[int],
         progress: Callable[[int, int], None] | None = None,
     ) -> Pairs:
-        """Draw a pair for each request.
+        """Generate a pair for each request.
 
-        Up to `config.tries` candidates are drawn for it, the first from its own seed; the first that shows
-        all classes asked for is taken, else the one that shows most of them, the earlier of two. Numbers,
-        places and shares are not listened to. An empty request takes the first.
+        Up to `config.tries` candidates are generated for it, the first from its own seed; the first that
+        shows all classes asked for is taken, else the one that shows most of them, the earlier of two.
+        Numbers, places and shares are not listened to. An empty request takes the first.
 
         Args:
             requests: what the pairs must show.
@@ -81,11 +81,11 @@ class DatasetGan:
         unmet = list(range(len(requests)))
         for turn in range(self.config.tries):
             again = [derive_seed(seeds[place], "try", turn) if turn else seeds[place] for place in unmet]
-            drawn = self.draw(again)
+            generated = self.generate_any(again)
             for row, place in enumerate(unmet):
-                shown = set(drawn.masks[row].unique().tolist()).intersection(requests[place].ids)
+                shown = set(generated.masks[row].unique().tolist()).intersection(requests[place].ids)
                 if place not in best or len(shown) > best[place][0]:
-                    best[place] = len(shown), _row(drawn, row)
+                    best[place] = len(shown), _row(generated, row)
             unmet = [place for place in unmet if best[place][0] < len(requests[place].ids)]
             if progress:
                 last = turn == self.config.tries - 1
@@ -99,16 +99,16 @@ class DatasetGan:
         return config.block_alone("DatasetGAN")
 
     @torch.no_grad()
-    def draw(self, seeds: Sequence[int]) -> Pairs:
-        """Draw one pair from each seed, whatever it shows; one by one, so that none knows its neighbours."""
+    def generate_any(self, seeds: Sequence[int]) -> Pairs:
+        """Generate a pair from each seed, whatever it shows; each alone, none knows its neighbours."""
         network = self.network
-        drawn = []
+        generated = []
         for seed in seeds:
             z = standard_normal([seed], "latent", (network.config.latent,)).to(network.mean_w.device)
             # The truncation trick (Karras et al. 2019).
             w = network.mean_w + self.config.truncation * (network.mapping(z) - network.mean_w)
-            drawn.append(self.pairs_of(network.spread(w)))
-        return _joined(drawn)
+            generated.append(self.pairs_of(network.spread(w)))
+        return _joined(generated)
 
     @torch.no_grad()
     def pairs_of(self, latents: Tensor) -> Pairs:

@@ -41,8 +41,8 @@ class StyleGan2LossConfig:
         path_weight: of the path length regularisation; 0 leaves it out.
         path_every: steps between two of these.
         mixing: chance that the layers from a random one on take another latent.
-        shift: every image that the discriminator sees, real or drawn, is shifted by up to this share of its
-            sides (Zhao et al. 2020); 0 shows it as it is.
+        shift: every image that the discriminator sees, real or generated, is shifted by up to this share of
+            its sides (Zhao et al. 2020); 0 shows it as it is.
         colour: strength, 0 to 1, of random changes of its brightness, saturation and contrast.
     """
 
@@ -66,11 +66,11 @@ class LatentEncoderConfig:
     """How the encoder learns, which finds latents for images. The paper names it and no more.
 
     Attributes:
-        latents: weight of the error of the latents of drawn images, which are known.
+        latents: weight of the error of the latents of generated images, which are known.
         perceptual: weight of the distance between an image and its reconstruction in frozen features, beside
             their mean squared error.
         feature_size: side in pixels at which the feature network looks at them, a multiple of 32.
-        training: the training loop; a batch has as many drawn images as real ones.
+        training: the training loop; a batch has as many generated images as real ones.
     """
 
     latents: float = 0.1
@@ -92,8 +92,8 @@ class RefinementConfig:
         learning_rate: its step width, in units of the latents' own spread.
         perceptual: weight of the distance in frozen features, beside the mean squared error.
         nearness: weight of the squared distance from the encoder's latents, in units of their spread. Far
-            from them an image is met by latents that no drawn image has, and what is learned there holds for
-            none.
+            from them an image is met by latents that no generated image has, and what is learned there holds
+            for none.
         block: frames refined at once, and kept when a run is killed.
     """
 
@@ -152,15 +152,16 @@ class DatasetGanConfig:
     of the label branch DatasetGAN's, the others ours.
 
     Attributes:
-        height: of the pairs drawn, in pixels.
+        height: of the generated pairs, in pixels.
         width: likewise. What the network's stride does not divide is padded and cut back.
         network: sizes of StyleGAN2.
         adversarial: its losses.
         encoder: the training of the encoder, which has the discriminator's sizes.
         refinement: of the labelled frames' latents.
         labels: the label branch.
-        truncation: ψ in w̄ + ψ (w - w̄), by which drawn latents are moved towards the mean; 1 leaves them.
-        tries: candidates drawn for a request at most, until one shows the classes asked for.
+        truncation: ψ in w̄ + ψ (w - w̄), by which generated latents are moved towards the mean; 1 leaves
+            them.
+        tries: candidates generated for a request at most, until one shows the classes asked for.
         augment: flips and rotations of the real images that StyleGAN2 and the encoder see.
         training: the loop of StyleGAN2.
     """
@@ -194,9 +195,9 @@ class DatasetGanConfig:
 
 DATASETGAN = GeneratorMethod(
     name="datasetgan",
-    draws="pairs",
+    generates="pairs",
     title="DatasetGAN",
-    summary="train the baseline that draws pairs with a GAN (DatasetGAN)",
+    summary="train the baseline, a GAN that labels what it generates (DatasetGAN)",
     example="rarescene train datasetgan --data folder:scenes --out runs/datasetgan --config datasetgan-tiny",
     train=Later("rarescene.commands.train_datasetgan:train_datasetgan"),
     config=DatasetGanConfig,

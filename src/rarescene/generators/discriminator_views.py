@@ -1,7 +1,7 @@
-"""What a discriminator sees of an image where images are few: real and drawn ones are changed alike.
+"""What a discriminator sees of an image where images are few: real and generated ones are changed alike.
 
 Zhao et al., "Differentiable Augmentation for Data-Efficient GAN Training", NeurIPS 2020: gradients pass
-through the changes to the generator, so it need not draw them.
+through the changes to the generator, so it need not generate them.
 """
 
 from __future__ import annotations

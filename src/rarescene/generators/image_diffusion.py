@@ -23,7 +23,7 @@ from rarescene.networks import SpadeUNet, one_hot_layout
 from rarescene.scenes import ClassTable, cut_back, pad_images, pad_masks
 from rarescene.training import within_memory
 
-MODULATION_BUDGET = 4 * 2**30  # bytes of γ and β kept while a block of images is drawn
+MODULATION_BUDGET = 4 * 2**30  # bytes of γ and β kept while a block of images is generated
 
 Config = TypeVar("Config", bound=ImageDiffusionConfig)
 
@@ -45,14 +45,14 @@ class ImageDiffusionLearner(NetworkLearner[Config]):
 
 
 class ImageDiffusion(NetworkGenerator[Config]):
-    """A trained p(image | mask): draws an image for a mask.
+    """A trained p(image | mask).
 
     Attributes:
         learned_variance: whether the network predicts the variance too.
         knows_guidance: whether it was also trained without maps.
     """
 
-    summary = "Draws an image for a mask."
+    summary = "Generates an image for a mask."
     learned_variance: ClassVar[bool] = False
     knows_guidance: ClassVar[bool] = False
 
@@ -72,7 +72,9 @@ class ImageDiffusion(NetworkGenerator[Config]):
         self._precisions = Precisions(self.network)
         return self
 
-    @within_memory("Draw fewer scenes at once (--sampling.block), or in bf16 (--sampling.precision bf16).")
+    @within_memory(
+        "Generate fewer scenes at once (--sampling.block), or in bf16 (--sampling.precision bf16)."
+    )
     @torch.no_grad()
     def generate(
         self,
@@ -85,7 +87,7 @@ class ImageDiffusion(NetworkGenerator[Config]):
         precision: str = "no",
         progress: Callable[[int, int], None] | None = None,
     ) -> Tensor:
-        """Draw one image for each mask.
+        """Generate one image for each mask.
 
         Args:
             masks: int64 `(B, H, W)`, of any height and width.
@@ -121,13 +123,13 @@ class ImageDiffusion(NetworkGenerator[Config]):
         return cut_back(images, height, width)
 
     def sampling(self, config: SamplingConfig) -> dict[str, Any]:
-        """Return the options of `generate`. Raises `ConfigError` where images cannot be drawn in this way."""
+        """Return the options of `generate`. Raises `ConfigError` for what cannot be done."""
         options = config.settled(steps=30)
         self.check(options["steps"], options["guidance"])
         return options
 
     def check(self, steps: int, guidance: float | None) -> None:
-        """Raise `ConfigError` where images cannot be drawn in this way."""
+        """Raise `ConfigError` for what cannot be done."""
         if steps > (most := self.config.diffusion.timesteps):
             remedy = f"Take 1 to {most}, the timesteps of the generator."
             raise ConfigError(f"sampling.steps is {steps}", remedy)

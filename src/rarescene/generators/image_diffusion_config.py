@@ -16,7 +16,7 @@ class ImageDiffusionConfig:
     """What every diffusion model p(image | mask) is told, beside its data and its seed.
 
     Attributes:
-        height: of the images drawn, in pixels.
+        height: of the generated images, in pixels.
         width: likewise. What the network's strides do not divide is padded and cut back.
         network: sizes of the SPADE U-Net; its `classes` are taken from the data.
         diffusion: noise schedule and prediction.

@@ -1,9 +1,9 @@
 """Joint latent diffusion (GAUDA, sections 3.1 and 4.2.2). p(image, mask | request).
 
-Two VQ-GANs turn a pair into latents z_image and z_mask (`latents.py`); one diffusion U-Net draws both at
+Two VQ-GANs turn a pair into latents z_image and z_mask (`latents.py`); one diffusion U-Net generates both at
 once, side by side in its channels, so that the mask is that of the image; each is then quantised by its own
 codebook and decoded. One file, read as one reads the paper: what is learned (`JointLatentLearner`), what is
-then drawn (`JointLatent`). What the network is told of a request is in `conditions.py`.
+then generated (`JointLatent`). What the network is told of a request is in `conditions.py`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class JointLatentLearner(Learner):
     """Trains ε̂ (z_t, c, t) on the latents of pairs, as `LatentBatches` gives them.
 
     The paper is silent on whether z is taken before or after the codebook. Here it is before, and decoding
-    quantises what was drawn: a small error of the diffusion then ends at the right code.
+    quantises what was generated: a small error of the diffusion then ends at the right code.
 
     Args:
         config: sizes, condition, loss and training.
@@ -68,7 +68,7 @@ class JointLatentLearner(Learner):
         # with probability p nothing is asked, for Eq. 6
         told = self.condition.inputs([self.condition.thinned(self.requests[row], seed) for row, seed in rows])
         c, asked = (part.to(z_0.device) for part in told)
-        t, noise = self.schedule.draw(batch.seeds, z_0)
+        t, noise = self.schedule.sample(batch.seeds, z_0)
 
         z_t = self.schedule.add_noise(z_0, noise, t)
         output = self.network(z_t, t, c, asked).float()
@@ -81,7 +81,7 @@ class JointLatentLearner(Learner):
 
 
 class JointLatent:
-    """A trained joint generator: draws an image and its mask for a request."""
+    """A trained joint generator: an image and its mask for a request."""
 
     name = "joint_latent"
 
@@ -103,7 +103,7 @@ class JointLatent:
     def summary(self) -> str:
         """One sentence for a card."""
         asked = "prompts with number and place" if self.condition.words else "the classes that it shows"
-        return f"Draws an image and its mask at once; asked for by {asked}."
+        return f"Generates an image and its mask at once; asked for by {asked}."
 
     @property
     def words(self) -> bool:
@@ -118,7 +118,7 @@ class JointLatent:
         self._precisions = Precisions(self.network)
         return self
 
-    @within_memory("Draw fewer pairs at once (--sampling.block), or in bf16 (--sampling.precision bf16).")
+    @within_memory("Generate fewer pairs at once (--sampling.block), or in bf16 (--sampling.precision bf16).")
     @torch.no_grad()
     def generate(
         self,
@@ -131,7 +131,7 @@ class JointLatent:
         precision: str = "no",
         progress: Callable[[int, int], None] | None = None,
     ) -> Pairs:
-        """Draw one pair for each request, whether it keeps it or not.
+        """Generate one pair for each request, whether it keeps it or not.
 
         Args:
             requests: what the scenes must show; of one that is empty nothing is asked. With the condition
@@ -177,13 +177,13 @@ class JointLatent:
         return self._without_specks(pairs, requests) if self.config.specks else pairs
 
     def sampling(self, config: SamplingConfig) -> dict[str, Any]:
-        """Return the options of `generate`. Raises `ConfigError` where pairs cannot be drawn in this way."""
+        """Return the options of `generate`. Raises `ConfigError` for what cannot be done."""
         options = config.settled(steps=20)
         self.check(options["steps"], options["guidance"])
         return options
 
     def check(self, steps: int, guidance: float | None) -> None:
-        """Raise `ConfigError` where pairs cannot be drawn in this way."""
+        """Raise `ConfigError` for what cannot be done."""
         if steps > (most := self.config.diffusion.timesteps):
             raise ConfigError(
                 f"sampling.steps is {steps}", f"Take 1 to {most}, the timesteps of the generator."
@@ -198,11 +198,11 @@ class JointLatent:
 
     def _without_specks(self, pairs: Pairs, requests: Sequence[Request]) -> Pairs:
         """Return the pairs with small pieces of their masks painted over."""
-        drawn = pairs.masks.cpu().numpy().astype(np.uint8)
+        generated = pairs.masks.cpu().numpy().astype(np.uint8)
         clean = np.stack(
             [
                 remove_specks(mask, self.config.specks, request.ids)
-                for mask, request in zip(drawn, requests, strict=True)
+                for mask, request in zip(generated, requests, strict=True)
             ]
         )
         masks = torch.from_numpy(clean).to(pairs.masks)

@@ -24,7 +24,7 @@ class JointLatentConfig:
     the learning rate; those here are ours.
 
     Attributes:
-        height: of the pairs drawn, in pixels; that of the VQ-GANs' training.
+        height: of the generated pairs, in pixels; that of the VQ-GANs' training.
         width: likewise. What the strides of VQ-GANs and network do not divide is padded and cut back.
         condition: `labels`, the multi-hot vector of the classes shown, as in the paper; or `text`, a prompt a
             class with number and place, as CASDM's map generator takes it.
@@ -34,14 +34,14 @@ class JointLatentConfig:
             CLIP text encoder.
         prompts: what prompts leave unsaid in training; `nothing` is set to `condition_dropout`.
         rare_scenes: e in the sampling weight 1/f^e of a training scene, where f is the share of scenes that
-            show its rarest class; 0 draws all scenes alike, as the paper does.
+            show its rarest class; 0 samples all scenes alike, as the paper does.
         horizontal_flip: chance that a training scene is mirrored; 0 spares the encoding of mirror images.
         image_weight: factor on the loss of z_image in Eq. 5.
         mask_weight: factor on the loss of z_mask.
         network: sizes of the U-Net, in latent pixels; `prompt_channels` counts for `text` alone.
         diffusion: noise schedule and prediction.
-        specks: pieces below this share of a drawn mask are given to the class around them, except the largest
-            of a class that was asked for; 0 keeps masks as they are decoded.
+        specks: pieces below this share of a generated mask are given to the class around them, except the
+            largest of a class that was asked for; 0 keeps masks as they are decoded.
         training: the training loop.
     """
 
@@ -90,9 +90,9 @@ class JointLatentConfig:
 JOINT_LATENT = GeneratorMethod(
     name="joint_latent",
     command="joint",
-    draws="pairs",
+    generates="pairs",
     title="Joint latent diffusion",
-    summary="train a generator that draws images and their masks at once (GAUDA)",
+    summary="train a generator of images and their masks at once (GAUDA)",
     example="rarescene train joint --images runs/image-vqgan --masks runs/mask-vqgan --data folder:scenes "
     "--out runs/joint --config joint-tiny",
     train=Later("rarescene.commands.train_joint:train_joint"),

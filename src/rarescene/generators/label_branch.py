@@ -1,4 +1,4 @@
-"""DatasetGAN's interpreter (Zhang et al. 2021): labels from the features that a generator draws with.
+"""DatasetGAN's interpreter (Zhang et al. 2021): labels from the features that a generator works with.
 
 The features of all layers, brought to the image's size, are a vector at each pixel; an ensemble of small
 networks reads the pixel's class from it. A few annotated frames suffice, since the features have separated
@@ -73,7 +73,7 @@ class LabelEnsemble(nn.Module):
 class LabelBranchLearner(Learner):
     """Trains the classifiers on the annotated frames' labelled pixels, by cross entropy.
 
-    A step's frames and pixels are drawn from the seeds of its batch, whose images nobody looks at.
+    A step's frames and pixels are sampled from the seeds of its batch, whose images nobody looks at.
 
     Args:
         config: sizes and training.
@@ -81,7 +81,7 @@ class LabelBranchLearner(Learner):
         latents: w+ of the annotated frames, `(K, 2L, D)`.
         masks: their masks `(K, H, W)`, at most of the generator's size.
         classes: C.
-        ignore_index: the id of unlabelled pixels, which are never drawn.
+        ignore_index: the id of unlabelled pixels, which are never sampled.
         seed: seed of the weights.
 
     Raises:
@@ -118,7 +118,7 @@ class LabelBranchLearner(Learner):
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return the mean cross entropy of all members."""
-        frames, places = self._draw(batch.seeds)  # (B,), (B, M·P)
+        frames, places = self._sample(batch.seeds)  # (B,), (B, M·P)
         with torch.no_grad():
             features = self.generator.synthesise(self.latents[frames])[1]
             rows, columns = places // self.width, places % self.width
@@ -132,7 +132,7 @@ class LabelBranchLearner(Learner):
         right = (logits.argmax(dim=-1) == targets).float().mean()
         return {"loss": loss, "right": right}
 
-    def _draw(self, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
+    def _sample(self, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Return a frame for each seed, and M·P of its labelled pixels, as numbers in the flat mask."""
         frames, places, wanted = [], [], self.config.members * self.config.pixels
         for seed in seeds:

@@ -1,8 +1,8 @@
 """From images to latents, as EditGAN does (Ling et al. 2021): an encoder, then gradient descent.
 
-The encoder learns from images that the generator draws, whose latents are known, and from real ones, whose
+The encoder learns from generated images, whose latents are known, and from real ones, whose
 reconstruction is compared with them. The latents of a labelled frame are refined afterwards, each frame's by
-itself, until the generator draws that frame.
+itself, until the generator gives that frame.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rarescene.foundation.errors import DataError
 from rarescene.foundation.protocols import Batch
 from rarescene.foundation.seeds import derive_seed
 from rarescene.generators.datasetgan_config import DatasetGanConfig, RefinementConfig
-from rarescene.generators.stylegan2_training import draw
+from rarescene.generators.stylegan2_training import sample_latents
 from rarescene.generators.vq_losses import PerceptualDistance
 from rarescene.networks import StyleGan2Encoder, StyleGan2Generator
 from rarescene.scenes import pad_images
@@ -44,10 +44,12 @@ class LatentEncoderLearner(Learner):
             self.network = StyleGan2Encoder(config.network, *generator.size, generator.mean_w)
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        """Return the loss of a batch of real images and of as many drawn ones."""
+        """Return the loss of a batch of real images and of as many generated ones."""
         options = self.config.encoder
         with torch.no_grad():
-            known = draw(self.generator, batch.seeds, self.config.adversarial.mixing).latents  # (B, 2L, D)
+            known = sample_latents(
+                self.generator, batch.seeds, self.config.adversarial.mixing
+            ).latents  # (B, 2L, D)
             real = pad_images(batch.images, self.config.network.stride)
             images = torch.cat([real, self.generator(known)])  # (2B, 3, H, W)
         found = self.network(images)  # (2B, 2L, D)
@@ -70,14 +72,14 @@ def refine(
     config: RefinementConfig,
     distance: Callable[[Tensor, Tensor], Tensor],
 ) -> Tensor:
-    """Return latents w+ `(B, 2L, D)` from which the generator draws these images, each found by itself.
+    """Return latents w+ `(B, 2L, D)` from which these images are generated, each found by itself.
 
     Args:
         generator: trained; its own fixed noise is used.
         images: `(B, 3, H, W)` in [-1, 1], of the generator's size.
         start: latents to begin with, `(B, 2L, D)`.
         config: how.
-        distance: of drawn and real images in frozen features, `(B,)`.
+        distance: of generated and real images in frozen features, `(B,)`.
     """
     offset = torch.zeros_like(start).requires_grad_()  # in units of the latents' spread
     optimiser = torch.optim.Adam([offset], lr=config.learning_rate)

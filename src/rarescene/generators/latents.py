@@ -85,8 +85,8 @@ class PairCodec:
     def encode(self, images: Tensor, masks: Tensor) -> Tensor:
         """Return z of images float `(B, 3, H, W)` and masks int64 `(B, H, W)`, float32 `(B, channels, h, w)`.
 
-        Ignored pixels are painted like the nearest labelled one, so that the masks drawn have none. What the
-        strides do not divide is padded.
+        Ignored pixels are painted like the nearest labelled one, so that the generated masks have none. What
+        the strides do not divide is padded.
         """
         unit, ignore = self.images.factor * self.stride, self.table.ignore_index
         painted = [fill_ignored(mask, ignore) for mask in pad_masks(masks, unit, ignore).cpu().numpy()]
@@ -121,7 +121,7 @@ class LatentScales:
     """What the training latents look like, channel by channel, float32 `(channels, 1, 1)` each.
 
     Diffusion wants signals of variance 1, whichever VQ-GAN they come from. And as pixels lie in [-1, 1], so
-    latents lie where those of the training scenes do: there x̂_0 is kept while a pair is drawn.
+    latents lie where those of the training scenes do: there x̂_0 is kept while a pair is generated.
 
     Attributes:
         mean: of the latents.
@@ -211,7 +211,7 @@ def encode_scenes(
 
 
 class LatentBatches(Batches):
-    """Draws batches of latents that were computed beforehand, and not from files.
+    """Samples batches of latents that were computed beforehand, and not from files.
 
     A batch's `images` are standardised latents, float32 `(B, channels, h, w)`; its `masks` are int64 `(B,)`,
     the row of each in `latents`, by which the learner finds what the scene shows.

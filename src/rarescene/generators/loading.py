@@ -7,13 +7,13 @@ from typing import Any
 
 from rarescene.foundation.errors import CheckpointError
 from rarescene.foundation.files import read_json
-from rarescene.foundation.methods import Draws, GeneratorMethod
+from rarescene.foundation.methods import Generated, GeneratorMethod
 from rarescene.foundation.plugins import method_of
 from rarescene.generators.metadata import DESCRIPTION
 
 
-def load_generator(folder: Path, draws: Draws) -> Any:
-    """Read what the `save` of any generator wrote that draws this.
+def load_generator(folder: Path, generates: Generated) -> Any:
+    """Read what the `save` of any generator wrote that generates this.
 
     Raises:
         CheckpointError: a file is missing or damaged, does not fit, or describes something else; or the
@@ -23,8 +23,8 @@ def load_generator(folder: Path, draws: Draws) -> Any:
     values = read_json(path)
     values = values if isinstance(values, dict) else {}
     method: GeneratorMethod = method_of("generators", values.get("generator"), values.get("package"), path)
-    if method.draws != draws:
-        what = f"is of a {method.title}, which draws {method.draws}, and a generator of {draws} is needed"
+    if method.generates != generates:
+        what = f"is of a {method.title}, which generates {method.generates}; one of {generates} is needed"
         raise CheckpointError(what, "Give the folder of such a run.", path)
     return method.load(folder)
 
@@ -34,8 +34,10 @@ def load_image_generator(folder: Path) -> Any:
     return load_generator(folder, "images")
 
 
-def kinds_that_draw(draws: Draws) -> dict[str, str]:
-    """Return the kinds of run records whose generators draw this, and how cards call them."""
+def kinds_that_generate(generates: Generated) -> dict[str, str]:
+    """Return the kinds of run records whose generators generate this, and how cards call them."""
     from rarescene.foundation.plugins import methods
 
-    return {name: method.title for name, method in methods("generators").items() if method.draws == draws}
+    return {
+        name: method.title for name, method in methods("generators").items() if method.generates == generates
+    }

@@ -1,8 +1,9 @@
 """Text-prompted segmentation maps (CASDM, "Text-Prompted Segmentation Map Generator"). p(mask | request).
 
-A request becomes one prompt a class; a frozen text encoder encodes each by itself; a diffusion U-Net draws a
-colour-coded map that attends to them (Eq. 11); every pixel then goes to the nearest colour. One file, read as
-one reads the paper: what is learned (`PromptedMapsLearner`), what is then drawn (`PromptedMaps`).
+A request becomes one prompt a class; a frozen text encoder encodes each by itself; a diffusion U-Net
+generates a colour-coded map that attends to them (Eq. 11); every pixel then goes to the nearest colour. One
+file, read as one reads the paper: what is learned (`PromptedMapsLearner`), what is then generated
+(`PromptedMaps`).
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class PromptedMapsLearner(Learner):
 
     The request is derived from each map as it stands in the batch, after augmentation: a flip exchanges left
     and right. Ignored pixels are painted like the nearest labelled one and have no part in the loss, so that
-    the maps drawn have none.
+    generated maps have none.
 
     Args:
         config: sizes, loss and training.
@@ -89,7 +90,7 @@ class PromptedMapsLearner(Learner):
         return f"prompts encoded by {self.book.encoder}"
 
     def generator(self, network: PromptUNet) -> PromptedMaps:
-        """Return what draws maps by a trained network."""
+        """Return what generates maps by a trained network."""
         return PromptedMaps(network, self.config, self.book, self.code)
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
@@ -102,7 +103,7 @@ class PromptedMapsLearner(Learner):
         prompts, asked = (part.to(batch.masks.device) for part in self.book.features(requests))
         masks = pad_masks(batch.masks, self.config.network.stride, ignore)
         x_0 = self.code.paint(_filled(masks, ignore))
-        t, noise = self.schedule.draw(batch.seeds, x_0)
+        t, noise = self.schedule.sample(batch.seeds, x_0)
 
         # Eq. 11: the prompts' embeddings e beside x_t and t
         output = self.network(self.schedule.add_noise(x_0, noise, t), t, prompts, asked)
@@ -118,7 +119,7 @@ class PromptedMapsLearner(Learner):
 
 
 @dataclass(frozen=True)
-class DrawnMap:
+class GeneratedMap:
     """A map, and how well it keeps its request.
 
     Attributes:
@@ -126,8 +127,8 @@ class DrawnMap:
         confidence: float32 `(H, W)` in [0, 1], see `PromptedMaps.generate`.
         request: what was asked.
         report: what of it is kept.
-        first: what the first draw kept of it.
-        tries: how many maps were drawn for it.
+        first: what the first try kept of it.
+        tries: how many maps were generated for it.
         seed: the seed of this one.
     """
 
@@ -141,7 +142,7 @@ class DrawnMap:
 
 
 class PromptedMaps:
-    """A trained map generator: draws a map for a request."""
+    """A trained map generator: a map for a request."""
 
     name = "maps"
 
@@ -156,7 +157,7 @@ class PromptedMaps:
     @property
     def summary(self) -> str:
         """One sentence for a card."""
-        return f"Draws a segmentation map for a request; prompts are encoded by {self.book.encoder}."
+        return f"Generates a segmentation map for a request; prompts are encoded by {self.book.encoder}."
 
     def to(self, device: torch.device | str) -> PromptedMaps:
         """Move the weights, and return the generator."""
@@ -176,7 +177,7 @@ class PromptedMaps:
         precision: str = "no",
         progress: Callable[[int, int], None] | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Draw one map for each request, whether it keeps it or not.
+        """Generate one map for each request, whether it keeps it or not.
 
         Args:
             requests: what the maps must show; shares of area are not listened to.
@@ -214,16 +215,16 @@ class PromptedMaps:
         )
         ids, confidence = self.code.nearest(cut_back(coded, height, width))
         for place, request in enumerate(requests):
-            drawn = ids[place].cpu().numpy().astype(np.uint8)
-            clean = torch.from_numpy(remove_specks(drawn, self.config.specks, request.ids)).to(ids)
+            generated = ids[place].cpu().numpy().astype(np.uint8)
+            clean = torch.from_numpy(remove_specks(generated, self.config.specks, request.ids)).to(ids)
             confidence[place].masked_fill_(clean != ids[place], 0.0)
             ids[place] = clean
         return ids, confidence
 
-    def draw(
+    def generate_checked(
         self, requests: Sequence[Request], *, seeds: Sequence[int], tries: int = 8, **options: Any
-    ) -> list[DrawnMap]:
-        """Draw a map for each request, and draw those anew that do not keep theirs, at most `tries` times.
+    ) -> list[GeneratedMap]:
+        """Generate a map for each request, and anew where it does not keep it, at most `tries` times.
 
         Where none of the tries keeps its request, the one that keeps most of it is returned.
 
@@ -233,7 +234,7 @@ class PromptedMaps:
             tries: 1 or more.
             options: as `generate` takes them.
         """
-        best: dict[int, DrawnMap] = {}
+        best: dict[int, GeneratedMap] = {}
         open_places = list(range(len(requests)))
         for turn in range(tries):
             again = [
@@ -243,7 +244,7 @@ class PromptedMaps:
             for row, place in enumerate(open_places):
                 mask = masks[row].cpu().numpy().astype(np.uint8)
                 report = requests[place].kept_by(mask, self.table)
-                one = DrawnMap(
+                one = GeneratedMap(
                     mask, confidence[row].cpu().numpy(), requests[place], report, report, turn + 1, again[row]
                 )
                 before = best.get(place)
@@ -254,7 +255,7 @@ class PromptedMaps:
         return [best[place] for place in range(len(requests))]
 
     def sampling(self, config: MapSamplingConfig) -> dict[str, Any]:
-        """Return the options of `draw`. Raises `ConfigError` where maps cannot be drawn in this way."""
+        """Return the options of `generate_checked`. Raises `ConfigError` for what cannot be done."""
         if config.steps > (most := self.config.diffusion.timesteps):
             remedy = f"Take 1 to {most}, the timesteps of the generator."
             raise ConfigError(f"map_sampling.steps is {config.steps}", remedy)
@@ -339,14 +340,14 @@ def rare_scene_weights(class_pixels: np.ndarray, exponent: float) -> list[float]
     return list((rarity.max(axis=1) ** exponent).tolist())
 
 
-def _better(before: DrawnMap, after: DrawnMap) -> DrawnMap:
+def _better(before: GeneratedMap, after: GeneratedMap) -> GeneratedMap:
     """Return the map that keeps more: presence first, then number and place; else the earlier."""
 
-    def rank(one: DrawnMap) -> tuple[float, float]:
+    def rank(one: GeneratedMap) -> tuple[float, float]:
         return one.report.present, one.report.quantity + one.report.place
 
     better = after if rank(after) > rank(before) else before
-    return DrawnMap(
+    return GeneratedMap(
         better.mask, better.confidence, better.request, better.report, before.first, after.tries, better.seed
     )
 

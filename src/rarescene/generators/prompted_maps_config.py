@@ -46,7 +46,7 @@ class PromptedMapsConfig:
     """Everything that makes a map generator, beside its data and its seed.
 
     Attributes:
-        height: of the maps drawn, in pixels.
+        height: of the generated maps, in pixels.
         width: likewise. What the network's strides do not divide is padded and cut back.
         representation: `colours`, a well-separated colour a class, as in the paper; `bits`, the binary digits
             of the id (analog bits), ours; or `one_hot`, a channel a class, ours: where two classes meet, it
@@ -55,12 +55,12 @@ class PromptedMapsConfig:
             encoder; the paper has CLIP and does not say which.
         prompts: what training leaves unsaid.
         rare_scenes: e in the sampling weight 1/f^e of a training scene, where f is the share of scenes that
-            show its rarest class; 0 draws all scenes alike, as the paper does.
+            show its rarest class; 0 samples all scenes alike, as the paper does.
         network: sizes of the U-Net.
         diffusion: noise schedule and prediction.
         class_aware: weights of the classes in the loss; `plain`, the paper's pixel-wise MSE, by default.
-        specks: pieces below this share of a drawn map are given to the class around them, except the largest
-            of a class that was asked for.
+        specks: pieces below this share of a generated map are given to the class around them, except the
+            largest of a class that was asked for.
         augment: flips and rotations of the training maps.
         training: the training loop.
     """
@@ -89,7 +89,7 @@ class PromptedMapsConfig:
 
 MAPS = GeneratorMethod(
     name="maps",
-    draws="maps",
+    generates="maps",
     title="Map generator",
     summary="train a generator of segmentation maps that follows prompts",
     example="rarescene train maps --data folder:scenes --out runs/maps --config maps-tiny",

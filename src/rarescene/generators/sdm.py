@@ -1,7 +1,7 @@
 """SDM: semantic diffusion (Wang et al. 2022), CASDM's second baseline. p(image | mask).
 
 CASDM's network and schedule, with plain MSE. It also learns its variance, and is fine-tuned with some maps
-left out, so that drawing can be guided away from what it would draw without a map.
+left out, so that sampling can be guided away from what it would generate without a map.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from rarescene.networks import SpadeUNet
 
 
 class Sdm(ImageDiffusion[SdmConfig]):
-    """A trained SDM: draws an image for a mask."""
+    """A trained SDM."""
 
     method = SDM
     learned_variance = True
     knows_guidance = True
 
     def check(self, steps: int, guidance: float | None) -> None:
-        """Raise `ConfigError` where images cannot be drawn in this way."""
+        """Raise `ConfigError` for what cannot be done."""
         super().check(steps, guidance)
         if guidance is not None and guidance < 0:
             raise ConfigError(f"sampling.guidance is {guidance}", "Take 0 or more; 1 is no guidance.")
@@ -63,7 +63,7 @@ class SdmLearner(ImageDiffusionLearner[SdmConfig]):
         x_0, _, layout = self.scenes(batch)
         if step >= self.config.finetune_from:
             layout = self._some_left_out(layout, batch)
-        t, noise = self.schedule.draw(batch.seeds, x_0)
+        t, noise = self.schedule.sample(batch.seeds, x_0)
         x_t = self.schedule.add_noise(x_0, noise, t)
         output, variance = self.network(x_t, t, layout).float().chunk(2, dim=1)
 

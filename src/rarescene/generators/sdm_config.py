@@ -52,7 +52,7 @@ class SdmConfig(ImageDiffusionConfig):
 
 SDM = GeneratorMethod(
     name="sdm",
-    draws="images",
+    generates="images",
     title="SDM",
     summary="train CASDM's baseline SDM: plain loss, learned variance, guidance",
     example="rarescene train sdm --data folder:scenes --out runs/sdm --config sdm-tiny",

@@ -31,8 +31,8 @@ MEASURED = 10_000
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """What images are drawn from.
+class Sampled:
+    """What images are generated from.
 
     Attributes:
         latents: w+ `(B, 2L, D)`.
@@ -67,8 +67,8 @@ class StyleGan2Learner(Learner):
         """Return both losses, and the penalties in the steps that have them."""
         options, seeds = self.config.adversarial, batch.seeds
         real = pad_images(batch.images, self.config.network.stride)  # (B, 3, H, W)
-        drawn = draw(self.network, seeds, options.mixing)
-        fake = self.network(drawn.latents, drawn.noise)  # (B, 3, H, W)
+        sampled = sample_latents(self.network, seeds, options.mixing)
+        fake = self.network(sampled.latents, sampled.noise)  # (B, 3, H, W)
 
         judged = frozen(self.discriminator)(self._view(fake, seeds, "drawn"))
         scalars = {"generator": F.softplus(-judged).mean()}  # non-saturating logistic loss
@@ -92,9 +92,9 @@ class StyleGan2Learner(Learner):
     def _path_penalty(self, seeds: Sequence[int]) -> Tensor:
         """Return E(‖J_wᵀ y‖ - a)², Eq. 4, a being the moving average of the lengths."""
         own = [derive_seed(seed, "path") for seed in seeds]
-        drawn = draw(self.network, own, self.config.adversarial.mixing)
+        sampled = sample_latents(self.network, own, self.config.adversarial.mixing)
         y = standard_normal(own, "direction", (3, *self.network.size)).to(self.path_length.device)
-        lengths = path_lengths(self.network, drawn, y)
+        lengths = path_lengths(self.network, sampled, y)
         self.path_length.lerp_(lengths.detach().mean(), MEMORY)
         return (lengths - self.path_length).square().mean()
 
@@ -104,7 +104,7 @@ class StyleGan2Learner(Learner):
         return varied(images, own, shift=options.shift, colour=options.colour)
 
 
-def draw(network: StyleGan2Generator, seeds: Sequence[int], mixing: float) -> Drawn:
+def sample_latents(network: StyleGan2Generator, seeds: Sequence[int], mixing: float) -> Sampled:
     """Return latents and noise, each scene's by its own seed.
 
     Args:
@@ -128,7 +128,7 @@ def draw(network: StyleGan2Generator, seeds: Sequence[int], mixing: float) -> Dr
     shaped = [
         part.view(-1, 1, *size) for part, size in zip(flat, network.noise_sizes, strict=True)
     ]  # (B, 1, h, w) each
-    return Drawn(latents, shaped)
+    return Sampled(latents, shaped)
 
 
 def gradient_penalty(discriminator: torch.nn.Module, images: Tensor) -> Tensor:
@@ -138,17 +138,17 @@ def gradient_penalty(discriminator: torch.nn.Module, images: Tensor) -> Tensor:
     return gradient.square().sum(dim=(1, 2, 3)).mean()
 
 
-def path_lengths(network: torch.nn.Module, drawn: Drawn, y: Tensor) -> Tensor:
+def path_lengths(network: torch.nn.Module, sampled: Sampled, y: Tensor) -> Tensor:
     """Return ‖J_wᵀ y‖/√(HW) `(B,)`, the root mean square over the layers' latents.
 
     Args:
         network: maps latents w+ and noise to images.
-        drawn: what images are drawn from; their latents require a gradient.
+        sampled: what images are generated from; their latents require a gradient.
         y: `(B, 3, H, W)`, standard normal.
     """
-    images = network(drawn.latents, drawn.noise)
+    images = network(sampled.latents, sampled.noise)
     along = (images * y).sum() / math.sqrt(images[0, 0].numel())
-    (gradient,) = torch.autograd.grad(along, drawn.latents, create_graph=True)
+    (gradient,) = torch.autograd.grad(along, sampled.latents, create_graph=True)
     return gradient.square().sum(dim=2).mean(dim=1).sqrt()
 
 

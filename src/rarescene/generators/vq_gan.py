@@ -134,12 +134,12 @@ class Reconstructed(NamedTuple):
 
     Attributes:
         terms: the parts of the reconstruction loss, scalars that are summed.
-        drawn: the reconstruction as the discriminator sees it.
+        generated: the reconstruction as the discriminator sees it.
         real: likewise what was reconstructed.
     """
 
     terms: dict[str, Tensor]
-    drawn: Tensor
+    generated: Tensor
     real: Tensor
 
 
@@ -192,7 +192,7 @@ class VqGanLearner(NetworkLearner[Config]):
         """Return the loss of a batch and its parts."""
         coded = self.network(self.encoded(batch))
         with torch.autocast(coded.output.device.type, enabled=False):
-            terms, drawn, real = self.reconstructed(coded.output.float(), batch)
+            terms, generated, real = self.reconstructed(coded.output.float(), batch)
         # Eq. 3, 4
         reconstruction = torch.stack(list(terms.values())).sum()
         loss = reconstruction + coded.quantisation
@@ -200,13 +200,13 @@ class VqGanLearner(NetworkLearner[Config]):
         if self.discriminator is not None:
             ours = self.config.adversarial
             if step >= ours.from_step:
-                adversarial = -frozen(self.discriminator)(drawn).float().mean()
+                adversarial = -frozen(self.discriminator)(generated).float().mean()
                 weight = ours.weight * adversarial_weight(
                     reconstruction, adversarial, self.network.last_layer, ours.cap
                 )
                 loss = loss + weight * adversarial
                 scalars |= {"adversarial": adversarial, "adversarial_weight": weight}
-            judged = hinge_loss(self.discriminator(real), self.discriminator(drawn.detach()))
+            judged = hinge_loss(self.discriminator(real), self.discriminator(generated.detach()))
             loss = loss + judged
             scalars["discriminator"] = judged
         watched = self.care.observe(coded.latents, coded.codes, self.network.codebook, step)
@@ -258,8 +258,8 @@ class MaskVqGanLearner(VqGanLearner[MaskVqGanConfig]):
         # Eq. 4, of each mask
         entropy = F.cross_entropy(output, masks, ignore_index=ignore, reduction="none")  # (B, H, W)
         of_masks = (weights * entropy).sum((1, 2)) / labelled.sum((1, 2)).clamp_min(1)
-        drawn = output.softmax(1) * labelled[:, None]  # (B, C, H, W)
-        return Reconstructed({"cross_entropy": of_masks.mean()}, drawn, self.encoded(batch)[:, :-1])
+        generated = output.softmax(1) * labelled[:, None]  # (B, C, H, W)
+        return Reconstructed({"cross_entropy": of_masks.mean()}, generated, self.encoded(batch)[:, :-1])
 
     def _padded(self, batch: Batch) -> Tensor:
         return pad_masks(batch.masks, self.config.network.factor, self.table.ignore_index)

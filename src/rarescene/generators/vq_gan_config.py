@@ -53,7 +53,7 @@ class VqGanConfig:
         revive_every: steps without use after which a code is replaced.
         adversarial: the discriminator.
         rare_scenes: e in the sampling weight 1/f^e of a training scene, where f is the share of scenes that
-            show its rarest class; 0 draws all scenes alike, as the paper does.
+            show its rarest class; 0 samples all scenes alike, as the paper does.
         augment: flips and rotations of the training scenes; none, as in the paper.
         training: the training loop.
     """
@@ -108,7 +108,7 @@ class MaskVqGanConfig(VqGanConfig):
 
 IMAGE_VQGAN = GeneratorMethod(
     name="image_vqgan",
-    draws="latents",
+    generates="latents",
     title="VQ-GAN of images",
     summary="train the autoencoder of images in front of the joint generator",
     example="rarescene train image-vqgan --data folder:scenes --out runs/image-vqgan "
@@ -120,7 +120,7 @@ IMAGE_VQGAN = GeneratorMethod(
 
 MASK_VQGAN = GeneratorMethod(
     name="mask_vqgan",
-    draws="latents",
+    generates="latents",
     title="VQ-GAN of masks",
     summary="train the autoencoder of masks in front of the joint generator",
     example="rarescene train mask-vqgan --data folder:scenes --out runs/mask-vqgan --config mask-vqgan-tiny",

@@ -30,16 +30,16 @@ class PerceptualDistance:
     def __init__(self, size: int) -> None:
         self.network = EffNetLite0(size)
 
-    def __call__(self, drawn: Tensor, real: Tensor) -> Tensor:
+    def __call__(self, generated: Tensor, real: Tensor) -> Tensor:
         """Return the distance of each pair of images `(B, 3, H, W)` in [-1, 1], 0 to 4, float32 `(B,)`.
 
-        The gradient flows to `drawn` alone.
+        The gradient flows to `generated` alone.
         """
-        self.network.to(drawn.device)
-        with torch.autocast(drawn.device.type, enabled=False):
+        self.network.to(generated.device)
+        with torch.autocast(generated.device.type, enabled=False):
             with torch.no_grad():
                 targets = self.network.feature_maps(real.float(), PERCEPTUAL_STAGES)
-            maps = self.network.feature_maps(drawn.float(), PERCEPTUAL_STAGES)
+            maps = self.network.feature_maps(generated.float(), PERCEPTUAL_STAGES)
             stages = [
                 (F.normalize(one, dim=1) - F.normalize(other, dim=1)).square().sum(1).mean((1, 2))
                 for one, other in zip(maps, targets, strict=True)
@@ -53,9 +53,9 @@ def frozen(network: nn.Module) -> Callable[[Tensor], Tensor]:
     return lambda pictures: functional_call(network, weights, (pictures,))
 
 
-def hinge_loss(real: Tensor, drawn: Tensor) -> Tensor:
-    """Return the discriminator's loss for its logits of real and of drawn pictures: 1 if it knows nothing."""
-    return 0.5 * (F.relu(1 - real.float()).mean() + F.relu(1 + drawn.float()).mean())
+def hinge_loss(real: Tensor, generated: Tensor) -> Tensor:
+    """Return the discriminator's loss for logits of real and generated pictures: 1 if it knows nothing."""
+    return 0.5 * (F.relu(1 - real.float()).mean() + F.relu(1 + generated.float()).mean())
 
 
 def adversarial_weight(reconstruction: Tensor, adversarial: Tensor, last: nn.Parameter, cap: float) -> Tensor:

@@ -168,7 +168,7 @@ class VqAutoencoderConfig:
             them. 1 is the paper; 2 saves the level of full resolution, which costs a processor the most.
         channels: of a latent, and of a code. The paper's text has lost its number; ours.
         codes: length of the codebook.
-        commitment: β, the share of the commitment loss, which draws latents to their codes.
+        commitment: β, the share of the commitment loss, which pulls latents to their codes.
         attention: whether the coarsest level attends to itself, in encoder and decoder.
 
     Raises:
@@ -212,7 +212,7 @@ class StyleGan2Config:
         latent: width of z and w.
         mapping_layers: layers of the mapping network.
         mapping_rate: factor on their learning rate.
-        patch: 1, 2 or 4; the finest level draws patch × patch pixels at each place. 1 is the paper; 2 saves
+        patch: 1, 2 or 4; the finest level makes patch × patch pixels at each place. 1 is the paper; 2 saves
             the level of full resolution, which costs a processor the most.
 
     Raises:

@@ -103,7 +103,7 @@ class StyleGan2Encoder(nn.Module):
 def with_batch_deviation(x: Tensor, group: int = GROUP) -> Tensor:
     """Return `x` `(B, C, H, W)` with one channel more: how much the images of a group differ on average.
 
-    A generator that draws the same image again and again is found out by it. Where `group` does not divide
+    A generator that makes the same image again and again is found out by it. Where `group` does not divide
     the batch, the largest smaller number that does is taken.
     """
     size = next(size for size in range(min(group, len(x)), 0, -1) if len(x) % size == 0)

@@ -13,7 +13,7 @@ import numpy as np
 from rarescene.foundation.files import write_text
 from rarescene.foundation.plugins import methods
 from rarescene.foundation.run_record import RunRecord
-from rarescene.generators import kinds_that_draw
+from rarescene.generators import kinds_that_generate
 from rarescene.reports.formatting import count, listing, number, percent, with_interval
 from rarescene.reports.origins import PHANTOM_WARNING, Origins, origins_of
 
@@ -228,7 +228,7 @@ def write_generator_card(
     parameters: int,
     *,
     name: str | None = None,
-    summary: str = "Draws an image for a mask.",
+    summary: str = "Generates an image for a mask.",
     measures: Sequence[Measure] = (),
 ) -> None:
     """Write the model card of a generator or autoencoder; by default it bears the folder's name."""
@@ -315,7 +315,7 @@ def how_drawn(config: Mapping[str, Any]) -> str:
 
 def _origin(config: Mapping[str, Any]) -> str:
     """Say where the masks of a set come from."""
-    if config["generator"] in kinds_that_draw("pairs"):
+    if config["generator"] in kinds_that_generate("pairs"):
         return f"the same draw, asked for: {config['requests']}"
     if "maps" in config:
         return f"a map generator (weights {config['maps']}), asked for: {config['requests']}"

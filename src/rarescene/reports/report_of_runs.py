@@ -15,7 +15,7 @@ from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.files import read_json_lines
 from rarescene.foundation.plugins import methods
 from rarescene.foundation.run_record import RunRecord, read_record
-from rarescene.generators import kinds_that_draw
+from rarescene.generators import kinds_that_generate
 from rarescene.reports.axes import training_chart
 from rarescene.reports.cards import how_drawn
 from rarescene.reports.gallery import GalleryRow, GalleryScene, gallery_rows, representative
@@ -51,7 +51,11 @@ def build_report(
     runs = _named(folders)
     generators, sets, segmenters = (
         [run for run in runs if run.record.kind in kinds]
-        for kinds in ((*kinds_that_draw("images"), *kinds_that_draw("pairs")), ("scene set",), ("segmenter",))
+        for kinds in (
+            (*kinds_that_generate("images"), *kinds_that_generate("pairs")),
+            ("scene set",),
+            ("segmenter",),
+        )
     )
     if len({ClassTable.from_dict(run.record.class_table).fingerprint for run in runs}) != 1:
         raise ConfigError("the runs have different class tables", "Make one report for each data set.")
@@ -200,7 +204,7 @@ def _synthetic_rows(sets: Sequence[Run], rare: Sequence[str], rows: int) -> tupl
     made: list[GalleryRow] = []
     for run in sets:
         pairs, config = open_scenes(f"set:{run.folder}"), run.record.config
-        joint = config["generator"] in kinds_that_draw("pairs")
+        joint = config["generator"] in kinds_that_generate("pairs")
         originals = open_scenes(config["masks"]) if config.get("masks") else None
         places = {} if originals is None else places_of(originals)
         targets = pairs.classes.ids_of(rare)
@@ -256,7 +260,7 @@ def _in_words(record: RunRecord) -> str:
             maps = ", for maps flipped and rotated, which no real frame shows" if config.get("vary") else ""
             maps = maps if config.get("masks") else ", for generated maps"
             chosen = f", chosen from {config['curation']['of']}" if "curation" in config else ""
-            drawn = "" if config["generator"] in kinds_that_draw("pairs") else maps
+            drawn = "" if config["generator"] in kinds_that_generate("pairs") else maps
             return f"{config['count']} synthetic pairs, {how_drawn(config)}{drawn}{chosen}"
         case kind:
             method = methods("generators").get(kind)

@@ -1,4 +1,4 @@
-"""Requests to draw from: those of a data set's own masks, or those that a user wrote down."""
+"""Requests to sample from: those of a data set's own masks, or those that a user wrote down."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ class RequestPool:
                     found[Request((entry,))] += count
         return RequestPool(tuple(found), tuple(found.values()))
 
-    def draw(self, seed: int, index: int) -> Request:
-        """Return request `index` of an endless series: that of a mask drawn at random."""
+    def sample(self, seed: int, index: int) -> Request:
+        """Return request `index` of an endless series: that of a mask sampled at random."""
         place = derive_seed(seed, "request", index) % int(self._ends[-1])
         return self.requests[int(np.searchsorted(self._ends, place, side="right"))]
 

@@ -15,7 +15,7 @@ from rarescene.segmenters.mask_loss import Answer, MaskLoss
 
 
 class Mask2Former(SegmentationNetwork):
-    """Queries that each name a class and draw its mask, at a quarter of the resolution it sees."""
+    """Queries that each name a class and predict its mask, at a quarter of the resolution it sees."""
 
     stride = 32
 
@@ -134,10 +134,11 @@ def _prune(network: transformers.Mask2FormerForUniversalSegmentation) -> None:
 
 @torch.no_grad()
 def _initialise(network: transformers.Mask2FormerForUniversalSegmentation) -> None:
-    """Draw the weights behind the backbone as Mask2Former's authors do.
+    """Initialise the weights behind the backbone as Mask2Former's authors do.
 
-    transformers 4 draws most of them, the queries among them, with deviation 0.02, which suits fine-tuning:
-    queries that are nearly equal take long to part. Its start of the deformable attention is the authors'.
+    transformers 4 initialises most of them, the queries among them, with deviation 0.02, which suits
+    fine-tuning: queries that are nearly equal take long to part. Its start of the deformable attention is the
+    authors'.
     """
     pixel_decoder = network.model.pixel_level_module.decoder
     transformer = network.model.transformer_module

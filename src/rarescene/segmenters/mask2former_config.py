@@ -28,7 +28,7 @@ class MaskTransformer:
         hidden: channels of both decoders, a multiple of 32, which is a head.
         pixel_layers: layers of deformable attention in the pixel decoder.
         decoder_layers: layers of masked attention in the transformer decoder.
-        queries: masks it can draw.
+        queries: masks it can predict.
         points: points a mask in the loss.
     """
 

@@ -1,6 +1,6 @@
 """The loss of a mask transformer (Cheng et al., 2022, section 3.2.3), on labelled pixels alone.
 
-transformers has this loss too, but draws its points anywhere: a point on an ignored pixel counts as
+transformers has this loss too, but samples its points anywhere: a point on an ignored pixel counts as
 background of every mask. Here points are centres of labelled pixels, in the matching as in the loss, so that:
 
 - the loss is a function of the mask logits at labelled pixels, and of the class logits; no label is made up
@@ -42,7 +42,7 @@ class Matches(NamedTuple):
 
 
 class LabelledPixels:
-    """The labelled pixels of a batch, from which points are drawn.
+    """The labelled pixels of a batch, from which points are sampled.
 
     Args:
         masks: int64 `(B, H, W)` of class ids, `ignore_index` where unlabelled.
@@ -61,14 +61,14 @@ class LabelledPixels:
         self.present = shown[:, :classes]  # (B, C): the classes that are targets
         self.width, self.extent = masks.shape[-1], extent
 
-    def draw(self, scenes: Tensor, points: int) -> Tensor:
-        """Return pixels `(N, points)`, drawn evenly, with replacement, from the labelled ones of N scenes.
+    def sample(self, scenes: Tensor, points: int) -> Tensor:
+        """Return pixels `(N, points)`, sampled evenly, with replacement, from the labelled ones of N scenes.
 
-        The draws come from torch's global random generator.
+        The samples come from torch's global random generator.
         """
         counts = self.counts[scenes].clamp(min=1)[:, None]
-        draws = (torch.rand(len(scenes), points, device=counts.device) * counts).long()
-        return self.order[scenes[:, None], draws.minimum(counts - 1)]
+        samples = (torch.rand(len(scenes), points, device=counts.device) * counts).long()
+        return self.order[scenes[:, None], samples.minimum(counts - 1)]
 
     def read(self, masks: Tensor, pixels: Tensor) -> Tensor:
         """Return mask logits `(N, c, P)` of `(N, c, h, w)` at the centres of pixels `(N, P)`.
@@ -93,7 +93,7 @@ class MaskLoss:
         dice_weight: of the Dice term over points, likewise.
         no_object: weight of the class "no object" in the cross entropy over classes.
         oversample: candidates a point, from which the most uncertain are chosen.
-        importance: share of the points that is chosen so; the others are drawn evenly.
+        importance: share of the points that is chosen so; the others are sampled evenly.
     """
 
     points: int
@@ -116,8 +116,8 @@ class MaskLoss:
             extent: height and width that the answers' cells cover; the mask is their upper left part.
 
         Returns:
-            A scalar; 0, with a zero gradient, where no pixel of the batch is labelled. Points are drawn from
-            torch's global random generator.
+            A scalar; 0, with a zero gradient, where no pixel of the batch is labelled. Points are sampled
+            from torch's global random generator.
         """
         pixels = LabelledPixels(masks, answers[0].classes.shape[-1] - 1, ignore_index, extent)
         return torch.stack([self._layer(answer, pixels) for answer in answers]).sum()
@@ -132,7 +132,7 @@ class MaskLoss:
     def match(self, answer: Answer, pixels: LabelledPixels) -> Matches:
         """Give every class that a scene shows the query that costs least, no query to two (Hungarian)."""
         scenes = torch.arange(len(answer.classes), device=answer.classes.device)
-        chosen = pixels.draw(scenes, self.points)  # (B, K), the same for all queries and classes
+        chosen = pixels.sample(scenes, self.points)  # (B, K), the same for all queries and classes
         logits = pixels.read(answer.masks, chosen)  # (B, Q, K)
         ids = pixels.ids.gather(1, chosen)[..., None]  # (B, K, 1)
         classes = torch.arange(answer.classes.shape[-1] - 1, device=ids.device)
@@ -177,9 +177,9 @@ class MaskLoss:
         return cross_entropy.sum() / count, dice.sum() / count
 
     def _uncertain(self, masks: Tensor, pixels: LabelledPixels, matches: Matches) -> Tensor:
-        """Draw points `(N, K)` for N masks, most of them where a mask is least certain (PointRend)."""
-        candidates = pixels.draw(matches.scene, self.oversample * self.points)
+        """Sample points `(N, K)` for N masks, most of them where a mask is least certain (PointRend)."""
+        candidates = pixels.sample(matches.scene, self.oversample * self.points)
         certainty = pixels.read(masks, candidates)[:, 0].abs()
         count = int(self.importance * self.points)
         uncertain = candidates.gather(1, certainty.topk(count, dim=1, largest=False).indices)
-        return torch.cat([uncertain, pixels.draw(matches.scene, self.points - count)], dim=1)
+        return torch.cat([uncertain, pixels.sample(matches.scene, self.points - count)], dim=1)

@@ -2,8 +2,8 @@
 
     p(s | x) = ∫ p(s | z_1, …, z_L) p(z_L | x) Π_{l<L} p(z_l | z_{>l}, x) dz
 
-z_1 is the finest latent, z_L the coarsest; each halves the resolution of the one before. Drawing z_L, …,
-z_1 from the prior gives one plausible mask, and drawing again another one. The likelihood network sees the
+z_1 is the finest latent, z_L the coarsest; each halves the resolution of the one before. Sampling z_L, …,
+z_1 from the prior gives one plausible mask, and sampling again another one. The likelihood network sees the
 latents and never the image, so that what may vary between masks has to pass through them.
 """
 
@@ -129,15 +129,15 @@ class PHiSeg(SegmentationNetwork):
         """
         height, width = images.shape[-2:]
         with evaluating(self):
-            drawn = self._draw(self.prepare(images), samples or self.config.samples, seed)
-            return torch.stack([logits[..., :height, :width].float().softmax(dim=1) for logits in drawn])
+            sampled = self._sample(self.prepare(images), samples or self.config.samples, seed)
+            return torch.stack([logits[..., :height, :width].float().softmax(dim=1) for logits in sampled])
 
     def logits(self, images: Tensor) -> Tensor:
         """Return the logarithm of the mean probability over the samples, `(B, C, H, W)`."""
-        drawn = [one.float().log_softmax(dim=1) for one in self._draw(images, self.config.samples, 0)]
-        return torch.logsumexp(torch.stack(drawn), dim=0)
+        sampled = [one.float().log_softmax(dim=1) for one in self._sample(images, self.config.samples, 0)]
+        return torch.logsumexp(torch.stack(sampled), dim=0)
 
-    def _draw(self, prepared: Tensor, samples: int, seed: int) -> list[Tensor]:
+    def _sample(self, prepared: Tensor, samples: int, seed: int) -> list[Tensor]:
         """Return the logits of each sample at full resolution, `(B, C, H, W)` each."""
         seen = self.prior.look(prepared)
         shapes = [(1, self.config.latent_channels, *features.shape[-2:]) for features in seen]
@@ -184,13 +184,13 @@ class Latents(nn.Module):
         return found[self.first :]
 
     def descend(
-        self, seen: Sequence[Tensor], draw: Callable[[int, Gaussian], Tensor]
+        self, seen: Sequence[Tensor], sample: Callable[[int, Gaussian], Tensor]
     ) -> tuple[list[Gaussian], list[Tensor]]:
-        """Go from the coarsest level to the finest; return each level's distribution and what was drawn.
+        """Go from the coarsest level to the finest; return each level's distribution and what was sampled.
 
         Args:
             seen: what `look` returned.
-            draw: gives the latent of a level, of which the finer levels depend.
+            sample: gives the latent of a level, of which the finer levels depend.
         """
         found: list[Gaussian] = []
         latents: list[Tensor] = []
@@ -202,7 +202,7 @@ class Latents(nn.Module):
             mean, spread = self.heads[level](state).float().chunk(2, dim=1)
             # Above 0, so that no divergence is infinite.
             found.append(Gaussian(mean, F.softplus(spread) + 1e-3))
-            latents.append(draw(level, found[-1]))
+            latents.append(sample(level, found[-1]))
         return found[::-1], latents[::-1]
 
 

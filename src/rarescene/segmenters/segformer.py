@@ -72,10 +72,11 @@ PUBLISHED_NAMES = (
 
 
 def _initialise(module: nn.Module) -> None:
-    """Draw convolutions as SegFormer's authors do: normal, with variance 2 / fan-out.
+    """Initialise convolutions as SegFormer's authors do: normal, with variance 2 / fan-out.
 
-    transformers draws them with deviation 0.02, which suits fine-tuning. In a depth-wise 3×3 convolution that
-    leaves 6 % of the signal, so the convolution that tells the transformer where it is starts nearly silent.
+    transformers initialises them with deviation 0.02, which suits fine-tuning. In a depth-wise 3×3
+    convolution that leaves 6 % of the signal, so the convolution that tells the transformer where it is
+    starts nearly silent.
     """
     if isinstance(module, nn.Conv2d):
         fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups

@@ -12,7 +12,7 @@ from rarescene.segmenters.unet_ensemble_config import UNetEnsembleConfig
 
 
 class UNetEnsemble(SegmentationNetwork):
-    """Whole U-Nets, each with weights of its own draw, trained on scenes in an order of its own.
+    """Whole U-Nets, each with weights of its own, trained on scenes in an order of its own.
 
     A posterior sample is the answer of one member, and a prediction the mean of all (GAUDA, Eq. 7).
     """

@@ -87,7 +87,7 @@ def load_segmenter(folder: Path, classes: ClassTable | None = None) -> tuple[Seg
     if _digest(content) != digest:
         raise CheckpointError(f"is damaged, or does not belong to the {CONFIG} beside it", RESTORE, path)
 
-    with torch.random.fork_rng(devices=[]):  # loading draws nothing from the caller's random numbers
+    with torch.random.fork_rng(devices=[]):  # loading takes nothing from the caller's random numbers
         segmenter = build_segmenter(config, len(table), table.ignore_index)
     named = {name: state.get(segmenter.name_in_file(name)) for name in segmenter.state_dict()}
     try:

@@ -31,7 +31,7 @@ def open_pairs(folder: Path, made: RunRecord, source: Data) -> SceneSet:
     """
     pairs = open_finished(folder, made)
     if pairs.classes.fingerprint != source.scenes.classes.fingerprint:
-        remedy = "Draw the pairs with a generator that was trained on the same class table."
+        remedy = "Generate the pairs with a generator that was trained on the same class table."
         raise CheckpointError(
             f"has the classes of {pairs.classes.name!r}, not of {source.scenes.classes.name!r}",
             remedy,
@@ -88,9 +88,9 @@ def open_generator(
         run: of the generator.
         maps: of the map generator, or None.
         source: the real data.
-        sampling: how pairs are drawn.
-        map_sampling: how maps are drawn.
-        device: where to draw; None for where the training runs.
+        sampling: how pairs are generated.
+        map_sampling: how maps are generated.
+        device: where to generate; None for where the training runs.
 
     Raises:
         CheckpointError: it is none, or has other classes.
@@ -113,7 +113,7 @@ def agreed_size(
     """Return the size of sampled pairs. Raises `ConfigError` if another one was asked for."""
     if (height or pairs.height, width or pairs.width) != (pairs.height, pairs.width):
         what = (
-            f"draws {pairs.width}×{pairs.height}, and the segmenter is to see "
+            f"generates {pairs.width}×{pairs.height}, and the segmenter is to see "
             f"{width or pairs.width}×{height or pairs.height}"
         )
         raise ConfigError(what, "Leave --height and --width out, or train a generator of that size.", run)

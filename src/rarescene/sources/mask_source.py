@@ -17,7 +17,7 @@ import numpy as np
 from rarescene.diffusion import MapSamplingConfig
 from rarescene.foundation.errors import CheckpointError, ConfigError, DataError
 from rarescene.foundation.files import file_hash
-from rarescene.foundation.methods import Draws, GeneratorMethod
+from rarescene.foundation.methods import Generated, GeneratorMethod
 from rarescene.foundation.plugins import method_of, methods
 from rarescene.foundation.provenance import Provenance
 from rarescene.foundation.run_record import RECORD, RunRecord, read_record
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from rarescene.generators import DrawnMap, ImageDiffusion, PromptedMaps
+    from rarescene.generators import GeneratedMap, ImageDiffusion, PromptedMaps
 
 Progress = Callable[[int, int], None]
 Details = dict[str, Any]
@@ -81,7 +81,7 @@ class MasksOfData(MaskSource[int]):
 
     Args:
         masks: the data set, as on the command line.
-        images: draws images for them, at its size.
+        images: generates images for them, at its size.
         run: its folder, for messages.
         like: where that generator comes from; by default the data set is split as its data were.
         classes: comma-separated; masks that show any of them. All of them where none is named.
@@ -120,7 +120,7 @@ class MasksOfData(MaskSource[int]):
         if masks.startswith("set:") and (folder / RECORD).is_file():
             if split or group_by or part not in ("train", "all"):
                 what = "--part, --split and --group-by speak of real data"
-                raise ConfigError(what, f"Leave them out: all of {masks} is drawn for.")
+                raise ConfigError(what, f"Leave them out: all of {masks} is generated for.")
             source, part = open_unsplit(masks), "all"
             made_from = {"drawn": file_hash(folder / MANIFEST)}
             self.provenance = like.union(read_record(folder, "scene set").provenance)
@@ -162,11 +162,11 @@ class MasksOfData(MaskSource[int]):
 
 
 class SampledMaps(MaskSource[Request]):
-    """Maps that a map generator draws for requests: a request goes in, a checked map comes out.
+    """Maps of a map generator for requests: a request goes in, a checked map comes out.
 
     Args:
-        generator: draws them.
-        sampling: how, and how often one that breaks its request is drawn again.
+        generator: generates them.
+        sampling: how, and how often one that breaks its request is generated again.
         pool: the requests of its training masks.
         provenance: where it comes from.
         weights: a hash of its weights.
@@ -190,7 +190,8 @@ class SampledMaps(MaskSource[Request]):
 
     @classmethod
     def open(cls, run: Path, sampling: MapSamplingConfig, device: torch.device | str | None = None) -> Self:
-        """Open the map generator of a `train maps` run, to draw on a device; by default this process's own.
+        """Open the map generator of a `train maps` run, to generate on a device; by default this process's
+        own.
 
         Raises:
             CheckpointError: the folder holds something else.
@@ -205,11 +206,11 @@ class SampledMaps(MaskSource[Request]):
         generator.to(device or this_rank().device)
         return source
 
-    def draw(
+    def generate_checked(
         self, requests: Sequence[Request], seeds: Sequence[int], progress: Progress | None = None
-    ) -> list[DrawnMap]:
+    ) -> list[GeneratedMap]:
         """Return a checked map for each request and seed of its own."""
-        return self.generator.draw(requests, seeds=seeds, progress=progress, **self.options)
+        return self.generator.generate_checked(requests, seeds=seeds, progress=progress, **self.options)
 
     def take(
         self, wanted: Sequence[Request], seeds: Sequence[int], progress: Progress | None = None
@@ -217,16 +218,17 @@ class SampledMaps(MaskSource[Request]):
         """Return maps for requests, given the seeds of the pairs that they are for."""
         import torch
 
-        drawn = self.draw(wanted, [derive_seed(seed, "map") for seed in seeds], progress)
-        ids = torch.tensor(np.stack([one.mask for one in drawn]), dtype=torch.int64)
-        confidence = torch.from_numpy(np.stack([one.confidence for one in drawn]))
+        generated = self.generate_checked(wanted, [derive_seed(seed, "map") for seed in seeds], progress)
+        ids = torch.tensor(np.stack([one.mask for one in generated]), dtype=torch.int64)
+        confidence = torch.from_numpy(np.stack([one.confidence for one in generated]))
         details = [
-            {"kept_at_first": one.first.to_dict(), "tries": one.tries, "map_seed": one.seed} for one in drawn
+            {"kept_at_first": one.first.to_dict(), "tries": one.tries, "map_seed": one.seed}
+            for one in generated
         ]
         return Masks(ids, details, confidence)
 
 
-def generator_of(run: Path, trained: RunRecord, *draws: Draws) -> GeneratorMethod:
+def generator_of(run: Path, trained: RunRecord, *generates: Generated) -> GeneratorMethod:
     """Return the method that a run trained, which samples one of these.
 
     Raises:
@@ -235,10 +237,10 @@ def generator_of(run: Path, trained: RunRecord, *draws: Draws) -> GeneratorMetho
     known = methods("generators")
     if trained.kind in known or "package" in trained.config:
         method: GeneratorMethod = method_of("generators", trained.kind, trained.config.get("package"), run)
-        if method.draws in draws:
+        if method.generates in generates:
             return method
-    able = ", ".join(name for name, method in known.items() if method.draws in draws)
-    what = f"holds a run of kind {trained.kind!r}, and a generator of {' or '.join(draws)} is needed"
+    able = ", ".join(name for name, method in known.items() if method.generates in generates)
+    what = f"holds a run of kind {trained.kind!r}, and a generator of {' or '.join(generates)} is needed"
     raise CheckpointError(what, f"Give the folder of a run of one of: {able}.", run)
 
 
@@ -267,7 +269,7 @@ def masks_that_show(cache: SceneCache, classes: str, where: str) -> np.ndarray:
 
 
 def check_map_sampling(maps: Path | None, map_sampling: MapSamplingConfig) -> None:
-    """Check that options of maps were given only where maps are drawn; their block may stand.
+    """Check that options of maps were given only where maps are generated; their block may stand.
 
     Raises:
         ConfigError: they would be ignored.
@@ -277,7 +279,7 @@ def check_map_sampling(maps: Path | None, map_sampling: MapSamplingConfig) -> No
     if deaf and maps is None:
         named = ", ".join(f"map_sampling.{name}" for name in deaf)
         remedy = f"Leave {named} out, or give --maps with the folder of a `train maps` run."
-        raise ConfigError("no maps are drawn, and options say how", remedy)
+        raise ConfigError("no maps are generated, and options say how", remedy)
 
 
 def weights_hash(run: Path) -> str:

@@ -91,8 +91,8 @@ class PairSource(ABC, Generic[Wanted]):
     ) -> tuple[Pairs, list[Details]]:
         """Make a pair for each of what is wanted, whether it keeps its request or not.
 
-        Prompted maps are not always the same to the byte: those that break their requests are drawn again in
-        smaller batches, whose size may change how floats are rounded.
+        Prompted maps are not always the same to the byte: those that break their requests are generated again
+        in smaller batches, whose size may change how floats are rounded.
 
         Args:
             wanted: one or more.
@@ -129,7 +129,7 @@ class PairSource(ABC, Generic[Wanted]):
 
 
 class PairsForRequests(PairSource[Request]):
-    """Pairs of a generator that draws an image and its mask at once."""
+    """Pairs of a generator of image and mask at once."""
 
     def sample_block(
         self, wanted: Sequence[Request], seeds: Sequence[int], progress: Progress | None = None
@@ -140,12 +140,12 @@ class PairsForRequests(PairSource[Request]):
 
 
 class ImagesForMasks(PairSource[Wanted]):
-    """Images that an image generator draws for the masks of a source: those of data, or sampled maps.
+    """Images of an image generator for the masks of a source: those of data, or sampled maps.
 
     Args:
         generator: a trained p(image | mask).
         masks: gives the masks, for requests or by place.
-        sampling: how images are drawn.
+        sampling: how images are generated.
         provenance: where masks and generator come from.
         weights: a hash of the generator's weights.
 
@@ -216,10 +216,10 @@ def open_pair_source(
 
     Args:
         run: folder of a run that trained a joint generator or a DatasetGAN; or an image generator.
-        maps: for an image generator: folder of a `train maps` run, which draws the masks.
-        sampling: how pairs, or images for maps, are drawn.
-        map_sampling: how maps are drawn, and how often one that breaks its request is drawn again.
-        device: where to draw; by default this process's own.
+        maps: for an image generator: folder of a `train maps` run, which generates the masks.
+        sampling: how pairs, or images for maps, are generated.
+        map_sampling: how maps are generated, and how often one that breaks its request is generated again.
+        device: where to generate; by default this process's own.
 
     Raises:
         CheckpointError: the folder holds something else, or the two generators do not fit each other.
@@ -229,10 +229,10 @@ def open_pair_source(
 
     trained, place = read_record(run), device or this_rank().device
     method = generator_of(run, trained, "images", "pairs")
-    if method.draws == "images":
+    if method.generates == "images":
         if maps is None:
             remedy = "Add --maps with the folder of a `train maps` run, or give the run of a joint generator."
-            raise ConfigError(f"a {trained.kind} draws images for masks, and has none", remedy, run)
+            raise ConfigError(f"a {trained.kind} generates images for masks, and has none", remedy, run)
         sampled, images = SampledMaps.open(maps, map_sampling, place), method.load(run / "model")
         behind = trained.provenance.union(sampled.provenance)
         of_maps = ImagesForMasks(images, sampled, sampling, behind, weights_hash(run))
@@ -240,7 +240,7 @@ def open_pair_source(
         return of_maps
     if maps:
         remedy = "Leave the maps out, or give the run of an image generator."
-        raise ConfigError(f"a {trained.kind} draws its own masks", remedy, run)
+        raise ConfigError(f"a {trained.kind} generates its own masks", remedy, run)
     generator = method.load(run / "model")
     pool = read_pool(run, generator.table)
     of_pairs = PairsForRequests(generator, sampling, pool, trained.provenance, weights_hash(run))
@@ -261,8 +261,8 @@ def open_images_for(
     Args:
         run: folder of its run.
         masks: the data set, NAME:PATH or a YAML file.
-        sampling: how images are drawn.
-        device: where to draw; by default this process's own.
+        sampling: how images are generated.
+        device: where to generate; by default this process's own.
         **options: which of the masks, as of `MasksOfData`.
 
     Returns:

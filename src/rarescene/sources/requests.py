@@ -59,12 +59,13 @@ def requests_for(
     Args:
         asked: the source of maps or of pairs.
         prompt: one request in words, for all maps; or empty.
-        requests: "training": as the training masks show classes, drawn with their frequencies; a text file of
-            requests, taken in turn; or a data set, NAME:PATH or a YAML file, whose masks are asked for again.
+        requests: "training": as the training masks show classes, sampled with their frequencies; a text file
+            of requests, taken in turn; or a data set, NAME:PATH or a YAML file, whose masks are asked for
+            again.
         classes: comma-separated; only requests that ask for any of them.
         alone: ask for the classes one by one, each as it occurs, and leave the rest of the scene free.
         part: part of the split of such a data set.
-        seed: seed of the drawing.
+        seed: seed of the sampling.
 
     Raises:
         ConfigError: the options contradict each other, or name an unknown class.
@@ -90,7 +91,7 @@ def requests_for(
     if path.is_file() and path.suffix not in (".yaml", ".yml"):
         if alone:
             raise ConfigError(
-                "--alone needs masks to draw from", "Write single classes into the file instead."
+                "--alone needs masks to sample from", "Write single classes into the file instead."
             )
         listed = [one for one in read_requests(path, table) if not ids or set(ids).intersection(one.ids)]
         if not listed:
@@ -99,12 +100,12 @@ def requests_for(
     pool, behind = (asked.pool, ()) if requests == TRAINING else _pool_of_data(asked, requests, part)
     pool = pool.showing(ids)
     if not alone:
-        return series(lambda index: pool.draw(seed, index), pool, len(pool), behind)
+        return series(lambda index: pool.sample(seed, index), pool, len(pool), behind)
     single = [of_class for of_class in map(pool.only, ids or range(len(table))) if len(of_class)]
 
     def at(index: int) -> Request:
         turn, place = divmod(index, len(single))
-        return single[place].draw(derive_seed(seed, "alone", place), turn)
+        return single[place].sample(derive_seed(seed, "alone", place), turn)
 
     return series(at, pool, sum(map(len, single)), behind)
 

@@ -79,7 +79,7 @@ def write_set(
             record.write(out)  # first of all, since it tells whose folder it is
         writer = SceneSetWriter(out, table, header, rank=ranks.process_index, ranks=ranks.num_processes)
     mine = range(ranks.process_index, -(-count // block), ranks.num_processes)
-    label = f"drawing, rank {ranks.process_index}" if ranks.num_processes > 1 else "drawing"
+    label = f"generating, rank {ranks.process_index}" if ranks.num_processes > 1 else "generating"
     with progress(label) as advance:
         for turn, number in enumerate(mine, start=1):
             indices = range(number * block, (number + 1) * block)

@@ -87,15 +87,15 @@ class Subject:
 
     def given(self, count: int = 3, generator: Any = None) -> Any:
         """Return what it generates from: masks, requests, or for an autoencoder what it encodes."""
-        if self.method.draws in ("maps", "pairs"):
+        if self.method.generates in ("maps", "pairs"):
             return toy_requests()[:count]
         config = self.settings if generator is None else generator.config
         images, masks = toy_batch(count, config.height, config.width)
-        return images if self.method.draws == "latents" and self.method.needs_images else masks
+        return images if self.method.generates == "latents" and self.method.needs_images else masks
 
     def sample(self, generator: Any, given: Any, seeds: Sequence[int], **options: Any) -> list[Tensor]:
         """Return what comes of it: images, ids, confidence; or latents, and what is decoded from them."""
-        if self.method.draws == "latents":
+        if self.method.generates == "latents":
             latents = generator.encode(given)
             return [latents, generator.decode(latents)]
         found = generator.generate(given, seeds=seeds, **options)
@@ -109,34 +109,36 @@ def fulfils_the_protocol(of: Subject) -> None:
     generator = of.generator()
     assert generator.table == TABLE
     assert (generator.config.height, generator.config.width) == (of.settings.height, of.settings.width)
-    if of.method.draws in ("images", "pairs"):
+    if of.method.generates in ("images", "pairs"):
         assert generator.name == of.method.name
         assert isinstance(generator.sampling(SamplingConfig()), dict)
     assert of.method.learner is None or generator.summary.endswith(".")
     assert generator.to("cpu") is generator
     kinds: dict[str, type] = {"images": ImageGenerator, "pairs": PairGenerator}
-    assert isinstance(generator, kinds.get(of.method.draws, object))
+    assert isinstance(generator, kinds.get(of.method.generates, object))
 
 
 def what_it_generates_is_in_range(of: Subject) -> None:
     """Shapes, kinds and ranges are those of the protocol, also at sizes that no stride divides."""
     height, width = of.settings.height + 2, of.settings.width + 5
-    generator = of.generator(height=height, width=width) if of.method.draws != "latents" else of.generator()
-    if of.method.draws == "latents":
+    generator = (
+        of.generator(height=height, width=width) if of.method.generates != "latents" else of.generator()
+    )
+    if of.method.generates == "latents":
         height, width = of.settings.height, of.settings.width
     given = of.given(2, generator)
     found = of.sample(generator, given, [1, 2], **of.ways(generator)[0])
-    if of.method.draws == "latents":
+    if of.method.generates == "latents":
         side = height // generator.factor, width // generator.factor
         assert found[0].shape == (2, generator.channels, *side)
         assert found[1].shape == (2, 3 if of.method.needs_images else len(TABLE), height, width)
         return
-    if of.method.draws != "maps":
+    if of.method.generates != "maps":
         images, *found = found
         assert (images.dtype, images.shape) == (torch.float32, (2, 3, height, width))
         assert images.isfinite().all()
         assert images.abs().max() <= 1
-    if of.method.draws != "images":
+    if of.method.generates != "images":
         masks, *sure = found
         assert (masks.dtype, masks.shape) == (torch.int64, (2, height, width))
         assert 0 <= masks.min() <= masks.max() < len(TABLE)
@@ -161,10 +163,10 @@ def each_depends_on_its_request_and_seed_alone(of: Subject) -> None:
         turned = [part.flip(0) for part in of.sample(generator, backwards, seeds[::-1], **way)]
         for other in (alone, turned):
             _close(of, together, other)
-        if of.method.draws != "latents":
+        if of.method.generates != "latents":
             others = of.sample(generator, given, [8, 9, 10], **way)[0]
             assert (others - together[0]).abs().max() > 0.05
-        if of.method.draws in ("images", "latents"):
+        if of.method.generates in ("images", "latents"):
             of_another = of.sample(generator, given[1:2], seeds[:1], **way)[0]
             assert (of_another - alone[0][:1]).abs().max() > 0.005
 
@@ -173,20 +175,20 @@ def _close(of: Subject, one: Sequence[Tensor], other: Sequence[Tensor]) -> None:
     """Compare what came of one block with what came of others."""
     if of.exact:
         assert equal(one, other)
-    elif of.method.draws == "latents":
+    elif of.method.generates == "latents":
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
-    elif of.method.draws == "maps":
+    elif of.method.generates == "maps":
         assert (one[0] == other[0]).float().mean() > 0.99
         assert (one[1] - other[1]).abs().median() < 1e-3
     else:
-        levels = 2 if of.method.draws == "images" else 1  # of 255, images being 2 wide
+        levels = 2 if of.method.generates == "images" else 1  # of 255, images being 2 wide
         assert (one[0] - other[0]).abs().max() <= 2 * levels / 255
-        assert of.method.draws == "images" or (one[1] == other[1]).float().mean() > 0.999
+        assert of.method.generates == "images" or (one[1] == other[1]).float().mean() > 0.999
 
 
 def ignored_pixels_are_no_obstacle(of: Subject) -> None:
-    """An image is drawn for a mask in which pixels are not labelled; there it may show anything."""
-    if of.method.draws == "images":
+    """An image is generated for a mask in which pixels are not labelled; there it may show anything."""
+    if of.method.generates == "images":
         generator, masks = of.generator(), of.given(1)
         masks[:, 8:] = IGNORE
         for way in of.ways(generator)[:1]:
@@ -195,10 +197,10 @@ def ignored_pixels_are_no_obstacle(of: Subject) -> None:
 
 def a_plain_loop_learns_from_it(of: Subject) -> None:
     """What is generated takes part in a loss: autograd refuses inference tensors."""
-    if of.method.draws in ("images", "pairs"):
+    if of.method.generates in ("images", "pairs"):
         generator, given = of.generator(), of.given(2)
         found = of.sample(generator, given, [1, 2], **of.ways(generator)[0])
-        can_be_learned_from(Pairs(*(found if of.method.draws == "pairs" else (found[0], given))))
+        can_be_learned_from(Pairs(*(found if of.method.generates == "pairs" else (found[0], given))))
 
 
 def can_be_learned_from(pairs: Pairs) -> None:
@@ -221,7 +223,7 @@ def comes_back_from_disk_with_equal_answers(of: Subject) -> None:
     with TemporaryDirectory() as name:
         folder = Path(name) / "a run, 50 %"
         generator.save(folder)
-        loaded = load_generator(folder, of.method.draws)
+        loaded = load_generator(folder, of.method.generates)
         kinds = {path.suffix for path in folder.rglob("*") if path.is_file()}
     assert type(loaded) is type(generator)
     assert (loaded.config, loaded.table) == (generator.config, generator.table)
@@ -258,9 +260,9 @@ def _refuses(of: Subject, folder: Path, named: str) -> None:
 def the_loss_of_a_scene_does_not_depend_on_its_batch(of: Subject) -> None:
     """The loss of a batch is the mean of those of its scenes, in every phase of the training.
 
-    All that is drawn at random comes from the scenes' own seeds. An autoencoder may judge a batch as a whole.
+    All that is random comes from the scenes' own seeds. An autoencoder may judge a batch as a whole.
     """
-    if of.method.learner is not None and of.method.draws != "latents":
+    if of.method.learner is not None and of.method.generates != "latents":
         for step in (0, TRAINING.steps - 1):
             learner = of.learner()
             moved_off_zero(learner.network)

@@ -118,7 +118,7 @@ def a_scene_without_labels_counts_for_nothing(of: Subject) -> None:
     for count in (2, 3):
         torch.manual_seed(0)
         losses.append(of.loss(network, images[:count], masks[:count]).item())
-    assert abs(losses[0] - losses[1]) < 0.02 * abs(losses[0])  # what a loss draws at random may differ
+    assert abs(losses[0] - losses[1]) < 0.02 * abs(losses[0])  # what is random in a loss may differ
     loss = of.loss(network.train(), images, torch.full_like(masks, IGNORE))
     loss.backward()
     assert loss.item() == 0

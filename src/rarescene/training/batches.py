@@ -35,12 +35,12 @@ def to_masks(ids: np.ndarray) -> Tensor:
 
 
 class Batches(ABC):
-    """Draws the batch of any step, without a state that would have to be saved.
+    """Samples the batch of any step, without a state that would have to be saved.
 
-    Unweighted, the scenes are passed through in a new order each epoch; weighted, each draw is independent.
+    Unweighted, the scenes are passed through in a new order each epoch; weighted, each sample is independent.
 
     Args:
-        scenes: the indices to draw from; an index may occur more than once.
+        scenes: the indices to sample from; an index may occur more than once.
         batch_size: scenes a step, over all ranks.
         seed: seed of the order and of the scenes' own seeds.
         weights: sampling weights of `scenes`, or None.
@@ -58,7 +58,7 @@ class Batches(ABC):
         self.reweigh(weights)
 
     def reweigh(self, weights: Sequence[float] | None) -> None:
-        """Draw by other weights from the next step on."""
+        """Sample by other weights from the next step on."""
         self.weights = None if weights is None else np.asarray(weights, np.float64) / np.sum(weights)
         self._ahead.clear()
 
@@ -69,13 +69,13 @@ class Batches(ABC):
             return generator.choice(self.scenes, self.batch_size, p=self.weights)
         places = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
         epochs, places = np.divmod(places, len(self.scenes))
-        drawn = np.empty(self.batch_size, np.int64)
+        sampled = np.empty(self.batch_size, np.int64)
         for epoch in np.unique(epochs):
             order = np.random.default_rng(derive_seed(self.seed, "epoch", int(epoch))).permutation(
                 self.scenes
             )
-            drawn[epochs == epoch] = order[places[epochs == epoch]]
-        return drawn
+            sampled[epochs == epoch] = order[places[epochs == epoch]]
+        return sampled
 
     def __call__(self, step: int, start: int = 0, stop: int | None = None) -> Batch:
         """Return scenes `start` to `stop` of a step's batch; the next step's are read in the background."""
@@ -84,24 +84,24 @@ class Batches(ABC):
         self._ahead = {key: future for key, future in self._ahead.items() if key[0] >= step}
         following = (step + 1, start, stop)
         if following not in self._ahead:
-            self._ahead[following] = self._thread.submit(self._draw, *following)
-        return batch.result() if batch is not None else self._draw(step, start, stop)
+            self._ahead[following] = self._thread.submit(self._sample, *following)
+        return batch.result() if batch is not None else self._sample(step, start, stop)
 
     @abstractmethod
     def read(self, indices: Sequence[int], seeds: Sequence[int]) -> Batch:
         """Return these scenes as a batch, given each scene's own seed."""
 
-    def _draw(self, step: int, start: int, stop: int) -> Batch:
+    def _sample(self, step: int, start: int, stop: int) -> Batch:
         seeds = [derive_seed(self.seed, "scene", step, place) for place in range(start, stop)]
         return self.read(self.indices(step)[start:stop].tolist(), seeds)
 
 
 class SceneBatches(Batches):
-    """Draws batches of images and masks.
+    """Samples batches of images and masks.
 
     Args:
         take: gives images uint8 `(B, H, W, 3)` and masks uint8 `(B, H, W)` of scene indices.
-        scenes: the indices to draw from; an index may occur more than once.
+        scenes: the indices to sample from; an index may occur more than once.
         batch_size: scenes a step, over all ranks.
         seed: seed of order and augmentation.
         augment: maps images, masks and one seed a scene to augmented ones.
@@ -130,13 +130,13 @@ class SceneBatches(Batches):
 
 
 class MemberBatches:
-    """Draws the batches of an ensemble: each member passes through the scenes in an order of its own.
+    """Samples the batches of an ensemble: each member passes through the scenes in an order of its own.
 
     A batch holds the members' scenes one after another, as many of each; so does every even part of it that a
     rank or an accumulation step asks for, whence each part trains every member.
 
     Args:
-        members: what draws each member's batch; all of one size.
+        members: what samples each member's batch; all of one size.
     """
 
     def __init__(self, members: Sequence[SceneBatches]) -> None:
@@ -144,7 +144,7 @@ class MemberBatches:
         self.batch_size = sum(member.batch_size for member in members)
 
     def reweigh(self, weights: Sequence[float] | None) -> None:
-        """Draw by other weights from the next step on."""
+        """Sample by other weights from the next step on."""
         for member in self.members:
             member.reweigh(weights)
 

@@ -1,4 +1,4 @@
-"""The one training loop. Everything random in a step is drawn from (seed, step), so that a run that was
+"""The one training loop. Everything random in a step is sampled from (seed, step), so that a run that was
 killed and resumed ends with the same weights as one that was not, and several ranks follow one."""
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from rarescene.training.ranks import this_rank, within_memory
 
 LOG = "log.jsonl"
 
-DrawBatch = Callable[[int, int, int], Batch]
+SampleBatch = Callable[[int, int, int], Batch]
 
 
 class Learner(nn.Module, ABC):
@@ -95,7 +95,7 @@ class Fitted:
 )
 def fit(
     learner: Learner,
-    batches: DrawBatch,
+    batches: SampleBatch,
     config: TrainingConfig,
     folder: Path,
     *,
@@ -191,8 +191,8 @@ def fit(
                 group["lr"] = rate
             first_part = accelerator.process_index * config.accumulate
             ours = range(first_part, first_part + config.accumulate)
-            drawn = [batches(step, part * share, (part + 1) * share) for part in ours]
-            for part, batch in zip(ours, drawn if mix is None else _mixed(drawn, mix), strict=True):
+            sampled = [batches(step, part * share, (part + 1) * share) for part in ours]
+            for part, batch in zip(ours, sampled if mix is None else _mixed(sampled, mix), strict=True):
                 torch.manual_seed(derive_seed(seed, "dropout", step, part))
                 with nullcontext() if part == ours[-1] else accelerator.no_sync(model):
                     scalars = model(_to_device(batch, accelerator.device, memory), step)

@@ -18,6 +18,6 @@ class PainterConfig:
 
 
 PAINTER = GeneratorMethod(
-    name="painter", draws="images", title="Painter", summary="train a painter of noisy colours",
+    name="painter", generates="images", title="Painter", summary="train a painter of noisy colours",
     config=PainterConfig, learner=Later("rarescene_plugin_example.painter:PainterLearner"),
 )  # fmt: skip

@@ -193,7 +193,7 @@ def _drawing(
     else:
         sampling = replace(study.scale.sampling, block=1, steps=steps, sampler=sampler)
     source = open_pair_source(run, sampling=sampling)
-    requests = [source.pool.draw(0, index) for index in range(count)]
+    requests = [source.pool.sample(0, index) for index in range(count)]
     return _seconds(count, lambda i: source.generate([requests[i]], [i]), warm=count > 1)
 
 
