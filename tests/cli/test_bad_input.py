@@ -152,7 +152,13 @@ def without_what_the_base_does_not_say(runs: dict[str, str]) -> Case:
 def out_that_is_not_empty(runs: dict[str, str]) -> Case:
     Path("run").mkdir()
     write("run/notes.txt", "keep me")
-    return segment("--resume"), ["run", "not empty", "holds no training", "Choose another --out"]
+    return segment("--resume"), [
+        "run",
+        "not empty",
+        "no training was begun",
+        "notes.txt",
+        "Choose another --out",
+    ]
 
 
 def out_that_is_a_file(runs: dict[str, str]) -> Case:

@@ -213,7 +213,7 @@ def test_vq_gans_that_do_not_fit(
     no_masks = refused(training((images, maps_run), out), capfd)
     assert "of kind 'maps', and one of kind 'mask_vqgan' is needed" in no_masks
     larger = refused([*training(vqgan_runs, out), "--model.height=48"], capfd)
-    assert "was trained on 32×32, and the generator is to draw 32×48" in larger
+    assert "was trained on 32×32, and the generator is to make 32×48" in larger
     unfinished = tmp_path / "unfinished"
     shutil.copytree(masks, unfinished)
     write_json(unfinished / "run.json", read_json(masks / "run.json") | {"finished": None})

@@ -43,7 +43,7 @@ class RefreshLog:
         """Take up the first lines of an earlier process, and drop the others with their pictures."""
         lines = read_json_lines(self.folder / REFRESHES)
         self.lines = lines[:count]
-        if self.writes:
+        if self.writes and lines[count:]:
             for line in lines[count:]:
                 refresh_picture(self.folder, line["step"]).unlink(missing_ok=True)
             write_json_lines(self.folder / REFRESHES, self.lines)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rarescene.scenes import ClassTable, RequestPool
 
 
-@writes_folder("training", "joint")
+@writes_folder("training", "joint_latent")
 def train_joint(
     *,
     images: Path,

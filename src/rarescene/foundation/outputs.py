@@ -167,8 +167,9 @@ def _refuse(out: Path, what: str, kind: str | None, marker: str, resume: bool) -
     if not there:
         return
     if marker not in there:
+        strange = min(there)
         remedy = "Choose another --out: only what a command itself has begun is ever added to."
-        raise ConfigError(f"is not empty, and holds no {what} that was begun", remedy, out)
+        raise ConfigError(f"is not empty (it holds {strange}), and no {what} was begun in it", remedy, out)
     if not resume:
         # A record alone is what a command leaves that stopped before its first step.
         with suppress(RareSceneError):

@@ -1,0 +1,307 @@
+"""Kill every command at file-system events, repeat it, and compare what it ends with. Minutes; run by hand.
+
+    python tests/campaigns/kills.py OUT --kills 200
+
+Each command runs once undisturbed, while its events are counted: files opened for writing, renamed or
+removed, folders made or removed. Then a process kills itself just before the n-th event, for an n taken at
+random, and the command is repeated as a user would (with --resume where it has that). What lies there at the
+end must be what the undisturbed run left, but for times, and nothing that the command was given may have
+changed. A third of the repeated commands are killed as well, and repeated once more. Prints a table, and
+writes OUT/kills.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any, NamedTuple
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from rich.console import Console
+from rich.table import Table
+
+EVENTS = {
+    "os.rename",
+    "os.remove",
+    "os.mkdir",
+    "os.rmdir",
+    "os.truncate",
+    "os.chmod",
+    "os.link",
+    "os.symlink",
+}
+TIMES = {
+    "seconds",
+    "started",
+    "finished",
+    "scenes_per_second",
+    "commit",
+    "command",
+    "since",
+    "stood",
+    "waited",
+}
+PHANTOM = "phantom:videos=4,frames=4,size=32"
+BRIEF = ["steps=4", "batch_size=4", "log_every=2", "save_every=2", "mixed_precision=no"]
+ROOMS = ("augmentation", "evaluation", "generators", "reports", "segmenters", "training")
+SPLIT = ["--fractions", "[0.5,0.25,0.25]"]
+LOOP = [f"--training.{one}" for one in BRIEF]
+MODEL = [f"--model.training.{one}" for one in BRIEF]
+SIZE = ["--model.height=32", "--model.width=32"]
+SPADE = [
+    "--model.network.base_channels=16", "--model.network.multipliers=[1,2]",
+    "--model.network.blocks_per_level=1", "--model.network.attention_strides=[]",
+    "--model.network.head_channels=16", "--model.network.spade_hidden=8", "--model.network.patch=2",
+    "--model.diffusion.prediction=v",
+]  # fmt: skip
+MAPS = [
+    "--model.network.channels=[16,32]", "--model.network.attention_strides=[8]",
+    "--model.network.blocks_per_level=1", "--model.network.head_channels=16",
+    "--model.network.prompt_channels=16", "--model.network.patch=4", "--model.diffusion.prediction=x0",
+]  # fmt: skip
+DATA = ["--data", "folder:scenes", *SPLIT]
+UNET = ["segment", "unet", *DATA, "--model.widths=[8,16]", *LOOP]
+ADAPTIVE = ["--strategy", "adaptive", "--training.validate_every=2"]
+
+
+class Attack(NamedTuple):
+    """One command under attack.
+
+    Attributes:
+        name: in the table.
+        words: of the command, which writes OUT.
+        again: what is added when it is repeated.
+    """
+
+    name: str
+    words: list[str]
+    again: list[str] = ["--resume"]  # noqa: RUF012 - never changed
+
+
+ATTACKS = [
+    Attack("phantom", ["phantom", "OUT", "--videos", "2", "--frames", "4", "--size", "32"], []),
+    Attack("train casdm", ["train", "casdm", *DATA, *SIZE, *SPADE, *MODEL, "--out", "OUT"]),
+    Attack("train maps", ["train", "maps", *DATA, *SIZE, *MAPS, *MODEL, "--out", "OUT"]),
+    Attack("segment, none", [*UNET, "--out", "OUT"]),
+    Attack("segment, adaptive", [*UNET, *ADAPTIVE, "--out", "OUT"]),
+    Attack("synthesize", [
+        "synthesize", "casdm", "--masks", "folder:scenes", "--count", "12", "--sampling.steps", "2",
+        "--sampling.block", "4", "--out", "OUT",
+    ]),
+    Attack("maps", [
+        "maps", "maps", "--count", "8", "--map_sampling.steps", "2", "--map_sampling.block", "4",
+        "--out", "OUT",
+    ]),
+    Attack("curate", ["curate", "pairs", "--segmenter", "run", "--out", "OUT"]),
+    Attack("predict", ["predict", "run", "scenes/images", "--out", "OUT"], []),
+    Attack("evaluate", ["evaluate", "run", "--data", "folder:scenes", "--out", "OUT/metrics.json"], []),
+    Attack("export nnunet", [
+        "export", "nnunet", *DATA, "--synthetic", "pairs", "--out", "OUT/Dataset501_Phantom",
+    ], []),
+    Attack("export coco", ["export", "coco", *DATA, "--synthetic", "pairs", "--out", "OUT"], []),
+    Attack("report", ["report", "run", "pairs", "--no-realism", "--out", "OUT/report.html"], []),
+]  # fmt: skip
+
+
+def in_child(words: list[str], before: int | None = None) -> tuple[int, int, str]:
+    """Run a command in a process of its own.
+
+    Args:
+        words: of the command.
+        before: the event before which it kills itself.
+
+    Returns:
+        Its exit status (-9 where it was killed), how many events there were, and what it said.
+    """
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(read)
+        here = str(Path.cwd())
+        count = 0
+
+        def hook(event: str, args: tuple[Any, ...]) -> None:
+            nonlocal count
+            if event == "open":
+                path, _, flags = args
+                writes = isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+                if not writes or not isinstance(path, (str, bytes, os.PathLike)):
+                    return
+            elif event in EVENTS:
+                path = args[0]
+            else:
+                return
+            if not isinstance(path, int) and str(Path(os.fsdecode(path)).absolute()).startswith(here):
+                count += 1
+                if count == before:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        from rarescene.cli import main
+
+        status = 70
+        with (
+            Path(os.devnull).open("w") as nowhere,
+            (Path.cwd() / ".." / "said.txt").resolve().open("w") as said,
+        ):
+            sys.addaudithook(hook)
+            with redirect_stdout(nowhere), redirect_stderr(said):
+                try:
+                    status = main(words)
+                except BaseException as error:  # a traceback is what we look for
+                    print(f"traceback: {error!r}", file=said)
+        os.write(write, json.dumps([status, count]).encode())
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        told = pipe.read()
+    _, ended = os.waitpid(child, 0)
+    said_text = (Path.cwd() / ".." / "said.txt").resolve().read_text()
+    if os.WIFSIGNALED(ended):
+        return -os.WTERMSIG(ended), 0, said_text
+    status, count = json.loads(told)
+    return status, count, said_text
+
+
+def content(folder: Path, skip: str = "") -> dict[str, str]:
+    """Return what lies in a folder, by name: digests, of text without its times."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and not (skip and name.startswith(skip)):
+            found[name] = hashlib.sha256(timeless(path)).hexdigest()[:12]
+    return found
+
+
+def timeless(path: Path) -> bytes:
+    """Return the content of a file, without the times in it."""
+    data = path.read_bytes()
+    match path.suffix if data else "":
+        case ".json":
+            return json.dumps(_without_times(json.loads(data)), sort_keys=True).encode()
+        case ".jsonl":
+            return json.dumps([_without_times(json.loads(line)) for line in data.splitlines()]).encode()
+        case ".md" | ".html":
+            text = re.sub(r"\d{4}-\d\d-\d\d(T[\d:+]+)?", "", data.decode())
+            text = re.sub(r" --resume|--no-realism", "", text)
+            return re.sub(r"[\d.,]+ ?(s|min|minutes|seconds|scenes/s)\b", "", text).encode()
+    return data
+
+
+def _without_times(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: _without_times(entry)
+            for name, entry in value.items()
+            if name not in TIMES and "seconds" not in name
+        }
+    return [_without_times(entry) for entry in value] if isinstance(value, list) else value
+
+
+def prepare() -> None:
+    """Make what the commands are given: phantom scenes, a generator, maps, pairs and a segmenter."""
+    made = [
+        ["phantom", "scenes", "--videos", "4", "--frames", "4", "--size", "32"],
+        [*(word.replace("OUT", "casdm") for word in ATTACKS[1].words)],
+        [*(word.replace("OUT", "maps") for word in ATTACKS[2].words)],
+        [*(word.replace("OUT", "run") for word in ATTACKS[3].words)],
+        [*(word.replace("OUT", "pairs") for word in ATTACKS[5].words)],
+        ["evaluate", "run", "--data", "folder:scenes"],
+    ]
+    for words in made:
+        status, _, said = in_child(words)
+        if status:
+            raise SystemExit(f"{' '.join(words)} ended with {status}: {said}")
+
+
+def attack(one: Attack, kills: int, rng: random.Random, say: Callable[[str], None]) -> dict[str, Any]:
+    """Kill one command so many times, and return what came of it."""
+    given = content(Path.cwd(), skip="OUT")
+    status, events, said = in_child(one.words)
+    if status:
+        raise SystemExit(f"{one.name} ended with {status}: {said}")
+    whole = content(Path("OUT"))
+    told: dict[str, Any] = {"command": one.name, "events": events, "kills": 0, "equal": 0, "faults": []}
+    again = [*one.words, *one.again]
+    for _ in range(kills):
+        shutil.rmtree("OUT", ignore_errors=True)
+        before = [rng.randint(1, events)] + ([rng.randint(1, events)] if rng.random() < 1 / 3 else [])
+        for number, event in enumerate(before):
+            told["kills"] += in_child(again if number else one.words, event)[0] == -signal.SIGKILL
+        status, _, said = in_child(again)
+        found = content(Path("OUT"))
+        if status == 0 and found == whole:
+            told["equal"] += 1
+        else:
+            odd = sorted({name for name in {*found, *whole} if found.get(name) != whole.get(name)})
+            fault = f"killed before event {before}: exit {status}, {said.strip()[:300]}, differ: {odd[:6]}"
+            told["faults"].append(fault)
+            say(f"{one.name}: {fault}")
+    changed = {name for name, digest in content(Path.cwd(), skip="OUT").items() if given.get(name) != digest}
+    told["inputs changed"] = sorted(changed)
+    shutil.rmtree("OUT", ignore_errors=True)
+    return told
+
+
+def shares(kills: int, attacks: list[Attack]) -> Iterator[tuple[Attack, int]]:
+    """Share the kills among the commands."""
+    for place, one in enumerate(attacks):
+        yield one, kills // len(attacks) + (place < kills % len(attacks))
+
+
+def run(out: Path, kills: int, seed: int, only: str) -> int:
+    """Make the campaign in a folder, and return how many faults it found."""
+    import torch
+
+    for name in ROOMS:  # imported once here, not once a child
+        room = importlib.import_module(f"rarescene.{name}")
+        for public in room.__all__:
+            getattr(room, public)
+    torch.set_num_threads(1)
+    console, began = Console(), time.perf_counter()
+    work = out / "work"
+    work.mkdir(parents=True)
+    os.environ["RARESCENE_CACHE"] = str((out / "cache").resolve())
+    os.chdir(work)
+    prepare()
+    chosen = [one for one in ATTACKS if only in one.name]
+    rng = random.Random(seed)
+    found = [attack(one, count, rng, console.print) for one, count in shares(kills, chosen)]
+    table = Table("command", "events", "kills", "ended equal", "faults")
+    for told in found:
+        faults = len(told["faults"]) + len(told["inputs changed"])
+        ended = told["equal"], told["equal"] + len(told["faults"])
+        table.add_row(
+            told["command"], str(told["events"]), str(told["kills"]), f"{ended[0]} of {ended[1]}", str(faults)
+        )
+    console.print(table)
+    minutes = (time.perf_counter() - began) / 60
+    faults = sum(len(told["faults"]) + len(told["inputs changed"]) for told in found)
+    console.print(f"{sum(told['kills'] for told in found)} kills, {faults} faults, {minutes:.1f} minutes")
+    result = {"seed": seed, "minutes": round(minutes, 1), "commands": found}
+    (work.parent / "kills.json").write_text(json.dumps(result, indent=2) + "\n")
+    return faults
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("out", type=Path, help="a new folder, in which everything is made")
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default="", help="commands whose name holds this")
+    given = parser.parse_args()
+    sys.exit(1 if run(given.out.resolve(), given.kills, given.seed, given.only) else 0)
