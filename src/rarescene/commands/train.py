@@ -6,11 +6,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rarescene.commands.training_run import TrainingRun, parameters_of
-from rarescene.foundation.files import write_json
 from rarescene.foundation.methods import GeneratorMethod
 from rarescene.foundation.outputs import writes_folder
 from rarescene.foundation.plugins import package_of
-from rarescene.sources.requests import REQUESTS
 
 if TYPE_CHECKING:
     from rarescene.reports import Measure
@@ -38,14 +36,12 @@ def train(method: GeneratorMethod, *, model: Any, **options: Any) -> None:
     learner = method.learner.load().of_scenes(model, scenes, run.seed)
     size = parameters_of(learner.network)
     said = f"{len(run.train)} scenes of {len(run.train.groups)} recordings; "
+    pool = None
     if method.generates in ("maps", "pairs"):  # what may be asked of it later
         pool = RequestPool.of_masks(scenes.take_masks(range(len(scenes))), run.table)
         said += f"{len(pool)} different requests; "
-        if run.main:
-            run.out.mkdir(parents=True, exist_ok=True)
-            write_json(run.out / REQUESTS, pool.to_dict(run.table))
     remark = getattr(learner, "remark", "")
-    run.start(f"{said}{f'{remark}; ' if remark else ''}{size / 1e6:.1f} M parameters")
+    run.start(f"{said}{f'{remark}; ' if remark else ''}{size / 1e6:.1f} M parameters", pool)
     weights = rare_scene_weights(scenes.class_pixels, getattr(model, "rare_scenes", 0.0))
     batches = run.batches(scenes, model.training, model.augment, weights, images=method.needs_images)
     fitted = run.fit(learner, batches, model.training)

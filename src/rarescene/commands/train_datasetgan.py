@@ -14,9 +14,9 @@ from rarescene.commands.training_run import TrainingRun, parameters_of
 from rarescene.foundation.console import progress, say
 from rarescene.foundation.files import atomic, read_json, write_json
 from rarescene.foundation.outputs import writes_folder
+from rarescene.foundation.run_record import RECORD
 from rarescene.foundation.seeds import derive_seed
 from rarescene.generators.datasetgan_config import DatasetGanConfig
-from rarescene.sources.requests import REQUESTS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,10 +57,11 @@ def train_datasetgan(
     scenes = run.decode(model.height, model.width)
     pool = RequestPool.of_masks(scenes.take_masks(range(len(scenes))), run.table)
     run.start(
-        f"{len(run.train)} scenes of {len(run.train.groups)} recordings, {len(pool)} different requests"
+        f"{len(run.train)} scenes of {len(run.train.groups)} recordings, {len(pool)} different requests",
+        pool,
     )
-    if run.main:
-        write_json(run.out / REQUESTS, pool.to_dict(run.table))
+    if not (run.out / RECORD).is_file():
+        run.write_record()  # before the folders of the stages
     stages = _Stages(run, model, scenes)
     network = _train_stylegan2(stages)
     encoder = _train_encoder(stages, network)

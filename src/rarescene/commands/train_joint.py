@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from rarescene.commands.training_run import TrainingRun, parameters_of
 from rarescene.foundation.errors import CheckpointError, ConfigError
-from rarescene.foundation.files import write_json
 from rarescene.foundation.outputs import writes_folder
 from rarescene.foundation.run_record import RunRecord, read_record
 from rarescene.generators.joint_latent_config import JointLatentConfig
 from rarescene.generators.latents import training_latents
 from rarescene.scenes.data import Data
 from rarescene.sources.pair_source import weights_hash
-from rarescene.sources.requests import REQUESTS
 
 if TYPE_CHECKING:
     from rarescene.generators import LabelCondition, PairCodec, TextCondition
@@ -65,10 +63,9 @@ def train_joint(
     channels, height, width = codec.shape(model.height, model.width)
     run.start(
         f"{len(run.train)} scenes of {len(run.train.groups)} recordings, {len(pool)} different requests; "
-        f"latents of {width}×{height}×{channels}; {size / 1e6:.1f} M parameters"
+        f"latents of {width}×{height}×{channels}; {size / 1e6:.1f} M parameters",
+        pool,
     )
-    if run.main:
-        write_json(run.out / REQUESTS, pool.to_dict(run.table))
     latents = training_latents(codec, scenes, hashes, mirrored=mirrored, device=this_rank().device)
     codec.to("cpu")  # the memory of the device is for the training
     batches = LatentBatches(

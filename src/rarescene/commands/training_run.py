@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rarescene.foundation.console import say
+from rarescene.foundation.files import write_json
 from rarescene.foundation.provenance import Provenance
 from rarescene.foundation.run_folder import same_run
-from rarescene.foundation.run_record import RECORD, RunRecord
+from rarescene.foundation.run_record import RunRecord
 from rarescene.scenes.data import decode, open_data
+from rarescene.sources.requests import REQUESTS
 
 if TYPE_CHECKING:
     from torch import nn
 
     from rarescene.reports import Measure
-    from rarescene.scenes import AugmentConfig, SceneCache
+    from rarescene.scenes import AugmentConfig, RequestPool, SceneCache
     from rarescene.training import Fitted, Learner, SceneBatches, TrainingConfig
 
 
@@ -82,20 +84,18 @@ class TrainingRun:
         """Return the training scenes at this size."""
         return decode(self.train, height, width, images=images)
 
-    def start(self, said: str) -> None:
-        """Say what is trained, and write the record of a new run.
-
-        That of a run that goes on stays as it is until its checkpoint has been taken up (`write_record`).
-        """
+    def start(self, said: str, pool: RequestPool | None = None) -> None:
+        """Say what is trained, and keep the requests that it may be asked for later."""
+        self._pool = pool
         if self.main:
             say(said)
-            if not (self.resume and (self.out / RECORD).is_file()):
-                self.record.write(self.out)
 
     def write_record(self) -> None:
-        """Write the record, now that nothing is left that could refuse."""
+        """Write record and requests, now that nothing is left that could refuse."""
         if self.main:
             self.record.write(self.out)
+            if self._pool is not None:
+                write_json(self.out / REQUESTS, self._pool.to_dict(self.table))
 
     def batches(
         self,
