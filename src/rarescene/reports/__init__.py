@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING
 from rarescene.foundation.lazy import show_lazily
 
 if TYPE_CHECKING:
-    from rarescene.reports.axes import Chart, Cloud, Line, training_chart
     from rarescene.reports.cards import data_card, model_card
-    from rarescene.reports.charts import Bars, bars_picture, charts_picture
+    from rarescene.reports.charts import (
+        Bars,
+        Chart,
+        Cloud,
+        Line,
+        bars_picture,
+        charts_picture,
+        training_chart,
+    )
     from rarescene.reports.coherence_page import (
         CoherenceReport,
         SetCoherence,

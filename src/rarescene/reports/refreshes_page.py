@@ -18,7 +18,7 @@ from PIL import Image
 from rarescene.foundation.files import write_text
 from rarescene.foundation.run_folder import refresh_picture
 from rarescene.foundation.run_record import RunRecord
-from rarescene.reports.axes import Chart, Line
+from rarescene.reports.charts import Chart, Line
 from rarescene.reports.origins import PHANTOM_WARNING, Origins, origins_of
 from rarescene.reports.report_page import class_colours, template
 from rarescene.reports.tables import rare_first

@@ -16,8 +16,8 @@ from rarescene.foundation.files import read_json_lines
 from rarescene.foundation.plugins import methods
 from rarescene.foundation.run_record import RunRecord, read_record
 from rarescene.generators import kinds_that_generate
-from rarescene.reports.axes import training_chart
 from rarescene.reports.cards import how_drawn
+from rarescene.reports.charts import training_chart
 from rarescene.reports.gallery import GalleryRow, GalleryScene, gallery_rows, representative
 from rarescene.reports.origins import PHANTOM_WARNING, origins_of
 from rarescene.reports.realism import Measure, places_of, realism_measures, set_realism

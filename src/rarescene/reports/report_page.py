@@ -16,7 +16,7 @@ from PIL import Image
 from rarescene.foundation.files import write_text
 from rarescene.foundation.methods import Column
 from rarescene.reports import formatting, svg
-from rarescene.reports.axes import Chart
+from rarescene.reports.charts import Chart
 from rarescene.reports.gallery import ERROR_LEGEND, ERRORS, GalleryRow
 from rarescene.reports.origins import Origins
 from rarescene.reports.realism import Measure
