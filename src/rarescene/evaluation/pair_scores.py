@@ -15,7 +15,7 @@ from rarescene.scenes import ClassTable, Request, SceneCache, SceneSet, read_con
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from rarescene.evaluation import CopyScores, RecordingOverlap
+    from rarescene.evaluation import CopyRate, CopyScores, RecordingOverlap
     from rarescene.foundation.protocols import Segmenter
 
 BATCH = 32
@@ -215,6 +215,12 @@ class CopyCheck:
             )
             for name, words, vectors, training, unseen in self._measures
         }
+
+    def rates(self, pairs: SceneCache, groups: Sequence[str]) -> tuple[CopyRate, ...]:
+        """Return the rate of copies in each measure; `groups` names the recording that each pair is of."""
+        from rarescene.evaluation import copy_rate
+
+        return tuple(copy_rate(one, groups) for one in self.of(pairs).values())
 
 
 def _images(scenes: SceneCache, whose: str) -> Iterator[Tensor]:

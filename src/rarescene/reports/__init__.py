@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rarescene.foundation.lazy import show_lazily
 
 if TYPE_CHECKING:
-    from rarescene.reports.cards import data_card, model_card
+    from rarescene.reports.cards import PHANTOM_WARNING, Origins, data_card, model_card, origins_of
     from rarescene.reports.charts import (
         Bars,
         Chart,
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
         charts_picture,
         training_chart,
     )
-    from rarescene.reports.coherence_page import (
+    from rarescene.reports.coherence import (
         CoherenceReport,
         SetCoherence,
         coherence_chart,
         coherence_markdown,
         coherence_table,
     )
-    from rarescene.reports.curation_page import (
+    from rarescene.reports.curation import (
         CuratedClass,
         CurationReport,
         Histogram,
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
         overlay,
         representative,
     )
-    from rarescene.reports.origins import PHANTOM_WARNING, Origins, origins_of
     from rarescene.reports.realism import Measure, realism_measures
     from rarescene.reports.refreshes_page import (
         DrawnPair,
@@ -51,8 +50,8 @@ if TYPE_CHECKING:
     )
     from rarescene.reports.report_of_runs import build_report
     from rarescene.reports.report_page import Report, render, write_report
-    from rarescene.reports.run_scores import RunScores
     from rarescene.reports.tables import (
+        RunScores,
         comparison_table,
         faults_table,
         metric_columns,

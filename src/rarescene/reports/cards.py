@@ -1,10 +1,14 @@
-"""Cards: what a model or a synthetic set is, what it saw, and what it must not be used for. In Markdown."""
+"""Cards in Markdown: what a model or a synthetic set is, what it saw, and what it must not be used for.
+
+And where numbers come from, which cards and pages tell alike.
+"""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +19,72 @@ from rarescene.foundation.plugins import methods
 from rarescene.foundation.run_record import RunRecord
 from rarescene.generators import kinds_that_generate
 from rarescene.reports.formatting import count, listing, number, percent, with_interval
-from rarescene.reports.origins import PHANTOM_WARNING, Origins, origins_of
+from rarescene.reports.tables import markdown_table
 
 if TYPE_CHECKING:
     from rarescene.reports.realism import Measure
-    from rarescene.reports.run_scores import RunScores
+    from rarescene.reports.tables import RunScores
     from rarescene.scenes import SceneSet
 
 CARD = "README.md"
+
+PHANTOM_WARNING = "Phantom scenes: procedural pictures. No figure here is a surgical one."
+
+
+@dataclass(frozen=True)
+class Origins:
+    """Where numbers come from: commands in order, data, recordings of each part, seeds, code and machine.
+
+    `commit` ends in `+` where files were changed; `versions` are those of packages, and `more` holds anything
+    else worth a line, by its label.
+    """
+
+    commands: tuple[str, ...] = ()
+    data: str = ""
+    licence: str = ""
+    split: str = ""
+    train: tuple[str, ...] = ()
+    validation: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
+    commit: str = ""
+    machine: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    more: Mapping[str, str] = field(default_factory=dict)
+
+
+def origins_of(records: Sequence[RunRecord], **more: str) -> Origins:
+    """Return where numbers come from, told by the records of the runs behind them, each fact once.
+
+    `more` adds lines, such as the wall time. What the runs trained on is what any of them has seen.
+    """
+
+    def each(values: Sequence[object]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(str(value) for value in values if value))
+
+    behind = [record.provenance for record in records]
+    held_out = {
+        part: sorted({name for one in behind for name in one.recordings.get(part, ())})
+        for part in ("validation", "test")
+    }
+    return Origins(
+        commands=each([record.command for record in records]),
+        data="; ".join(each([f"{one.name} ({one.spec})" for one in behind])),
+        licence="; ".join(each([one.licence for one in behind])),
+        split="; ".join(each([one.split for one in behind])),
+        train=tuple(sorted({name for one in behind for name in one.seen.spans})),
+        validation=tuple(held_out["validation"]),
+        test=tuple(held_out["test"]),
+        seeds=tuple(sorted({record.seed for record in records})),
+        commit="; ".join(each([record.commit for record in records])),
+        machine="; ".join(each([_machine(record.machine) for record in records])),
+        versions={name: version for record in records for name, version in record.versions.items()},
+        more={name.replace("_", " "): words for name, words in more.items()},
+    )
+
+
+def _machine(machine: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in machine.items())
 
 
 def model_card(
@@ -44,7 +106,7 @@ def model_card(
         name: of the run.
         kind: what it is, such as `CASDM image generator` or `unet segmenter`.
         summary: a sentence or two.
-        source: commands, data, recordings, seeds, machine.
+        source: where it comes from.
         phantom: whether it was trained on phantom scenes.
         config: the settings that matter, by name.
         parameters: number of trained weights, if known.
@@ -89,7 +151,7 @@ def data_card(
         name: of the set.
         pairs: number of (image, mask) pairs.
         size: height and width in pixels.
-        generator: what drew the images, in words.
+        generator: what made the images, in words.
         masks: where the maps came from, in words.
         classes: pairs that show each class, by name.
         source: of the generator and of the set; `train` are the recordings that either has seen.
@@ -125,13 +187,8 @@ def _warning(phantom: bool) -> list[str]:
 
 
 def _training(source: Origins) -> list[str]:
-    lines = [
-        f"{head}: {_plain(words)}"
-        for head, words in (("Data", source.data), ("Licence", source.licence))
-        if words
-    ]
-    if source.split:
-        lines.append(f"Split: {_plain(source.split)}")
+    facts = (("Data", source.data), ("Licence", source.licence), ("Split", source.split))
+    lines = [f"{head}: {_plain(words)}" for head, words in facts if words]
     for head, recordings in (
         ("Seen in training", source.train),
         ("Validation", source.validation),
@@ -159,9 +216,7 @@ def _scores(run: RunScores | None) -> list[str]:
 
 def _measures(measures: Sequence[Measure]) -> list[str]:
     rows = [(one.name, number(one.value), number(one.reference), one.note) for one in measures]
-    return _table(
-        "Figures about the pictures", ("measure", "synthetic", "real against real", "on what"), rows
-    )
+    return _table("Scores of the pictures", ("measure", "synthetic", "real against real", "on what"), rows)
 
 
 def _model_limits(source: Origins, phantom: bool) -> list[str]:
@@ -169,7 +224,7 @@ def _model_limits(source: Origins, phantom: bool) -> list[str]:
     if phantom:
         limits.append("It learned from procedural pictures alone and knows nothing of real surgery.")
     if len(source.seeds) == 1:
-        limits.append("Trained once, with one seed: its figures are an illustration.")
+        limits.append("Trained once, with one seed: its scores are an illustration.")
     if source.train:
         limits.append("It may be evaluated only on recordings that it has not seen; they are listed above.")
     return limits
@@ -185,15 +240,11 @@ def _commands(source: Origins) -> list[str]:
 
 def _surroundings(source: Origins) -> list[str]:
     lines = [f"Seeds: {listing([str(seed) for seed in source.seeds])}"] if source.seeds else []
-    lines += [
-        f"{head}: {_plain(words)}"
-        for head, words in (("Commit", source.commit), ("Machine", source.machine))
-        if words
-    ]
+    facts = (("Commit", source.commit), ("Machine", source.machine))
+    lines += [f"{head}: {_plain(words)}" for head, words in facts if words]
     if source.versions:
-        lines.append(
-            "Versions: " + ", ".join(f"{name} {version}" for name, version in source.versions.items())
-        )
+        versions = ", ".join(f"{name} {version}" for name, version in source.versions.items())
+        lines.append(f"Versions: {versions}")
     lines += [f"{_plain(head)}: {_plain(words)}" for head, words in source.more.items()]
     return [_bullets(lines)] if lines else []
 
@@ -201,16 +252,7 @@ def _surroundings(source: Origins) -> list[str]:
 def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     if not rows:
         return []
-    lines = [
-        _line(head),
-        _line(["---"] * len(head)),
-        *(_line([_plain(cell) for cell in row]) for row in rows),
-    ]
-    return [f"## {title}", "\n".join(lines)]
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    return [f"## {title}", markdown_table(head, [[_plain(cell) for cell in row] for row in rows], "---")]
 
 
 def _bullets(lines: Sequence[str]) -> str:
@@ -279,7 +321,7 @@ def write_set_card(
     Args:
         folder: of the set.
         record: of the set.
-        made: of the generator that drew it; of a curated set, that of the set that it was chosen from.
+        made: record of its generator; of a curated set, that of the set that it was chosen from.
         pairs: the scenes.
         filtered: how a curated set was chosen, in a sentence.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -180,34 +180,25 @@ def kept_table(
 ) -> RenderableType:
     """Return what is kept of the requests, class by class: at first draw → after redraws, in per cent.
 
-    Args:
-        first: by class id, at the first draw.
-        final: the same of the maps that were kept in the end.
-        classes: gives colours and names.
+    Both are by class id, `final` of the maps that were kept in the end.
     """
-    table = plain_table("requests kept, in per cent: at first draw → after redraws")
-    table.add_column("class", overflow="fold", ratio=1)
-    for head in ("asked", "shown", "quantity", "place", "all"):
-        table.add_column(head, justify="right", no_wrap=True)
-    for class_id, before in first.items():
-        after = final[class_id]
-        shares = [
-            f"{percent(getattr(before, name), 0, '–')} → {percent(getattr(after, name), 0, '–')}"
+    title = "requests kept, in per cent: at first draw → after redraws"
+    table = plain_table(title, "class", "asked", "shown", "quantity", "place", "all")
+
+    def cells(ids: Iterable[int]) -> list[str]:
+        """Return the means over these classes, before and after."""
+        means = [
+            [_mean([getattr(found[one], name) for one in ids]) for found in (first, final)]
             for name in ("present", "quantity", "place", "kept")
         ]
-        table.add_row(class_name(classes.names[class_id], classes), str(before.asked), *shares)
+        return [f"{percent(before, 0, '–')} → {percent(after, 0, '–')}" for before, after in means]
+
+    for class_id, one in first.items():
+        name = class_name(classes.names[class_id], classes)
+        table.add_row(name, str(one.asked), *cells([class_id]))
     if first:
         table.add_section()
-        means = [
-            f"{percent(_mean_kept(first, name), 0, '–')} → {percent(_mean_kept(final, name), 0, '–')}"
-            for name in ("present", "quantity", "place", "kept")
-        ]
         asked = sum(shares.asked for shares in first.values())
-        table.add_row("mean of the classes", str(asked), *means, style="bold")
+        table.add_row("mean of the classes", str(asked), *cells(first), style="bold")
     note = "quantity and place count where they were asked; a class that is not shown has neither"
     return Group(table, Text(note, style="dim"))
-
-
-def _mean_kept(shares: Mapping[int, KeptShares], name: str) -> float | None:
-    known = [value for one in shares.values() if (value := getattr(one, name)) is not None]
-    return sum(known) / len(known) if known else None

@@ -32,7 +32,7 @@ from rarescene.recipes.gauda.study import Cells, GaudaStudy, Generator
 from rarescene.recipes.outcome import MISSING, Outcome, Sheet, percent
 from rarescene.recipes.study import Scores
 from rarescene.reports import Chart, Line, Measure, charts_picture
-from rarescene.reports.coherence_page import share_line
+from rarescene.reports.coherence import share_line
 from rarescene.reports.formatting import with_interval
 from rarescene.reports.realism import distances_to_real
 from rarescene.scenes import open_scenes
