@@ -1,14 +1,23 @@
-"""What is measured of synthetic pairs: agreement, request, distance to the training frames, confidence."""
+"""What is measured of synthetic pairs: agreement, request, distance to the training frames, confidence.
+
+Agreement asks whether a segmenter trained on real scenes sees in a synthetic image what its mask says: IoU,
+pair by pair. If it is low, either the image does not show what the mask says, or it does and the segmenter
+misses it, as it may miss that class in real frames too; no number here tells the two apart. Read the
+agreement of a class beside the same on real frames that the segmenter never saw.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from rarescene.evaluation.bootstrap import Floats, mean_of_known
 from rarescene.evaluation.config import CopyConfig
+from rarescene.evaluation.confusion import confusion_matrices, hits_and_totals, scores_in_reference
 from rarescene.foundation.console import progress
 from rarescene.scenes import ClassTable, Request, SceneCache, SceneSet, read_confidence
 
@@ -19,6 +28,41 @@ if TYPE_CHECKING:
     from rarescene.foundation.protocols import Segmenter
 
 BATCH = 32
+
+
+def pair_iou(
+    predictions: Tensor | ArrayLike, masks: Tensor | ArrayLike, classes: int, ignore_index: int
+) -> Floats:
+    """Return the IoU of each class in each pair, `(B, C)`; NaN for a class that the mask does not show.
+
+    A class that is predicted and not in the mask has no IoU of its own; the classes that it covers lose.
+
+    Args:
+        predictions: class ids `(B, H, W)`, predicted on the synthetic images.
+        masks: class ids `(B, H, W)` of the pairs; pixels with `ignore_index` are left out.
+        classes: the number of classes, C.
+        ignore_index: the id of unlabelled pixels.
+
+    Raises:
+        DataError: shapes differ, or an id is not of these classes.
+    """
+    confusion = confusion_matrices(predictions, masks, classes, ignore_index)
+    return scores_in_reference(*hits_and_totals(confusion))[0]
+
+
+def pair_agreement(iou: Floats, classes: Sequence[int] | None = None) -> Floats:
+    """Return each pair's mean IoU over the classes that it shows, `(B,)`; NaN where it shows none.
+
+    Args:
+        iou: what `pair_iou` returned, `(B, C)`.
+        classes: ids of the classes that count; all of them by default.
+    """
+    return mean_of_known(iou if classes is None else iou[:, list(classes)])
+
+
+def class_agreement(iou: Floats) -> Floats:
+    """Return each class's mean IoU over the pairs that show it, `(C,)`; NaN where none does."""
+    return mean_of_known(np.asarray(iou).T)
 
 
 @dataclass(frozen=True)
@@ -79,15 +123,11 @@ class Judge:
             seen = np.stack([resize_image(image, *self.size) for image in pixels])
         probabilities = self.network.predict(to_images(seen).to(self.device))
         if seen is not pixels:
-            probabilities = F.interpolate(
-                probabilities, size=pixels.shape[1:3], mode="bilinear", align_corners=False
-            )
+            probabilities = F.interpolate(probabilities, size=pixels.shape[1:3], mode="bilinear")
         return probabilities.argmax(1).cpu().numpy().astype(np.uint8)
 
     def iou(self, scenes: SceneCache, label: str) -> np.ndarray:
         """Return the IoU of each class in each scene, `(N, C)`, with a progress bar."""
-        from rarescene.evaluation import pair_iou
-
         parts = [
             pair_iou(self.predict(pixels), ids, len(self.table), self.table.ignore_index)
             for pixels, ids in _batches(scenes, label)
@@ -127,17 +167,20 @@ def score_pairs(
         rare: ids of the rare classes.
         config: how copies are looked for.
     """
-    from rarescene.evaluation import class_agreement
-
     columns: dict[str, np.ndarray] = {}
     mean = real = None
     if judge is not None:
         iou = judge.iou(cache, "judging the pairs")
-        columns, mean = _agreements(iou, rare, cache.classes), class_agreement(iou)
+        others = [index for index in range(len(cache.classes)) if index not in rare]
+        groups = {"agreement": None, "rare_agreement": rare, "context_agreement": others}
+        columns = {name: pair_agreement(iou, ids) for name, ids in groups.items()}
+        columns |= {f"iou {name}": iou[:, index] for index, name in enumerate(cache.classes.names)}
+        mean = class_agreement(iou)
     if judge is not None and held_out is not None:
         real = class_agreement(judge.iou(held_out, "judging real frames"))
     columns |= _requests(pairs, cache)
-    columns["confidence"] = np.array([_mean_confidence(record) for record in pairs.records])
+    sure = (read_confidence(record) for record in pairs.records)
+    columns["confidence"] = np.array([np.nan if one is None else float(one.mean()) for one in sure])
     copies = CopyCheck(training, held_out, config).of(cache)
     decides = copies[config.measure]
     for name, found in copies.items():
@@ -145,18 +188,6 @@ def score_pairs(
     known = np.nan if decides.threshold is None else 1.0
     columns["copy"] = known * decides.copies(decides.synthetic.distance)
     return PairScores(columns, mean, real, copies, tuple(rare))
-
-
-def _agreements(iou: np.ndarray, rare: Sequence[int], table: ClassTable) -> dict[str, np.ndarray]:
-    from rarescene.evaluation import pair_agreement
-
-    others = [index for index in range(len(table)) if index not in rare]
-    columns = {
-        "agreement": pair_agreement(iou),
-        "rare_agreement": pair_agreement(iou, rare),
-        "context_agreement": pair_agreement(iou, others),
-    }
-    return columns | {f"iou {name}": iou[:, index] for index, name in enumerate(table.names)}
 
 
 def _requests(pairs: SceneSet, cache: SceneCache) -> dict[str, np.ndarray]:
@@ -168,11 +199,6 @@ def _requests(pairs: SceneSet, cache: SceneCache) -> dict[str, np.ndarray]:
             found = request.kept_by(cache.masks[cache.rows[index]], pairs.classes)
             present[index], kept[index] = found.present, found.kept
     return {"request_present": present, "request_kept": kept}
-
-
-def _mean_confidence(record: Any) -> float:
-    confidence = read_confidence(record)
-    return float("nan") if confidence is None else float(confidence.mean())
 
 
 class CopyCheck:

@@ -141,7 +141,7 @@ def render(report: Report) -> str:
 
 
 def template(name: str) -> Template:
-    """Return a page's template; it escapes every text, and knows how numbers are put into words and charts."""
+    """Return a page's template; it escapes every text, and knows how to put numbers into words and charts."""
     environment = Environment(
         loader=PackageLoader("rarescene.reports", "templates"),
         autoescape=True,
