@@ -99,6 +99,10 @@ class ComparisonTable:
         """Return one row. Raises `KeyError` if there is none."""
         return {(row.strategy, row.measure): row for row in self.rows}[strategy, measure]
 
+    def get(self, strategy: str, measure: str) -> Comparison | None:
+        """Return one row, or None."""
+        return next((row for row in self.rows if (row.strategy, row.measure) == (strategy, measure)), None)
+
     def rows_of(self, strategy: str) -> tuple[Comparison, ...]:
         """Return the rows of a strategy, that of the headline first."""
         rows = [row for row in self.rows if row.strategy == strategy]

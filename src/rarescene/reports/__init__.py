@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     )
     from rarescene.reports.gallery import (
         GalleryScene,
+        class_areas,
         contact_sheet,
         enlarge,
         error_map,
