@@ -33,13 +33,7 @@ if TYPE_CHECKING:
     from rarescene.evaluation.pair_scores import class_agreement, pair_agreement, pair_iou
     from rarescene.evaluation.realism import PairedScore, RealismScores, realism_scores
     from rarescene.evaluation.reconstruction import MapReconstruction, ReconstructionMeter
-    from rarescene.evaluation.run_metrics import (
-        METRICS,
-        RunMetrics,
-        ScoredRuns,
-        read_metrics,
-        read_scored,
-    )
+    from rarescene.evaluation.run_metrics import METRICS, RunMetrics, ScoredRuns, read_metrics, read_scored
     from rarescene.evaluation.significance import Comparison, ComparisonTable, cohens_d, compare
     from rarescene.evaluation.uncertainty import (
         MEASURES,

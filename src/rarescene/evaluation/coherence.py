@@ -52,7 +52,6 @@ class Share:
         interval: over recordings; None with fewer than two.
         reference: real on real, over the same classes or all frames; None likewise.
         share: value over reference; None where either is missing or the reference is 0.
-        share_interval: of the share.
     """
 
     value: float | None
@@ -68,7 +67,6 @@ class CoherenceLine:
 
     Attributes:
         real: real on real, on all test scenes.
-        real_interval: its interval.
         ro: of the real-trained segmenter on the pairs.
         so: of the synthetic-trained segmenter on the test scenes; None where there is no such segmenter.
     """
@@ -144,8 +142,6 @@ def coherence_scores(
         so: of the synthetic-trained segmenter, by test recording; or None.
         classes: class names in the order of their ids.
         rare: classes that have a mean of their own, if there are several.
-        score: `iou` or `dice`.
-        bootstrap: how intervals are found.
 
     Raises:
         DataError: no labelled pixel was scored, or real and SO are of different test scenes.
@@ -194,9 +190,7 @@ def copy_rate(
     """Return the rate of copies beside those of real scenes.
 
     Args:
-        scores: of `copy_scores`.
         groups: the recording that each pair was made from, or a name of its own.
-        bootstrap: how the interval is found.
     """
     config = bootstrap or BootstrapConfig()
     if scores.threshold is None:

@@ -45,10 +45,6 @@ class Inception:
     TensorFlow original does, and, called with `return_features=True`, gives the 2048 pooled features.
     TorchScript is a program, not a pickle, but still a program: take the file from a source you trust.
 
-    Args:
-        path: the TorchScript file.
-        device: where it runs.
-
     Raises:
         CheckpointError: the file is missing, is no TorchScript, or does not give 2048 features.
     """
@@ -86,7 +82,6 @@ class Distance:
     """Distances between two sets of images in the features of one network.
 
     Attributes:
-        extractor: the network.
         frechet_name: what a table must call `frechet`: `FID` for Inception alone, else `FD-` and the network.
         kernel_name: likewise `KID` or `KD-` and the network.
         frechet: squared Fréchet distance of two Gaussians fitted to the features; 0 for equal sets.

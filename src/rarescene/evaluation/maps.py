@@ -60,7 +60,6 @@ def map_ious(maps: np.ndarray, others: np.ndarray, classes: int) -> Floats:
     Args:
         maps: uint8 `(N, H, W)` of class ids; ids of `classes` and above, ignored pixels, are no class.
         others: uint8 `(M, H, W)`.
-        classes: number of classes.
 
     Returns:
         `(N, M)` in [0, 1]; NaN where neither shows a class.

@@ -92,11 +92,8 @@ class ClassOverlap:
         iou: intersection over union, 0 to 1; None if the reference never shows the class.
         dice: Dice coefficient, 0 to 1; None likewise.
         iou_interval: bootstrap interval over recordings; None if fewer than two recordings show the class.
-        dice_interval: the same for Dice.
         pixels: labelled pixels of the class in the reference.
         false_pixels: pixels predicted as the class where the reference says another.
-        frames: frames whose reference shows the class.
-        recordings: recordings whose reference shows the class.
     """
 
     name: str
@@ -187,7 +184,6 @@ class OverlapMeter:
 
     Args:
         classes: the class names, in the order of their ids.
-        ignore_index: id of unlabelled pixels in the reference.
 
     Attributes:
         recordings: what was gathered, by recording.

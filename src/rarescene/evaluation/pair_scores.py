@@ -40,8 +40,6 @@ def pair_iou(
     Args:
         predictions: class ids `(B, H, W)`, predicted on the synthetic images.
         masks: class ids `(B, H, W)` of the pairs; pixels with `ignore_index` are left out.
-        classes: the number of classes, C.
-        ignore_index: the id of unlabelled pixels.
 
     Raises:
         DataError: shapes differ, or an id is not of these classes.
@@ -74,7 +72,6 @@ class PairScores:
         iou: mean IoU of each class over the pairs that show it, `(C,)`; None without a segmenter.
         real_iou: the same on held-out real frames, or None.
         copies: by measure, the one that decides first.
-        rare: ids of the rare classes.
     """
 
     columns: dict[str, np.ndarray]
@@ -98,9 +95,7 @@ class Judge:
     """A trained segmenter, asked what it sees.
 
     Args:
-        network: the segmenter.
         size: height and width of the images that it was trained on.
-        table: the class table of what it is asked about.
     """
 
     def __init__(self, network: Segmenter, size: tuple[int, int], table: ClassTable) -> None:
@@ -159,13 +154,10 @@ def score_pairs(
     """Measure pairs.
 
     Args:
-        pairs: the set, of N pairs.
         cache: the same, decoded.
         training: real training frames at the same size.
         held_out: real frames that nothing was trained on, at the same size, or None.
         judge: a segmenter trained on real scenes, or None.
-        rare: ids of the rare classes.
-        config: how copies are looked for.
     """
     columns: dict[str, np.ndarray] = {}
     mean = real = None
@@ -207,7 +199,6 @@ class CopyCheck:
     Args:
         training: real training frames at the size of the pairs.
         held_out: real frames that nothing was trained on, at the same size, or None.
-        config: how copies are looked for.
     """
 
     def __init__(self, training: SceneCache, held_out: SceneCache | None, config: CopyConfig) -> None:

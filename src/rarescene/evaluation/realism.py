@@ -141,10 +141,8 @@ def realism_scores(
         real: batches of real images, float `(B, 3, H, W)` in [-1, 1].
         synthetic: batches of synthetic images, likewise. If `paired`, image i is of the map of real image i,
             and batches have equal shapes.
-        config: sizes, Inception weights, intervals.
         paired: whether MS-SSIM and PSNR make sense. If not, the sets may differ in number and size.
         groups: the recording of each pair, in order, for intervals over recordings. Without it none is given.
-        device: where features and similarities are computed.
         extractors: networks to use instead of those of `config`.
         progress: called with the number of images done after each batch.
 

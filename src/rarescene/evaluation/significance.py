@@ -136,12 +136,10 @@ def compare(
 
     Args:
         runs: by strategy, by seed, by recording, what an `OverlapMeter` gathered there.
-        classes: class names in the order of their ids.
         baseline: the strategy that the others are compared with.
         rare: classes to compare one by one.
         worst: N of `worst N`; 0 leaves it out. Which classes are lowest may differ between strategies, seeds
             and resamples: those of the baseline alone would rise by chance when they are measured anew.
-        score: `iou` or `dice`.
         bootstrap: how intervals are found; its seed also draws the sign flips beyond 16 recordings.
 
     Raises:

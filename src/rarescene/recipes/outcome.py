@@ -68,10 +68,7 @@ class Outcome:
     """The outcome of a recipe, which fills it step by step.
 
     Attributes:
-        recipe: its name, "casdm-table2".
-        scale: smoke, tiny, small or paper.
         title: what it repeats of the paper.
-        sheets: our tables and the paper's.
         notes: what must be known to read them: phantom, steps, seeds, sizes.
         values: the numbers behind the tables, JSON values.
         runs: name → folder of each run that went in.

@@ -44,8 +44,6 @@ def read_scale_file(kind: type[T], name: str, folder: Path, models: Iterable[str
     """Return a scale that ships.
 
     Args:
-        kind: its dataclass.
-        name: of the file, without `.yaml`.
         folder: where the scales of the paper lie, one of which may be the base of another.
         models: sections, as `section` or `section.part`, that may name a shipped configuration instead of
             being written out; of a segmenter's, model and training are taken.

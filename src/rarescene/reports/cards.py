@@ -103,16 +103,9 @@ def model_card(
     """Return the card of a trained run as Markdown.
 
     Args:
-        name: of the run.
         kind: what it is, such as `CASDM image generator` or `unet segmenter`.
-        summary: a sentence or two.
-        source: where it comes from.
-        phantom: whether it was trained on phantom scenes.
         config: the settings that matter, by name.
         parameters: number of trained weights, if known.
-        scores: of a segmenter, on held-out recordings.
-        measures: of a generator.
-        limits: anything else that a user must know.
     """
     weights = [f"Trained weights: {parameters:,}."] if parameters is not None else []
     settings = [(name, str(value)) for name, value in (config or {}).items()]
@@ -148,14 +141,10 @@ def data_card(
     """Return the card of a synthetic set as Markdown.
 
     Args:
-        name: of the set.
-        pairs: number of (image, mask) pairs.
         size: height and width in pixels.
         generator: what made the images, in words.
         masks: where the maps came from, in words.
-        classes: pairs that show each class, by name.
         source: of the generator and of the set; `train` are the recordings that either has seen.
-        phantom: whether the generator was trained on phantom scenes.
         filtered: how pairs were filtered, in words; empty if they were not.
     """
     height, width = size
@@ -319,10 +308,7 @@ def write_set_card(
     """Write the data card of a synthetic set.
 
     Args:
-        folder: of the set.
-        record: of the set.
         made: record of its generator; of a curated set, that of the set that it was chosen from.
-        pairs: the scenes.
         filtered: how a curated set was chosen, in a sentence.
     """
     config = record.config

@@ -328,13 +328,11 @@ def bars_picture(
     """Return bars that lie, those of a group under each other, uint8 `(H, W, 3)`.
 
     Args:
-        title: over them.
         groups: their names, from the top.
         bars: each with a value for every group.
         x_label: what the length of a bar means.
         logarithmic: lengths go by powers of ten.
         missing: the words in the place of a value of None.
-        width: in pixels.
     """
     font = ImageFont.load_default(12 * FINE)
     left = round(max(map(font.getlength, groups), default=0)) + 16 * FINE

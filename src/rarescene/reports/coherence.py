@@ -322,15 +322,10 @@ def measure(
     Pairs and test scenes are scored at the size of the pairs, so that the shares compare like with like.
 
     Args:
-        pairs: the set.
-        source: the real data, split.
         real: run of a segmenter trained on real scenes alone.
         synthetic: run of the same segmenter, trained on the pairs alone; None leaves SO out.
         name: what tables call the set; by default its folder's name.
         rare: classes that come first, and have a mean of their own.
-        score: iou or dice.
-        copies: how copies are looked for.
-        compared: how images are compared.
 
     Raises:
         LeakError: a segmenter saw test recordings.

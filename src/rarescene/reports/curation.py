@@ -212,13 +212,9 @@ def curation_report(
     """Return the content of the page.
 
     Args:
-        title: heading.
         records: of the set, of the segmenter if there is one, and of the curation.
         cache: the pairs, decoded.
         training: the training frames that copies were looked for among.
-        found: scores of the pairs.
-        decisions: one a pair.
-        config: what was to be kept.
         judge: the segmenter, whose predictions the gallery shows.
         rows: gallery rows of dropped pairs, and as many of borderline ones.
     """

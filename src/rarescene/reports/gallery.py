@@ -61,12 +61,10 @@ class GalleryScene:
     """What one row of the gallery shows.
 
     Attributes:
-        mask: its labels.
         real: the real frame, or None where there is none.
         synthetic: pictures generated from the same labels, by name.
         predictions: masks predicted on the real frame, by the name of the run.
         targets: ids of the rare classes that the row is about.
-        note: a line under the title.
     """
 
     name: str
@@ -88,7 +86,6 @@ def representative(areas: np.ndarray, targets: Sequence[int], count: int) -> lis
     Args:
         areas: pixels of each class in each scene, `(N, C)`.
         targets: class ids, in the order in which they take turns.
-        count: how many scenes at most.
     """
     queues = [_from_the_median(areas[:, target]) for target in targets]
     chosen: list[int] = []
@@ -118,8 +115,6 @@ def gallery_rows(
     """Return the gallery: map, real, synthetic pictures, predictions, and where each errs on the targets.
 
     Args:
-        scenes: one a row.
-        classes: gives colours and names.
         errors: whether an error map follows each prediction; only in rows that have targets.
         phantom: whether the frames are phantom ones and must not be called real.
         side: larger pictures are made smaller until their longer side is this many pixels.

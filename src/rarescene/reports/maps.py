@@ -34,7 +34,6 @@ def score_maps(drawn: SceneSet, trained: RunRecord) -> dict[str, Any]:
     """Print and return what was kept of the requests, and how the maps compare with real ones.
 
     Args:
-        drawn: a set of generated maps.
         trained: the record of their generator, whose training maps are opened once more.
     """
     from rarescene.evaluation import kept_shares
@@ -140,11 +139,7 @@ def _is_off(area: dict[str, float]) -> bool:
 
 
 def _alike(
-    requests: Sequence[Request],
-    made: np.ndarray,
-    shown: Sequence[Request],
-    masks: np.ndarray,
-    classes: int,
+    requests: Sequence[Request], made: np.ndarray, shown: Sequence[Request], masks: np.ndarray, classes: int
 ) -> dict[str, float | None]:
     """Return the mean IoU among maps drawn for one request, and among the training maps that keep those."""
     from rarescene.evaluation import diversity

@@ -72,21 +72,15 @@ def realism_config(inception: Path | None) -> RealismConfig:
 
 
 def distances_to_real(
-    pairs: SceneCache,
-    test: SceneCache,
-    training: SceneCache | None,
-    config: RealismConfig,
-    most: int = MOST,
+    pairs: SceneCache, test: SceneCache, training: SceneCache | None, config: RealismConfig, most: int = MOST
 ) -> tuple[Measure, ...]:
     """Return the distances of synthetic images to test frames, beside those of training frames to them.
 
     All three sets give equally many images, since the distances depend on the number.
 
     Args:
-        pairs: synthetic pairs.
         test: real frames of recordings that nothing was trained on, at the same size.
         training: real training frames at the same size, or None.
-        config: networks and subsets.
         most: images of each at most.
     """
     from rarescene.evaluation import realism_scores
@@ -128,11 +122,6 @@ def set_realism(folder: Path, most: int = MOST, config: RealismConfig | None = N
 
     None where fewer than two pairs belong to a frame, as those of prompted maps do not, or where there are
     masks alone.
-
-    Args:
-        folder: what `rarescene synthesize` wrote.
-        most: pairs at most.
-        config: networks and subsets.
     """
     from rarescene.evaluation import realism_scores
     from rarescene.scenes import resize_image

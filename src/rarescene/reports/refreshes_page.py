@@ -44,7 +44,6 @@ class Refresh:
     """One refresh of an online strategy.
 
     Attributes:
-        step: optimiser steps done.
         mean: label-mean IoU of the validation at which it happened, or None.
         iou: of each class there; None for a class that its labels do not show.
         lead: by what the strategy decided, of each class; None for a class that was neither predicted nor
@@ -114,8 +113,6 @@ class RefreshesReport:
     Attributes:
         summary: what was trained, and how the strategy decides, in one or two sentences.
         lead: what the strategy decides by, such as "uncertainty".
-        refreshes: in the order of their steps.
-        rare: names of the rare classes; they are listed first.
         training_seconds: what the whole training took, or None.
         warnings: what a reader must know before any number.
     """

@@ -34,14 +34,11 @@ class Report:
 
     Attributes:
         summary: what this is, in one or two sentences.
-        classes: they give the legend.
         rare: names of the rare classes; they are listed first.
         warnings: what a reader must know before any number, such as `PHANTOM_WARNING`.
         compared: what was compared, one line a run: name and words.
         statistics: how often and how large each class is.
-        runs: the scores, a column each.
         confidence: what each run's probabilities are worth, by its name.
-        comparison: every strategy against the first.
         equal_steps: whether all of them had the same steps, batch size and image size.
         realism: what is known of the images of each synthetic set, by its name.
         gallery_rule: how the pictures were chosen, in a sentence.

@@ -50,7 +50,6 @@ class RunScores:
 
     Attributes:
         name: short; it heads a column.
-        seeds: training seeds behind the scores.
         cell: pixels of the picture that one output cell of the segmenter spans along a side.
         confusion: of all test recordings and seeds, int64 `(C, C)`, rows by label; None where not kept.
     """

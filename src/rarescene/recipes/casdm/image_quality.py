@@ -21,11 +21,7 @@ BY_RULE = "The maps are chosen by a rule: for each rare class, those of median a
 RARE = ("blood", "cystic duct", "hepatic vein")
 """The small and rare classes of the paper's Table 2."""
 
-COMPARED: Mapping[str, Generator] = {
-    "conditional DDPM": "conditional_ddpm",
-    "SDM": "sdm",
-    "CASDM": "casdm",
-}
+COMPARED: Mapping[str, Generator] = {"conditional DDPM": "conditional_ddpm", "SDM": "sdm", "CASDM": "casdm"}
 ABLATED: Mapping[str, Generator] = {
     "plain": "plain",
     "+ class-aware MSE": "class_aware_mse",

@@ -33,10 +33,7 @@ class SegmenterScale:
     """The segmenters of a scale, and how long each is trained.
 
     Attributes:
-        segformer: the network.
         segformer_steps: optimiser steps; the rest of its training is its usual one.
-        mask2former: likewise.
-        mask2former_steps: likewise.
         unet: the U-Net that answers at full resolution, on which claims about the smallest classes rest.
         unet_steps: likewise; 0 leaves it out.
     """
@@ -87,16 +84,10 @@ class CasdmScale:
     Attributes:
         cholecseg8k: the data of Tables 1, 2, 3 and 5.
         sisvse: the data of Table 4.
-        casdm: the image generator.
         sdm: the baseline SDM.
         conditional_ddpm: the baseline that concatenates the map.
-        maps: the generator of segmentation maps.
-        sampling: how images are drawn.
-        map_sampling: how maps are drawn.
-        segmenters: what is trained with the pairs.
         pairs: synthetic pairs of each method, from training maps; the same number again from prompted maps.
         scored: test maps whose images are drawn for the image-quality tables, at most.
-        seeds: seeds of the segmenters.
     """
 
     cholecseg8k: DataScale

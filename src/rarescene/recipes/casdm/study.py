@@ -47,7 +47,6 @@ class Study(DataStudy):
         """Return a set of synthetic pairs.
 
         Args:
-            name: the image generator.
             classes: the pairs show one of these at least; none: any map.
             maps: what images are made for: maps of the training part that show the classes, every map of the
                 test part (each once, up to the scale's `scored`), or prompted maps.
@@ -85,10 +84,8 @@ class Study(DataStudy):
         """Return a segmenter's run, scored on the test recordings.
 
         Args:
-            name: which segmenter.
             seed: of weights, order and augmentation.
             strategy: how pairs or copies join.
-            synthetic: the sets of pairs, for `offline`.
             classes: what is copied, for `duplicate`.
         """
         model, training = self.scale.segmenters.model(name), self.scale.segmenters.training(name)

@@ -157,7 +157,6 @@ def failure_shares(
     Args:
         mask: class ids `(H, W)`.
         seen: class ids `(H, W)` that a segmenter sees in the image.
-        instruments: ids of the instruments.
         ignore_index: of unlabelled pixels, which count nowhere.
     """
     noise = sum(

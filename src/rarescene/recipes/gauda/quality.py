@@ -205,10 +205,12 @@ def _copies(study: GaudaStudy, sets: Sequence[Path]) -> list[CopyRate]:
         decode(study.data.scenes.subset(part), *study.scale.size)
         for part in (split.train, (*split.validation, *split.test))
     )
-    check, made = CopyCheck(training, unseen, CopyConfig()), [open_scenes(f"set:{pairs}") for pairs in sets]
-    return [
-        check.rates(decode(one, *study.scale.size), [pair.name for pair in one.records])[0] for one in made
-    ]
+    check = CopyCheck(training, unseen, CopyConfig())
+    rates = []
+    for scenes in (open_scenes(f"set:{pairs}") for pairs in sets):
+        names = [record.name for record in scenes.records]
+        rates.append(check.rates(decode(scenes, *study.scale.size), names)[0])
+    return rates
 
 
 def _chart(title: str, swept: Mapping[float, Share]) -> Chart:
@@ -262,7 +264,8 @@ def _shares(found: Found) -> Sheet:
 def _stages(gan: DatasetGanConfig) -> str:
     """Return the length of DatasetGAN's training in words."""
     stages = {
-        "StyleGAN2": gan.training, "encoder": gan.encoder.training, "label branch at most": gan.labels.training
+        "StyleGAN2": gan.training, "encoder": gan.encoder.training,
+        "label branch at most": gan.labels.training,
     }  # fmt: skip
     trained = ", ".join(f"{words} {one.steps} steps of {one.batch_size}" for words, one in stages.items())
     return f"{trained}, {gan.refinement.frames} labelled frames"

@@ -62,8 +62,6 @@ class SegmenterScale:
     """The segmenters of a scale, the same for all columns.
 
     Attributes:
-        phiseg: the first.
-        unet_ensemble: the second.
         refresh_every: optimiser steps between two validations, and so between two refreshes.
     """
 
@@ -88,16 +86,11 @@ class GaudaScale:
     Attributes:
         cholecseg8k: the data of Tables 1 and 2.
         cadis: the data of Tables 3 and 4.
-        image_vqgan: the autoencoder of images.
-        mask_vqgan: the autoencoder of masks.
-        joint: the latent diffusion model of both.
         datasetgan: the baseline of Table 5.
         sampling: how pairs are drawn; `guidance` is that of the tables.
         guidances: those of the sweep of Figure 5.
-        segmenters: what is trained with the pairs.
         classic: the paper's classic augmentation.
         adaptive: adaptive sampling; a column says what it goes by.
-        gauda: the online strategy.
         validation_scenes: how many scenes a validation looks at; None for all.
         pairs: pairs of the offline column, copies of the duplicates, pairs that coherence is judged on.
         swept: pairs at each guidance of the sweep.

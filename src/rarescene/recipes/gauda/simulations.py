@@ -228,8 +228,6 @@ def point_weights(value: Tensor, labels: Tensor, weighting: Weighting) -> Tensor
 
     Args:
         value: what is adapted to, not negative: `(S, 2)` of the classes, or `(S, N)` of the points.
-        labels: int64 `(S, N)`.
-        weighting: see `SimulationConfig`.
     """
     match weighting:
         case "own":
@@ -306,8 +304,6 @@ class _Run:
     """One training of all seeds: data, networks, and what is measured after each epoch.
 
     Attributes:
-        training: the training points.
-        validation: the validation points.
         posterior: of the validation points after the last epoch, `(S, M, N)`.
     """
 

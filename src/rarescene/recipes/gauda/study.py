@@ -49,13 +49,7 @@ def seeds_of(words: str, cells: Cells, after: str = "") -> dict[str, Path]:
 
 @dataclass(frozen=True)
 class Sitting:
-    """What one call may train. What earlier calls have trained is shown all the same.
-
-    Attributes:
-        here: whether anything may be trained on this data set.
-        segmenters: those that may be trained.
-        columns: the columns that may be trained.
-    """
+    """What one call may train. What earlier calls have trained is shown all the same."""
 
     here: bool = True
     segmenters: tuple[SegmenterName, ...] = SEGMENTERS
@@ -68,20 +62,13 @@ class GaudaStudy(DataStudy):
     A run is `planned` first: its address is known before it is there, so that a table can show what it has.
 
     Args:
-        scale: sizes of everything.
         name: the data set of the paper.
         data: specification of what is taken for it.
-        store: where runs lie.
         sitting: what may be trained now.
     """
 
     def __init__(
-        self,
-        scale: GaudaScale,
-        name: DataName,
-        data: str,
-        store: RunStore,
-        sitting: Sitting = Sitting(),
+        self, scale: GaudaScale, name: DataName, data: str, store: RunStore, sitting: Sitting = Sitting()
     ) -> None:
         source: DataScale = getattr(scale, name)
         super().__init__(source, data, store)
@@ -134,7 +121,6 @@ class GaudaStudy(DataStudy):
         """Return a set of pairs, asked for as the training masks show classes.
 
         Args:
-            name: the generator.
             classes: the requests ask for one of these at least; none: any request.
             guidance: scale of classifier-free guidance of the joint generator; by default the scale's.
             count: how many; by default the scale's `pairs`.

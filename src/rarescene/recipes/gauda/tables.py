@@ -52,7 +52,6 @@ class Compared:
     """The columns of one segmenter against `none`.
 
     Attributes:
-        cells: the runs of each column that is there.
         classes: every class, for its mean and interval.
         tested: the means and the rare classes, which are tested.
     """
