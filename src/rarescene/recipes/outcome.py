@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rarescene.foundation.files import atomic, write_json, write_text
+from rarescene.foundation.files import write_json, write_text
 from rarescene.foundation.run_record import describe_machine, installed_versions, source_commit
 from rarescene.reports import formatting
+from rarescene.reports.gallery import write_picture
 from rarescene.reports.tables import WIDTH, markdown_table, plain_table
 
 if TYPE_CHECKING:
@@ -109,11 +110,8 @@ class Outcome:
 
     def write(self, folder: Path) -> None:
         """Write `RECIPE.md`, `RECIPE.json` and the pictures."""
-        from PIL import Image
-
-        for name, pixels in self.pictures.items():
-            with atomic(folder / f"{name}.png") as temporary:
-                Image.fromarray(pixels).save(temporary, format="PNG")
+        for name, picture in self.pictures.items():
+            write_picture(folder / f"{name}.png", picture)
         write_json(folder / f"{self.recipe}.json", self.to_dict())
         write_text(folder / f"{self.recipe}.md", self.markdown())
 

@@ -6,19 +6,17 @@ And where numbers come from, which cards and pages tell alike.
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from rarescene.foundation.files import write_text
 from rarescene.foundation.plugins import methods
 from rarescene.foundation.run_record import RunRecord
 from rarescene.generators import kinds_that_generate
 from rarescene.reports.formatting import count, listing, number, percent, with_interval
+from rarescene.reports.gallery import class_areas
 from rarescene.reports.tables import markdown_table
 
 if TYPE_CHECKING:
@@ -58,33 +56,29 @@ def origins_of(records: Sequence[RunRecord], **more: str) -> Origins:
 
     `more` adds lines, such as the wall time. What the runs trained on is what any of them has seen.
     """
-
-    def each(values: Sequence[object]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(str(value) for value in values if value))
-
     behind = [record.provenance for record in records]
-    held_out = {
-        part: sorted({name for one in behind for name in one.recordings.get(part, ())})
-        for part in ("validation", "test")
-    }
+    machines = (", ".join(f"{name} {value}" for name, value in one.machine.items()) for one in records)
+
+    def joined(values: Iterable[str | None]) -> str:
+        return "; ".join(dict.fromkeys(value for value in values if value))
+
+    def held_out(part: str) -> tuple[str, ...]:
+        return tuple(sorted({name for one in behind for name in one.recordings.get(part, ())}))
+
     return Origins(
-        commands=each([record.command for record in records]),
-        data="; ".join(each([f"{one.name} ({one.spec})" for one in behind])),
-        licence="; ".join(each([one.licence for one in behind])),
-        split="; ".join(each([one.split for one in behind])),
+        commands=tuple(dict.fromkeys(record.command for record in records if record.command)),
+        data=joined(f"{one.name} ({one.spec})" for one in behind),
+        licence=joined(one.licence for one in behind),
+        split=joined(one.split for one in behind),
         train=tuple(sorted({name for one in behind for name in one.seen.spans})),
-        validation=tuple(held_out["validation"]),
-        test=tuple(held_out["test"]),
+        validation=held_out("validation"),
+        test=held_out("test"),
         seeds=tuple(sorted({record.seed for record in records})),
-        commit="; ".join(each([record.commit for record in records])),
-        machine="; ".join(each([_machine(record.machine) for record in records])),
+        commit=joined(record.commit for record in records),
+        machine=joined(machines),
         versions={name: version for record in records for name, version in record.versions.items()},
         more={name.replace("_", " "): words for name, words in more.items()},
     )
-
-
-def _machine(machine: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in machine.items())
 
 
 def model_card(
@@ -107,23 +101,27 @@ def model_card(
         config: the settings that matter, by name.
         parameters: number of trained weights, if known.
     """
-    weights = [f"Trained weights: {parameters:,}."] if parameters is not None else []
     settings = [(name, str(value)) for name, value in (config or {}).items()]
-    parts = [
-        f"# {_plain(name)}",
-        *_warning(phantom),
+    of_images = [(one.name, number(one.value), number(one.reference), one.note) for one in measures]
+    heads = ("measure", "synthetic", "real against real", "on what")
+    limits = [
+        *limits, "Made for research. It is no medical device and must not guide a decision about a patient."
+    ]  # fmt: skip
+    if phantom:
+        limits.append("It learned from procedural pictures alone and knows nothing of real surgery.")
+    if len(source.seeds) == 1:
+        limits.append("Trained once, with one seed: its scores are an illustration.")
+    if source.train:
+        limits.append("It may be evaluated only on recordings that it has not seen; they are listed above.")
+    about = [
         f"**{_plain(kind)}.** {_plain(summary)}",
-        *weights,
+        *([f"Trained weights: {parameters:,}."] if parameters is not None else []),
         *_training(source),
         *_table("Configuration", ("setting", "value"), settings),
         *_scores(scores),
-        *_measures(measures),
-        "## Limits",
-        _bullets([*limits, *_model_limits(source, phantom)]),
-        *_commands(source),
-        *_surroundings(source),
+        *_table("Scores of the pictures", heads, of_images),
     ]
-    return "\n\n".join(parts) + "\n"
+    return _card(name, phantom, about, limits, source)
 
 
 def data_card(
@@ -156,35 +154,29 @@ def data_card(
         "The licence of the real frames may bind what was learned from them. Ask before you pass the set on.",
     ]
     shown = [(name, f"{many:,}") for name, many in classes.items()]
-    parts = [
-        f"# {_plain(name)}",
-        *_warning(phantom),
+    about = [
         f"**{pairs:,} synthetic pairs** of image and mask, {width}×{height} pixels. "
         f"Images by {_plain(generator)}; maps from {_plain(masks)}.",
         *_table("Classes", ("class", "pairs that show it"), shown),
         *_training(source),
-        "## Limits",
-        _bullets(limits),
-        *_commands(source),
-        *_surroundings(source),
     ]
-    return "\n\n".join(parts) + "\n"
+    return _card(name, phantom, about, limits, source)
 
 
-def _warning(phantom: bool) -> list[str]:
-    return [f"> **{PHANTOM_WARNING}**"] if phantom else []
+def _card(name: str, phantom: bool, about: Sequence[str], limits: Sequence[str], source: Origins) -> str:
+    """Return a card: what it is about, its limits, and where all of it comes from."""
+    warning = [f"> **{PHANTOM_WARNING}**"] if phantom else []
+    head, ends = [f"# {_plain(name)}", *warning, *about], (*_commands(source), *_surroundings(source))
+    return "\n\n".join([*head, "## Limits", _bullets(limits), *ends]) + "\n"
 
 
 def _training(source: Origins) -> list[str]:
     facts = (("Data", source.data), ("Licence", source.licence), ("Split", source.split))
     lines = [f"{head}: {_plain(words)}" for head, words in facts if words]
-    for head, recordings in (
-        ("Seen in training", source.train),
-        ("Validation", source.validation),
-        ("Test", source.test),
-    ):
+    parts = {"Seen in training": source.train, "Validation": source.validation, "Test": source.test}
+    for head, recordings in parts.items():
         if recordings:
-            names = ", ".join(_plain(recording) for recording in recordings)
+            names = ", ".join(map(_plain, recordings))
             lines.append(f"{head}: {count(len(recordings), 'recording')} ({names})")
     return ["## Data", _bullets(lines)] if lines else []
 
@@ -201,22 +193,6 @@ def _scores(run: RunScores | None) -> list[str]:
     heads = ("class", "IoU, %, 95 % interval over recordings", "Dice, %", "test frames that show it")
     notes = [_bullets(scores.notes)] if scores.notes else []
     return [*_table("Scores on held-out recordings", heads, rows), *notes]
-
-
-def _measures(measures: Sequence[Measure]) -> list[str]:
-    rows = [(one.name, number(one.value), number(one.reference), one.note) for one in measures]
-    return _table("Scores of the pictures", ("measure", "synthetic", "real against real", "on what"), rows)
-
-
-def _model_limits(source: Origins, phantom: bool) -> list[str]:
-    limits = ["Made for research. It is no medical device and must not guide a decision about a patient."]
-    if phantom:
-        limits.append("It learned from procedural pictures alone and knows nothing of real surgery.")
-    if len(source.seeds) == 1:
-        limits.append("Trained once, with one seed: its scores are an illustration.")
-    if source.train:
-        limits.append("It may be evaluated only on recordings that it has not seen; they are listed above.")
-    return limits
 
 
 def _commands(source: Origins) -> list[str]:
@@ -318,16 +294,14 @@ def write_set_card(
     else:
         generator = f"{config['generator']} ({config['run']}), {how_drawn(config)}"
         masks = _origin(config)
-    shown = Counter(
-        class_id for index in range(len(pairs)) for class_id in np.unique(pairs.mask(index)).tolist()
-    )
+    shown = (class_areas(pairs) > 0).sum(axis=0).tolist()
     card = data_card(
         folder.resolve().name,
         pairs=len(pairs),
         size=pairs.mask(0).shape,
         generator=generator,
         masks=masks,
-        classes={name: shown[index] for index, name in enumerate(pairs.classes.names)},
+        classes=dict(zip(pairs.classes.names, shown, strict=True)),
         source=origins_of([made, record]),
         phantom=record.provenance.phantom,
         filtered=filtered,

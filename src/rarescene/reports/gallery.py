@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from rarescene.foundation.files import atomic
 from rarescene.reports.formatting import listing
 
 if TYPE_CHECKING:
@@ -214,6 +216,13 @@ def contact_sheet(
             sheet.paste(Image.fromarray(picture), (gap + column * (side + gap), top + line))
         top += heights[index] + line + gap
     return sheet
+
+
+def write_picture(path: Path, picture: Image.Image | np.ndarray) -> None:
+    """Write a picture as PNG, atomically."""
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    with atomic(path) as temporary:
+        image.save(temporary, "PNG")
 
 
 def _from_the_median(areas: np.ndarray) -> list[int]:

@@ -12,10 +12,9 @@ from rich.text import Text
 
 from rarescene.foundation.console import CONSOLE, say
 from rarescene.foundation.errors import RareSceneError
-from rarescene.foundation.files import atomic
 from rarescene.foundation.run_record import RunRecord
 from rarescene.reports.formatting import percent
-from rarescene.reports.gallery import contact_sheet
+from rarescene.reports.gallery import contact_sheet, write_picture
 from rarescene.reports.tables import class_name, plain_table
 from rarescene.scenes.data import decode, open_as_in
 
@@ -59,31 +58,23 @@ def score_maps(drawn: SceneSet, trained: RunRecord) -> dict[str, Any]:
     return {"maps": len(drawn), "kept": whole, "tries": tries, "classes": by_name, **_compare(drawn, trained)}
 
 
-def write_sheet(path: Path, drawn: SceneSet) -> None:
-    """Write a picture of maps: a row a request, under its words, with a mark on maps that do not keep it."""
+def write_sheet(path: Path, made: SceneSet) -> None:
+    """Write a picture of maps: a row a request, under its words and the number of maps that keep it."""
     from rarescene.scenes import Request
 
-    table = drawn.classes
-    rows: dict[str, list[np.ndarray]] = {}
-    marks: dict[str, list[str]] = {}
+    table = made.classes
     height, width = _SHOWN
-    for index, record in enumerate(drawn.records):
+    rows: dict[str, list[int]] = {}
+    for index, record in enumerate(made.records):
         words = Request.from_dict(record.details["request"]).to_text(table) or "nothing asked"
-        if words not in rows and len(rows) == height:
-            continue
-        if len(rows.setdefault(words, [])) < width:
-            rows[words].append(table.colourise(drawn.mask(index)))
-            marks.setdefault(words, []).append("✓" if record.details["kept"]["kept"] else "✗")
-    columns = max(map(len, rows.values()))
-    sheet = contact_sheet(
-        list(rows.values()),
-        [""] * columns,
-        titles=[f"{words}   ({marks[words].count('✓')} of {len(marks[words])} kept)" for words in rows],
-        side=128,
-        flat=range(columns),
-    )
-    with atomic(path) as temporary:
-        sheet.save(temporary, "PNG")
+        rows.setdefault(words, []).append(index)
+    shown = {words: indices[:width] for words, indices in list(rows.items())[:height]}
+    kept = [sum(made.records[one].details["kept"]["kept"] for one in row) for row in shown.values()]
+    titles = [f"{words}   ({kept[i]} of {len(row)} kept)" for i, (words, row) in enumerate(shown.items())]
+    pictures = [[table.colourise(made.mask(index)) for index in row] for row in shown.values()]
+    columns = range(max(map(len, pictures)))
+    sheet = contact_sheet(pictures, [""] * len(columns), titles=titles, side=128, flat=columns)
+    write_picture(path, sheet)
 
 
 def _compare(drawn: SceneSet, trained: RunRecord) -> dict[str, Any]:
@@ -106,18 +97,16 @@ def _compare(drawn: SceneSet, trained: RunRecord) -> dict[str, Any]:
     requests = [Request.from_dict(drawn.records[index].details["request"]) for index in taken]
     shown = [Request.from_mask(mask, drawn.classes) for mask in masks]
     alike = _alike(requests, made, shown, masks, classes)
+    near = {name: _percent(None if one is None else one["median"]) for name, one in copies.items()}
     say(
-        "IoU to the nearest training map, medians: "
-        f"drawn {_percent(copies['drawn'])}; training maps {_percent(copies['own'])} within their recording, "
-        f"{_percent(copies['other'])} between recordings"
+        f"IoU to the nearest training map, medians: generated {near['drawn']}; training maps {near['own']} "
+        f"within their recording, {near['other']} between recordings"
     )
-    say(
-        f"IoU among maps of one request: drawn {_percent({'median': alike['drawn']})}, "
-        f"training maps {_percent({'median': alike['training']})}"
-    )
+    among = _percent(alike["drawn"]), _percent(alike["training"])
+    say(f"IoU among maps of one request: generated {among[0]}, training maps {among[1]}")
     areas = _areas(made, masks, drawn.classes)
-    wrong = [f"{name} {one['drawn'] / one['training']:.1f}×" for name, one in areas.items() if _is_off(one)]
-    if wrong:
+    ratios = {name: one["drawn"] / one["training"] for name, one in areas.items()}
+    if wrong := [f"{name} {one:.1f}×" for name, one in ratios.items() if not 2 / 3 <= one <= 1.5]:
         say(f"area where shown, beside training maps; off by half or more: {', '.join(wrong)}")
     return {"copies": copies, "alike": alike, "areas": areas}
 
@@ -132,10 +121,6 @@ def _areas(made: np.ndarray, masks: np.ndarray, table: ClassTable) -> dict[str, 
         for name, drawn, real in zip(table.names, *shares, strict=True)
         if drawn.any() and real.any()
     }
-
-
-def _is_off(area: dict[str, float]) -> bool:
-    return not 2 / 3 <= area["drawn"] / area["training"] <= 1.5
 
 
 def _alike(
@@ -165,8 +150,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return float(np.mean(known)) if known else None
 
 
-def _percent(summary: dict[str, Any] | None) -> str:
-    value = None if summary is None else summary["median"]
+def _percent(value: float | None) -> str:
     return "–" if value is None else f"{value:.1%}"
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rarescene.foundation.console import CONSOLE, progress, say
-from rarescene.foundation.files import atomic, write_json
-from rarescene.reports.gallery import contact_sheet, representative
+from rarescene.foundation.files import write_json
+from rarescene.reports.gallery import contact_sheet, representative, write_picture
 from rarescene.reports.realism import Measure
 from rarescene.scenes.data import decode
 
@@ -155,8 +155,7 @@ def _write(
     columns = max(map(len, rows), default=0)
     labels = (("original", "reconstructed") * 2)[:columns]
     sheet = contact_sheet(rows, labels, flat=range(4) if flat else ())
-    with atomic(out / PICTURE) as temporary:
-        sheet.save(temporary, "PNG")
+    write_picture(out / PICTURE, sheet)
     for one in measures:
         value = "not measured" if one.value is None else f"{one.value:.3f}"
         say(f"{one.name}: {value}   ({one.note})")

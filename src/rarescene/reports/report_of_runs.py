@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from rarescene.evaluation.run_metrics import read_metrics, read_scored
 from rarescene.evaluation.significance import ComparisonTable
 from rarescene.foundation.errors import ConfigError
@@ -26,6 +24,7 @@ from rarescene.reports.tables import RunScores, added_up, cell_of_run, metric_co
 from rarescene.scenes import ClassTable, open_scenes
 from rarescene.scenes.data import Data, decode, open_as_in
 from rarescene.scenes.statistics import display_size, rare_classes, statistics_of
+from rarescene.sources.leakage import open_judge
 
 
 @dataclass(frozen=True)
@@ -153,29 +152,17 @@ def _scored_rows(
     source: Data, segmenters: Sequence[Run], rare: Sequence[str], rows: int
 ) -> tuple[GalleryRow, ...]:
     """Return test scenes with what each segmenter predicts there."""
-    import torch
-    import torch.nn.functional as F
-
-    from rarescene.scenes import resize_image
-    from rarescene.segmenters import load_segmenter
-    from rarescene.training import to_images
-
     if not segmenters or not source.split.test:
         return ()
     targets = source.scenes.classes.ids_of(rare)
     test = source.scenes.subset(source.split.test)
     cache = decode(test, *display_size(test))
     chosen = representative(cache.class_pixels, targets, rows) or list(range(min(rows, len(test))))
-    networks = {run.name: (load_segmenter(run.folder / "model")[0], run.record.config) for run in segmenters}
+    judges = {run.name: open_judge(run.folder, run.record, test.classes) for run in segmenters}
     scenes = []
     for index in chosen:
         scene = test[index]
-        predictions = {}
-        for name, (network, settings) in networks.items():
-            image = to_images(resize_image(scene.image, settings["height"], settings["width"])[None])
-            with torch.inference_mode():
-                found = F.interpolate(network.predict(image), size=scene.mask.shape, mode="bilinear")
-            predictions[name] = found.argmax(1)[0].numpy().astype(np.uint8)
+        predictions = {name: judge.predict(scene.image[None])[0] for name, judge in judges.items()}
         shown = tuple(target for target in targets if (scene.mask == target).any())
         note = "test scene: never seen in training"
         name, group = scene.record.name, scene.record.group
@@ -207,9 +194,8 @@ def _synthetic_rows(sets: Sequence[Run], rare: Sequence[str], rows: int) -> tupl
             if name is None:
                 note = "generated with its mask" if joint else "generated for a map that is generated too"
             else:
-                note = (
-                    f"generated for the map of {name}{', flipped or rotated' if config.get('vary') else ''}"
-                )
+                varied = ", flipped or rotated" if config.get("vary") else ""
+                note = f"generated for the map of {name}{varied}"
             images = {"synthetic": scene.image} if pairs.has_images else {}
             group, title = scene.record.group, f"{run.name} {index}"
             scenes.append(GalleryScene(title, group, scene.mask, real, images, {}, shown, note))

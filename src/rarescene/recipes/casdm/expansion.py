@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from rarescene.evaluation import ComparisonTable, compare
+from rarescene.foundation.run_record import read_record
 from rarescene.recipes.casdm.image_quality import BY_RULE, RARE, ROWS, SIDE
 from rarescene.recipes.casdm.published import EXPANSIONS, TABLE_2, TABLE_3, TABLE_4, Row
 from rarescene.recipes.casdm.scale import SegmenterName
@@ -21,6 +22,7 @@ from rarescene.recipes.outcome import Outcome, Sheet, gained, percent, tested
 from rarescene.reports import class_areas, contact_sheet, error_map, overlay, representative
 from rarescene.scenes import open_scenes, resize_mask
 from rarescene.scenes.data import decode
+from rarescene.sources.leakage import open_judge
 
 WELL_REPRESENTED = ("liver ligament", "connective tissue", "L-hook electrocautery")
 GASTRECTOMY = ("suction irrigation", "endotip", "spleen")
@@ -201,25 +203,19 @@ def _published(name: str, rows: Sequence[str], targets: Sequence[str], given: Se
 
 def _predictions(study: Study, runs: Mapping[str, Path], targets: Sequence[str]) -> np.ndarray:
     """Return test frames with a target, their labels, and each run's prediction with its errors."""
-    import torch
-
-    from rarescene.segmenters import load_segmenter
-    from rarescene.training import to_images
-
     scenes, table = study.data.scenes.subset(study.data.split.test), study.data.scenes.classes
     ids, cache = table.ids_of(targets), decode(scenes, study.scale.casdm.height, study.scale.casdm.width)
-    networks = {name: load_segmenter(run / "model")[0] for name, run in runs.items()}
+    judges = {name: open_judge(run, read_record(run), table) for name, run in runs.items()}
     rows, titles = [], []
     for index in representative(cache.class_pixels, ids, ROWS):
         pixels, mask = (part[0] for part in cache.take([index]))
         row = [overlay(pixels, mask, table), table.colourise(mask)]
-        for network in networks.values():
-            with torch.inference_mode():
-                found = network.predict(to_images(pixels[None])).argmax(1)[0].numpy().astype(np.uint8)
+        for judge in judges.values():
+            found = judge.predict(pixels[None])[0]
             row += [table.colourise(found), error_map(mask, found, ids, table.ignore_index)]
         rows.append(row)
         shown = [name for name, class_id in zip(targets, ids, strict=True) if (mask == class_id).any()]
         titles.append(f"{', '.join(shown)} · {scenes.records[index].name}")
-    labels = ["frame", "labels", *(label for name in networks for label in (name, f"errors, {name}"))]
+    labels = ["frame", "labels", *(label for name in judges for label in (name, f"errors, {name}"))]
     flat = range(1, len(labels))
     return np.asarray(contact_sheet(rows, labels, titles=titles, side=SIDE, flat=flat))

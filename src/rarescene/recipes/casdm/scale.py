@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rarescene.diffusion import MapSamplingConfig, SamplingConfig
-from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.plugins import method_for
 from rarescene.generators.casdm_config import CasdmConfig
 from rarescene.generators.conditional_ddpm_config import ConditionalDdpmConfig
 from rarescene.generators.prompted_maps_config import PromptedMapsConfig
 from rarescene.generators.sdm_config import SdmConfig
-from rarescene.recipes.scale import DataScale, read_scale_file
+from rarescene.recipes.scale import DataScale, chosen, read_scale_file
 from rarescene.segmenters.mask2former_config import Mask2FormerConfig
 from rarescene.segmenters.segformer_config import SegFormerConfig
 from rarescene.segmenters.unet_config import UNetConfig
@@ -57,9 +56,7 @@ class SegmenterScale:
         Raises:
             ConfigError: the scale has none of this name.
         """
-        wanted = [name.strip() for name in names]
-        if unknown := [name for name in wanted if name not in self.names]:
-            raise ConfigError(f"the scale trains no {unknown[0]!r}", f"Choose from {', '.join(self.names)}.")
+        wanted = chosen(names, self.names, "the scale trains no {}")
         left_out: dict[str, Any] = {f"{name}_steps": 0 for name in self.names if name not in wanted}
         return replace(self, **left_out)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rarescene.foundation.errors import ConfigError
+from rarescene.foundation.run_record import read_record
 from rarescene.recipes.gauda.figures import frames_iou
 from rarescene.recipes.gauda.scale import PAPER, SEGMENTERS, TITLES, DataName, SegmenterName
 from rarescene.recipes.gauda.study import Cells, GaudaStudy, seeds_of
@@ -15,6 +16,7 @@ from rarescene.recipes.outcome import NOT_TRAINED, Outcome, Sheet, points
 from rarescene.reports import contact_sheet, representative
 from rarescene.scenes import open_scenes
 from rarescene.scenes.data import decode
+from rarescene.sources.leakage import open_judge
 
 PAIRS = 3
 """Pairs a class in Figure 4."""
@@ -132,18 +134,9 @@ def _scored_frames(study: GaudaStudy) -> list[int]:
 
 def _predict(study: GaudaStudy, cells: Cells, indices: Sequence[int]) -> np.ndarray:
     """Return what the first seed of a column sees in these scenes, uint8 `(N, H, W)`."""
-    import torch
-
-    from rarescene.segmenters import load_segmenter
-    from rarescene.training import this_rank, to_images
-
-    network, _ = load_segmenter(cells[study.scale.seeds[0]] / "model", study.data.scenes.classes)
-    device = this_rank().device
-    network.to(device)
-    pixels, _ = decode(study.data.scenes, *study.scale.size).take(list(indices))
-    with torch.inference_mode():
-        found: np.ndarray = network.predict(to_images(pixels).to(device)).argmax(1).cpu().numpy()
-    return found.astype(np.uint8)
+    run = cells[study.scale.seeds[0]]
+    judge = open_judge(run, read_record(run), study.data.scenes.classes)
+    return judge.predict(decode(study.data.scenes, *study.scale.size).take(list(indices))[0])
 
 
 def _helped(title: str, gains: Mapping[SegmenterName, np.ndarray]) -> Sheet:

@@ -20,7 +20,7 @@ from rarescene.foundation.errors import ConfigError
 from rarescene.generators.datasetgan_config import DatasetGanConfig
 from rarescene.generators.joint_latent_config import JointLatentConfig
 from rarescene.generators.vq_gan_config import ImageVqGanConfig, MaskVqGanConfig
-from rarescene.recipes.scale import DataScale, read_scale_file
+from rarescene.recipes.scale import DataScale, chosen, read_scale_file
 from rarescene.segmenters.phiseg_config import PHiSegConfig
 from rarescene.segmenters.unet_ensemble_config import UNetEnsembleConfig
 from rarescene.training.config import TrainingConfig
@@ -38,7 +38,6 @@ TITLES = {
 NAMED = (
     "image_vqgan", "mask_vqgan", "joint", "datasetgan", "segmenters.phiseg", "segmenters.unet_ensemble",
 )  # fmt: skip
-SPELLED = {"phiseg": "phiseg", "unet-ensemble": "unet_ensemble", "unet_ensemble": "unet_ensemble"}
 
 
 @dataclass(frozen=True)
@@ -151,10 +150,9 @@ def segmenters_of(names: Iterable[str]) -> tuple[SegmenterName, ...]:
     Raises:
         ConfigError: the paper has none of such a name.
     """
-    wanted = {SPELLED.get(name.strip(), name.strip()) for name in names}
-    if unknown := sorted(wanted.difference(SEGMENTERS)):
-        raise ConfigError(f"the scale trains no {unknown[0]!r}", "Choose from phiseg, unet-ensemble.")
-    return tuple(name for name in SEGMENTERS if name in wanted)
+    known = [name.replace("_", "-") for name in SEGMENTERS]
+    wanted = chosen((name.replace("_", "-") for name in names), known, "the scale trains no {}")
+    return tuple(name for name, spelled in zip(SEGMENTERS, known, strict=True) if spelled in wanted)
 
 
 @dataclass(frozen=True)
@@ -205,8 +203,6 @@ def columns_of(names: Iterable[str]) -> tuple[Column, ...]:
     Raises:
         ConfigError: there is none of such a name.
     """
-    wanted = {name.strip() for name in names} | {"none"}
-    if unknown := sorted(wanted - {column.name for column in COLUMNS}):
-        known = ", ".join(column.name for column in COLUMNS)
-        raise ConfigError(f"no column is called {unknown[0]!r}", f"Choose from {known}.")
+    known = [column.name for column in COLUMNS]
+    wanted = chosen([*names, "none"], known, "no column is called {}")
     return tuple(column for column in COLUMNS if column.name in wanted)
