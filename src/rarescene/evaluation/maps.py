@@ -1,8 +1,8 @@
 """Are generated maps what was asked for, unlike each other, and no copies?
 
 Nothing is known of the quality of a single map but whether it keeps its request. Whether maps of one request
-differ, and whether they are copies of training maps, is told by their IoU; the same figures among real maps
-stand beside them, since a figure by itself means nothing: anatomy repeats, and adjacent frames are
+differ, and whether they are copies of training maps, is told by their IoU; the same among real maps
+stand beside them, since an IoU by itself means nothing: anatomy repeats, and adjacent frames are
 near-copies.
 """
 
@@ -95,18 +95,18 @@ class MapCopies:
     other: Floats
 
     def to_dict(self) -> dict[str, Any]:
-        """Return median and highest figure of each as JSON values; None where there is none."""
+        """Return median and highest value of each as JSON values; None where there is none."""
         return {name: _summary(values) for name, values in vars(self).items()}
 
 
-def map_copies(drawn: np.ndarray, training: np.ndarray, recordings: Sequence[str], classes: int) -> MapCopies:
+def map_copies(made: np.ndarray, training: np.ndarray, recordings: Sequence[str], classes: int) -> MapCopies:
     """Compare generated maps uint8 `(N, H, W)` with the training maps `(M, H, W)` of these recordings."""
     group = np.unique(np.asarray(recordings), return_inverse=True)[1]
     same = group[:, None] == group[None]
     among = map_ious(training, training, classes)
     own = np.where(same & ~np.eye(len(training), dtype=bool), among, np.nan)
     other = np.where(same, np.nan, among)
-    return MapCopies(_highest(map_ious(drawn, training, classes)), _highest(own), _highest(other))
+    return MapCopies(_highest(map_ious(made, training, classes)), _highest(own), _highest(other))
 
 
 def _shares(entries: Sequence[tuple[bool, bool | None, bool | None]]) -> KeptShares:

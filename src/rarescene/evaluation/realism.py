@@ -210,7 +210,7 @@ def _together(
         for images, side in ((one, "real"), (other, "synthetic")):
             if not torch.isfinite(images).all():
                 what = f"batch {index} of the {side} images holds values that are not finite"
-                raise DataError(what, "Look for NaN in the generator that drew it, or leave the images out.")
+                raise DataError(what, "Look for NaN in the generator that made it, or leave the images out.")
         yield one, other
 
 

@@ -89,7 +89,7 @@ class ReconstructionMeter:
             self.thin_kept += np.bincount(mask[kept], minlength=len(self.classes))
 
     def result(self) -> MapReconstruction:
-        """Return the figures of all that was added. Raises `DataError` if no labelled pixel was."""
+        """Return the scores of all that was added. Raises `DataError` if no labelled pixel was."""
         if not self.confusion.any():
             raise DataError("no labelled pixel was reconstructed", "Check that the masks are not ignored.")
         ious = scores_in_reference(*hits_and_totals(self.confusion))[0]

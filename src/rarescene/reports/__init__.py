@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     )
     from rarescene.reports.realism import Measure, realism_measures
     from rarescene.reports.refreshes_page import (
-        DrawnPair,
+        GeneratedPair,
         Refresh,
         RefreshesReport,
         read_refreshes,

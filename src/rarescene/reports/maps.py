@@ -29,7 +29,7 @@ _SIDE = 64  # IoUs are taken at this size at most
 _SHOWN = 16, 8  # rows and columns of the picture
 
 
-def score_maps(drawn: SceneSet, trained: RunRecord) -> dict[str, Any]:
+def score_maps(made: SceneSet, trained: RunRecord) -> dict[str, Any]:
     """Print and return what was kept of the requests, and how the maps compare with real ones.
 
     Args:
@@ -38,15 +38,15 @@ def score_maps(drawn: SceneSet, trained: RunRecord) -> dict[str, Any]:
     from rarescene.evaluation import kept_shares
     from rarescene.scenes import KeptReport
 
-    table = drawn.classes
+    table = made.classes
     reports = {
-        when: [KeptReport.from_dict(record.details[name]) for record in drawn.records]
+        when: [KeptReport.from_dict(record.details[name]) for record in made.records]
         for when, name in (("first_draw", "kept_at_first"), ("after_redraws", "kept"))
     }
     shares = {when: kept_shares(found) for when, found in reports.items()}
     CONSOLE.print(kept_table(shares["first_draw"], shares["after_redraws"], table))
     whole = {when: float(np.mean([report.kept for report in found])) for when, found in reports.items()}
-    tries = float(np.mean([record.details["tries"] for record in drawn.records]))
+    tries = float(np.mean([record.details["tries"] for record in made.records]))
     say(
         f"kept as a whole: {whole['first_draw']:.1%} of the requests at first draw, "
         f"{whole['after_redraws']:.1%} after {tries:.1f} draws on average"
@@ -55,7 +55,7 @@ def score_maps(drawn: SceneSet, trained: RunRecord) -> dict[str, Any]:
         when: {table.names[class_id]: one.to_dict() for class_id, one in found.items()}
         for when, found in shares.items()
     }
-    return {"maps": len(drawn), "kept": whole, "tries": tries, "classes": by_name, **_compare(drawn, trained)}
+    return {"maps": len(made), "kept": whole, "tries": tries, "classes": by_name, **_compare(made, trained)}
 
 
 def write_sheet(path: Path, made: SceneSet) -> None:
@@ -77,7 +77,7 @@ def write_sheet(path: Path, made: SceneSet) -> None:
     write_picture(path, sheet)
 
 
-def _compare(drawn: SceneSet, trained: RunRecord) -> dict[str, Any]:
+def _compare(made: SceneSet, trained: RunRecord) -> dict[str, Any]:
     """Return diversity and copies beside the same of the training maps, where those can be read."""
     from rarescene.evaluation import map_copies
     from rarescene.scenes import Request
@@ -90,13 +90,13 @@ def _compare(drawn: SceneSet, trained: RunRecord) -> dict[str, Any]:
     except RareSceneError as error:
         say(f"note: diversity and copies are not measured, as the training maps cannot be read: {error.what}")
         return {}
-    given, taken = _spread(len(real), 10 * MEASURED), _spread(len(drawn), MEASURED)
-    made = decode(drawn.subset(taken), height, width, images=False).take_masks(range(len(taken)))
-    masks, classes = real.take_masks(given), len(drawn.classes)
-    copies = map_copies(made, masks, [real.recordings[index] for index in given], classes).to_dict()
-    requests = [Request.from_dict(drawn.records[index].details["request"]) for index in taken]
-    shown = [Request.from_mask(mask, drawn.classes) for mask in masks]
-    alike = _alike(requests, made, shown, masks, classes)
+    given, taken = _spread(len(real), 10 * MEASURED), _spread(len(made), MEASURED)
+    maps = decode(made.subset(taken), height, width, images=False).take_masks(range(len(taken)))
+    masks, classes = real.take_masks(given), len(made.classes)
+    copies = map_copies(maps, masks, [real.recordings[index] for index in given], classes).to_dict()
+    requests = [Request.from_dict(made.records[index].details["request"]) for index in taken]
+    shown = [Request.from_mask(mask, made.classes) for mask in masks]
+    alike = _alike(requests, maps, shown, masks, classes)
     near = {name: _percent(None if one is None else one["median"]) for name, one in copies.items()}
     say(
         f"IoU to the nearest training map, medians: generated {near['drawn']}; training maps {near['own']} "
@@ -104,7 +104,7 @@ def _compare(drawn: SceneSet, trained: RunRecord) -> dict[str, Any]:
     )
     among = _percent(alike["drawn"]), _percent(alike["training"])
     say(f"IoU among maps of one request: generated {among[0]}, training maps {among[1]}")
-    areas = _areas(made, masks, drawn.classes)
+    areas = _areas(maps, masks, made.classes)
     ratios = {name: one["drawn"] / one["training"] for name, one in areas.items()}
     if wrong := [f"{name} {one:.1f}×" for name, one in ratios.items() if not 2 / 3 <= one <= 1.5]:
         say(f"area where shown, beside training maps; off by half or more: {', '.join(wrong)}")
@@ -117,27 +117,27 @@ def _areas(made: np.ndarray, masks: np.ndarray, table: ClassTable) -> dict[str, 
         np.stack([(maps == index).mean(axis=(1, 2)) for index in range(len(table))]) for maps in (made, masks)
     ]  # (C, N) each
     return {
-        name: {"drawn": float(drawn[drawn > 0].mean()), "training": float(real[real > 0].mean())}
-        for name, drawn, real in zip(table.names, *shares, strict=True)
-        if drawn.any() and real.any()
+        name: {"drawn": float(own[own > 0].mean()), "training": float(real[real > 0].mean())}
+        for name, own, real in zip(table.names, *shares, strict=True)
+        if own.any() and real.any()
     }
 
 
 def _alike(
     requests: Sequence[Request], made: np.ndarray, shown: Sequence[Request], masks: np.ndarray, classes: int
 ) -> dict[str, float | None]:
-    """Return the mean IoU among maps drawn for one request, and among the training maps that keep those."""
+    """Return the mean IoU among maps made for one request, and among the training maps that keep those."""
     from rarescene.evaluation import diversity
 
-    drawn: list[float | None] = []
+    generated: list[float | None] = []
     training: list[float | None] = []
     for request in dict.fromkeys(requests):
         places = [place for place, one in enumerate(requests) if one == request]
         if len(places) > 1:
             keeping = [row for row, one in enumerate(shown) if request.matched_by(one).kept]
-            drawn.append(diversity(made[places], classes))
+            generated.append(diversity(made[places], classes))
             training.append(diversity(masks[keeping][_spread(len(keeping), 50)], classes))
-    return {"drawn": _mean(drawn), "training": _mean(training)}
+    return {"drawn": _mean(generated), "training": _mean(training)}
 
 
 def _spread(count: int, most: int) -> list[int]:

@@ -31,7 +31,7 @@ SHOWN = 8
 
 
 @dataclass(frozen=True)
-class DrawnPair:
+class GeneratedPair:
     """One generated pair: image and mask in class colours, uint8 `(H, W, 3)`, and the classes in it."""
 
     image: np.ndarray
@@ -82,7 +82,7 @@ class Refresh:
     seconds: float = 0.0
     pause: float = 0.0
     stood: float = 0.0
-    pairs: tuple[DrawnPair, ...] = ()
+    pairs: tuple[GeneratedPair, ...] = ()
     next_step: int | None = None
     after_mean: float | None = None
     after: Mapping[str, float | None] = field(default_factory=dict)
@@ -140,7 +140,7 @@ class RefreshesReport:
 
 def read_refreshes(
     lines: Sequence[Mapping[str, Any]],
-    pairs: Mapping[int, tuple[DrawnPair, ...]] | None = None,
+    pairs: Mapping[int, tuple[GeneratedPair, ...]] | None = None,
     *,
     later: bool = False,
 ) -> tuple[Refresh, ...]:
@@ -278,7 +278,7 @@ def write_page(
     return folder / PAGE
 
 
-def read_pictures(path: Path, width: int, table: ClassTable) -> tuple[DrawnPair, ...]:
+def read_pictures(path: Path, width: int, table: ClassTable) -> tuple[GeneratedPair, ...]:
     """Return the pairs of a picture of `RefreshLog`, each `width` pixels wide; none without a file."""
     if not path.is_file():
         return ()
@@ -289,7 +289,7 @@ def read_pictures(path: Path, width: int, table: ClassTable) -> tuple[DrawnPair,
         image, mask = (row[:, start : start + width] for row in (images, masks))
         colours = {tuple(colour) for colour in np.unique(mask.reshape(-1, 3), axis=0).tolist()}
         names = [entry.name for entry in table.classes if entry.colour in colours]
-        found.append(DrawnPair(image, mask, ", ".join(names)))
+        found.append(GeneratedPair(image, mask, ", ".join(names)))
     return tuple(found)
 
 

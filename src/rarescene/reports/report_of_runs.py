@@ -14,7 +14,7 @@ from rarescene.foundation.files import read_json_lines
 from rarescene.foundation.plugins import methods
 from rarescene.foundation.run_record import RunRecord, read_record
 from rarescene.generators import kinds_that_generate
-from rarescene.reports.cards import PHANTOM_WARNING, how_drawn, origins_of
+from rarescene.reports.cards import PHANTOM_WARNING, how_sampled, origins_of
 from rarescene.reports.charts import training_chart
 from rarescene.reports.gallery import GalleryRow, GalleryScene, class_areas, gallery_rows, representative
 from rarescene.reports.realism import Measure, places_of, realism_measures, set_realism
@@ -221,8 +221,8 @@ def _in_words(record: RunRecord) -> str:
             maps = ", for maps flipped and rotated, which no real frame shows" if config.get("vary") else ""
             maps = maps if config.get("masks") else ", for generated maps"
             chosen = f", chosen from {config['curation']['of']}" if "curation" in config else ""
-            drawn = "" if config["generator"] in kinds_that_generate("pairs") else maps
-            return f"{config['count']} synthetic pairs, {how_drawn(config)}{drawn}{chosen}"
+            asked = "" if config["generator"] in kinds_that_generate("pairs") else maps
+            return f"{config['count']} synthetic pairs, {how_sampled(config)}{asked}{chosen}"
         case kind:
             method = methods("generators").get(kind)
             thing = kind if method is None else method.thing

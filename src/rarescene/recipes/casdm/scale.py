@@ -84,7 +84,7 @@ class CasdmScale:
         sdm: the baseline SDM.
         conditional_ddpm: the baseline that concatenates the map.
         pairs: synthetic pairs of each method, from training maps; the same number again from prompted maps.
-        scored: test maps whose images are drawn for the image-quality tables, at most.
+        scored: test maps whose images are generated for the image-quality tables, at most.
     """
 
     cholecseg8k: DataScale

@@ -86,7 +86,7 @@ class GaudaScale:
         cholecseg8k: the data of Tables 1 and 2.
         cadis: the data of Tables 3 and 4.
         datasetgan: the baseline of Table 5.
-        sampling: how pairs are drawn; `guidance` is that of the tables.
+        sampling: how pairs are sampled; `guidance` is that of the tables.
         guidances: those of the sweep of Figure 5.
         classic: the paper's classic augmentation.
         adaptive: adaptive sampling; a column says what it goes by.
@@ -191,7 +191,7 @@ OURS = (
     Column("offline", "offline", ("offline",)),
     Column("adaptive-uncertainty", "AS, uncertainty", ("adaptive",), "uncertainty"),
 )
-"""What the paper does not compare with: copies of rare frames, pairs drawn before, another adaptive one."""
+"""What the paper does not compare with: copies of rare frames, pairs made before, another adaptive one."""
 
 
 COLUMNS = PAPER + OURS
