@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 
 from rarescene.evaluation.bootstrap import Floats
-from rarescene.scenes import KeptReport
+from rarescene.scenes.request import ClassKept, KeptReport
 
 _BLOCK = 128
 
@@ -47,11 +47,26 @@ class KeptShares:
 
 def kept_shares(reports: Iterable[KeptReport]) -> dict[int, KeptShares]:
     """Return, for each class that any request asks for, how much of what was asked of it is kept."""
-    by_class: dict[int, list[tuple[bool, bool | None, bool | None]]] = {}
+    by_class: dict[int, list[ClassKept]] = {}
     for report in reports:
         for entry in report.classes:
-            by_class.setdefault(entry.class_id, []).append((entry.present, entry.quantity, entry.place))
-    return {class_id: _shares(by_class[class_id]) for class_id in sorted(by_class)}
+            by_class.setdefault(entry.class_id, []).append(entry)
+    return {
+        class_id: KeptShares(
+            len(entries),
+            float(np.mean([one.present for one in entries])),
+            _share(one.quantity for one in entries),
+            _share(one.place for one in entries),
+            float(np.mean([False not in (one.present, one.quantity, one.place) for one in entries])),
+        )
+        for class_id, entries in sorted(by_class.items())
+    }
+
+
+def _share(kept: Iterable[bool | None]) -> float | None:
+    """Return the share of what was asked that is kept; None where nothing was."""
+    asked = [one for one in kept if one is not None]
+    return float(np.mean(asked)) if asked else None
 
 
 def map_ious(maps: np.ndarray, others: np.ndarray, classes: int) -> Floats:
@@ -107,19 +122,6 @@ def map_copies(made: np.ndarray, training: np.ndarray, recordings: Sequence[str]
     own = np.where(same & ~np.eye(len(training), dtype=bool), among, np.nan)
     other = np.where(same, np.nan, among)
     return MapCopies(_highest(map_ious(made, training, classes)), _highest(own), _highest(other))
-
-
-def _shares(entries: Sequence[tuple[bool, bool | None, bool | None]]) -> KeptShares:
-    quantity = [number for _, number, _ in entries if number is not None]
-    place = [at for _, _, at in entries if at is not None]
-    kept = [present and number is not False and at is not False for present, number, at in entries]
-    return KeptShares(
-        len(entries),
-        float(np.mean([present for present, _, _ in entries])),
-        float(np.mean(quantity)) if quantity else None,
-        float(np.mean(place)) if place else None,
-        float(np.mean(kept)),
-    )
 
 
 def _by_class(maps: np.ndarray, classes: int) -> torch.Tensor:

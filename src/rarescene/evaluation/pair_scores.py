@@ -154,7 +154,7 @@ def score_pairs(
     """Measure pairs.
 
     Args:
-        cache: the same, decoded.
+        cache: the pairs, decoded.
         training: real training frames at the same size.
         held_out: real frames that nothing was trained on, at the same size, or None.
         judge: a segmenter trained on real scenes, or None.
@@ -213,9 +213,8 @@ class CopyCheck:
         for one in (config, second):
             words, vectors = image_vectors(one, device)
             unseen = None if held_out is None else vectors(_images(held_out, "validation"))
-            self._measures.append(
-                (one.measure, words, vectors, vectors(_images(training, "training")), unseen)
-            )
+            given = vectors(_images(training, "training"))
+            self._measures.append((one.measure, words, vectors, given, unseen))
 
     def of(self, pairs: SceneCache) -> dict[str, CopyScores]:
         """Return how near these pairs come, by measure."""
@@ -223,15 +222,11 @@ class CopyCheck:
 
         return {
             name: copy_scores(
-                vectors(_images(pairs, "synthetic")),
-                training,
-                self.recordings,
-                held_out=unseen,
-                quantile=self.quantile,
-                measure=words,
+                vectors(_images(pairs, "synthetic")), training, self.recordings, held_out=unseen,
+                quantile=self.quantile, measure=words,
             )
             for name, words, vectors, training, unseen in self._measures
-        }
+        }  # fmt: skip
 
     def rates(self, pairs: SceneCache, groups: Sequence[str]) -> tuple[CopyRate, ...]:
         """Return the rate of copies in each measure; `groups` names the recording that each pair is of."""

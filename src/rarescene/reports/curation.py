@@ -222,7 +222,7 @@ def curation_report(
     reasons = Counter(decision.reason for decision in decisions)
     phantom = records[-1].provenance.phantom
     names = [cache.classes.names[index] for index in found.rare]
-    gallery = _Gallery(cache, training, found, decisions, config, judge)
+    gallery = _Gallery(cache, training, found, decisions, judge)
     return CurationReport(
         title=title,
         summary=(
@@ -311,71 +311,56 @@ def _notes(cache: SceneCache, found: PairScores) -> tuple[str, ...]:
         )
     elif asked:
         notes.append("Every mask shows what was asked for, as masks of real frames do by definition.")
-    if found.real_iou is not None:
-        names = [
-            f"{cache.classes.names[index]} ({100 * found.real_iou[index]:.1f} %)"
-            for index in found.rare
-            if found.real_iou[index] < BLIND
-        ]
-        if names:
+    if (real := found.real_iou) is not None:
+        rare = [(cache.classes.names[index], float(real[index])) for index in found.rare]
+        if names := [f"{name} ({100 * iou:.1f} %)" for name, iou in rare if iou < BLIND]:
             notes.append(
                 f"The segmenter hardly knows {', '.join(names)} on real validation frames. There its "
                 "agreement says little about the pairs; --by context_agreement ranks them by the rest of "
                 "the scene."
             )
-        unseen = [cache.classes.names[index] for index in found.rare if np.isnan(found.real_iou[index])]
-        if unseen:
+        if unseen := [name for name, iou in rare if np.isnan(iou)]:
             notes.append(f"No real validation frame shows {', '.join(unseen)}.")
     if next(iter(found.copies.values())).threshold is None:
         notes.append("All training frames are of one recording, so nothing tells what a copy is.")
     return tuple(notes)
 
 
+@dataclass(frozen=True)
 class _Gallery:
     """Chooses pairs by a rule and turns them into rows."""
 
-    def __init__(
-        self,
-        cache: SceneCache,
-        training: SceneCache,
-        found: PairScores,
-        decisions: Sequence[Decision],
-        config: CurationConfig,
-        judge: Judge | None,
-    ) -> None:
-        self.cache, self.training, self.found = cache, training, found
-        self.decisions, self.config, self.judge = decisions, config, judge
-        parts = dict.fromkeys(decision.part for decision in decisions)
-        self.parts = sorted(
-            parts, key=lambda part: (part is None, found.rare.index(part) if part in found.rare else 0)
-        )
+    cache: SceneCache
+    training: SceneCache
+    found: PairScores
+    decisions: Sequence[Decision]
+    judge: Judge | None
 
     def dropped(self, rows: int) -> tuple[GalleryRow, ...]:
         """Return the worst of each reason and part, taking turns."""
-        queues = [
-            sorted(members, key=lambda pair: -self.decisions[pair].rank)
-            for reason in REASONS
-            for part in self.parts
-            if reason != "kept" and (members := self._members(part, reason))
-        ]
+        reasons = [reason for reason in REASONS if reason != "kept"]
+        queues = [self._members(part, reason)[::-1] for reason in reasons for part in self._parts()]
         return self._rows(_in_turn(queues, rows))
 
     def borderline(self, rows: int) -> tuple[GalleryRow, ...]:
         """Return the last that stayed and the first that went by its rank, of each part in turn."""
         queues = []
-        for part in self.parts:
-            last = sorted(self._members(part, "kept"), key=lambda pair: -self.decisions[pair].rank)
-            first = sorted(self._members(part, "rank"), key=lambda pair: self.decisions[pair].rank)
-            if first:
-                queues.append([pair for both in zip(last, first, strict=False) for pair in both])
+        for part in self._parts():
+            last, first = self._members(part, "kept")[::-1], self._members(part, "rank")
+            queues.append([pair for both in zip(last, first, strict=False) for pair in both])
         return self._rows(_in_turn(queues, rows))
 
+    def _parts(self) -> list[int | None]:
+        """Return the rare classes that have pairs of their own, and None for the other pairs."""
+        parts = {decision.part for decision in self.decisions}
+        return [part for part in (*self.found.rare, None) if part in parts]
+
     def _members(self, part: int | None, reason: str) -> list[int]:
-        return [
-            pair
-            for pair, decision in enumerate(self.decisions)
-            if decision.part == part and decision.reason == reason
+        """Return the pairs of a part and with an outcome, the best first."""
+        members = [
+            pair for pair, one in enumerate(self.decisions) if (one.part, one.reason) == (part, reason)
         ]
+        return sorted(members, key=lambda pair: self.decisions[pair].rank)
 
     def _rows(self, pairs: Sequence[int]) -> tuple[GalleryRow, ...]:
         made = []

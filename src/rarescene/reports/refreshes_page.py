@@ -207,13 +207,12 @@ def refresh_charts(report: RefreshesReport, colours: Mapping[str, str]) -> tuple
     """Return charts over the steps: what led, by class and in its colour, and the validation."""
     steps = [float(one.step) for one in report.refreshes]
     leads = {name: report.over_time(name)[0] for name in report.classes.names}
-    lines = [
-        Line(
-            name, steps, [float("nan") if value is None else value for value in values], colour=colours[name]
-        )
+    known = {
+        name: [float("nan") if value is None else value for value in values]
         for name, values in leads.items()
         if any(value is not None for value in values)
-    ]
+    }
+    lines = [Line(name, steps, values, colour=colours[name]) for name, values in known.items()]
     over = "optimiser step"
     lead = Chart(f"{report.lead} by class", tuple(lines), (), over, report.lead, logarithmic=True)
     last = report.refreshes[-1]

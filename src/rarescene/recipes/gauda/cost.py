@@ -160,15 +160,18 @@ def _segmenter(study: GaudaStudy, name: SegmenterName, cells: Cells) -> Cost:
 
     from rarescene.segmenters import load_segmenter
 
-    records = [read_record(run) for run in cells.values()]
     training, count = study.scale.segmenters.training(name), study.scale.timed
     network, _ = load_segmenter(next(iter(cells.values())) / "model")
     network.to(_device())
     images, _ = _scenes(study, count)
     with torch.inference_mode():
         predicting = _seconds(count, lambda i: network.predict(images[i : i + 1]))
-    seconds = sum(record.seconds or 0.0 for record in records) / len(records)
-    return Cost(training.steps * training.batch_size, seconds, predicting)
+    return Cost(training.steps * training.batch_size, _trained_for(cells) / len(cells), predicting)
+
+
+def _trained_for(cells: Cells) -> float:
+    """Return the seconds that all seeds of a column were trained for."""
+    return sum(read_record(run).seconds or 0.0 for run in cells.values())
 
 
 def _generating(
@@ -252,9 +255,7 @@ def _added(title: str, cells: Mapping[tuple[SegmenterName, str], Cells | None]) 
             if pair[0] is None or pair[1] is None:
                 entries.append(f"{TITLES[name]} {NOT_TRAINED}")
                 continue
-            took, plain = (
-                sum(read_record(run).seconds or 0.0 for run in (one or {}).values()) for one in pair
-            )
+            took, plain = (_trained_for(one or {}) for one in pair)
             entries.append(f"{TITLES[name]} {_signed(took / plain - 1)}" if plain else MISSING)
         hours, usual = TABLE_6[scheme][0], TABLE_6[default][0]
         printed = MISSING if hours is None or usual is None else _signed(hours / usual - 1)
