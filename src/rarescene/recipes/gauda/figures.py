@@ -91,7 +91,7 @@ def fig12(studies: Mapping[DataName, GaudaStudy], scale: str) -> Outcome:
             precision = {column: _precision(cells) for column, cells in found.cells.items()}
             out.sheets.append(_dice_sheet(title, found, precision))
             bars = [_bars_of(found, f"{one} mean", f"Dice, {one} mean") for one in ("label", "sample")]
-            bars += [_over_seeds(precision, f"{one}_mean", f"AP, {one} mean") for one in ("label", "sample")]
+            bars += [_over_seeds(precision, f"{one}_mean", f"AP, {one}") for one in ("label", "sample")]
             pictures.append(_bars(title, bars, "Dice, and average precision"))
             out.values[f"{segmenter}, {data}"] = {
                 "dice": found.tested.to_dict(),
