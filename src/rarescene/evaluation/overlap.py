@@ -79,9 +79,13 @@ class RecordingOverlap:
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> RecordingOverlap:
         """Return what `to_dict` wrote."""
-        counts = (np.asarray(value[name], np.int64) for name in ("confusion", "frames"))
-        samples = (np.asarray(value[name], np.float64) for name in ("sample_iou", "sample_dice"))
-        return cls(*counts, *samples)
+        kinds = {
+            "confusion": np.int64,
+            "frames": np.int64,
+            "sample_iou": np.float64,
+            "sample_dice": np.float64,
+        }
+        return cls(**{name: np.asarray(value[name], kind) for name, kind in kinds.items()})
 
 
 @dataclass(frozen=True)
@@ -250,8 +254,9 @@ def overlap_scores(
     frames = np.sum([part.frames for part in recordings.values()], axis=0)
     hits, reference, predicted = found.counts.sum(axis=1)
 
-    def intervals(resampled: Floats, several: bool) -> list[Interval | None]:
-        return [percentile_interval(one, config) if several else None for one in resampled]
+    def intervals(resampled: Floats, several: bool) -> tuple[Interval | None, Interval | None]:
+        iou, dice = (percentile_interval(one, config) if several else None for one in resampled)
+        return iou, dice
 
     def summary(values: Floats, resampled: Floats) -> MeanOverlap:
         return MeanOverlap(float(values[0]), float(values[1]), *intervals(resampled, len(names) > 1))
@@ -259,7 +264,8 @@ def overlap_scores(
     entries = [
         ClassOverlap(
             name,
-            *(known_or_none(value) for value in found.whole[:, c]),
+            known_or_none(found.whole[0, c]),
+            known_or_none(found.whole[1, c]),
             *intervals(found.resampled[..., c], shown_in[c] > 1),
             pixels=int(reference[c]),
             false_pixels=int(predicted[c] - hits[c]),
