@@ -270,7 +270,7 @@ def _notes(
         (in_test, in_pairs, "in no pair, so RO is without them, and SO was trained without them"),
         (in_pairs, in_test, "in no test scene, so without a share"),
     ):
-        if missing := [classes[index] for index in np.flatnonzero(shown & ~other)]:
+        if missing := [classes[index] for index in np.flatnonzero(shown & ~other).tolist()]:
             notes.append(f"Shown {where}: {', '.join(missing)}.")
     if (in_test != in_pairs).any():
         notes.append("Of the sample mean, RO is a share of all test frames, whatever classes they show.")

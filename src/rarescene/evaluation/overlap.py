@@ -79,13 +79,9 @@ class RecordingOverlap:
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> RecordingOverlap:
         """Return what `to_dict` wrote."""
-        kinds = {
-            "confusion": np.int64,
-            "frames": np.int64,
-            "sample_iou": np.float64,
-            "sample_dice": np.float64,
-        }
-        return cls(**{name: np.asarray(value[name], kind) for name, kind in kinds.items()})
+        confusion, frames = (np.asarray(value[name], np.int64) for name in ("confusion", "frames"))
+        iou, dice = (np.asarray(value[name], np.float64) for name in ("sample_iou", "sample_dice"))
+        return cls(confusion, frames, iou, dice)
 
 
 @dataclass(frozen=True)

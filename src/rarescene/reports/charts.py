@@ -206,7 +206,7 @@ class _Sheet:
 
 def _chart(chart: Chart, width: int, height: int) -> Image.Image:
     sheet = _Sheet(width, height)
-    parts = [*chart.clouds, *chart.lines]
+    parts: list[Cloud | Line] = [*chart.clouds, *chart.lines]
     colours = [_colour(place if one.series is None else one.series) for place, one in enumerate(parts)]
     legend = [(one.name, colour) for one, colour in zip(parts, colours, strict=True) if one.name]
     xs, ys = _values(chart)

@@ -160,8 +160,8 @@ def curation_table(report: CurationReport) -> RenderableType:
         table.add_row(class_name(entry.name, report.classes), *cells, style="bold" if entry.rare else "")
     parts: list[RenderableType] = [table]
     for one in report.copies:
-        heads = ("of", "number", "nearest 5 %", "median", "as near as a copy")
-        near = plain_table(f"Nearest training frame: {one.measure}", *heads)
+        measured = ("number", "nearest 5 %", "median", "as near as a copy")
+        near = plain_table(f"Nearest training frame: {one.measure}", "of", *measured)
         for row in distance_rows(one):
             near.add_row(row.who, f"{row.number:,}", number(row.low), number(row.median), share(row.copies))
         parts.append(near)

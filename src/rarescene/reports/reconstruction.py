@@ -113,9 +113,9 @@ def judge_masks(out: Path, vqgan: MaskVqGan, part: str, cache: SceneCache) -> tu
         Measure("recall of regions one or two pixels wide", result.thin_recall, "higher", note=thin),
         _perplexity(found, note),
     )
-    shown_as = (table.colourise(ids) for ids in (masks, np.concatenate(found_ids)))
+    originals, decoded = (table.colourise(ids) for ids in (masks, np.concatenate(found_ids)))
     _print_classes(result)
-    _write(out, found, cache, *shown_as, measures, flat=True)
+    _write(out, found, cache, originals, decoded, measures, flat=True)
     return measures
 
 

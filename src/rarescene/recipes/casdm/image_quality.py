@@ -99,10 +99,11 @@ def _measure(
         if found is None:  # maps of the test part always have a frame
             raise ValueError(f"the pairs in {folder} belong to no frames")
         scores[row] = found
+    count = next(iter(scores.values())).synthetic_images
     out.sheets += [_quality(scores), _published(published)]
     out.say(
         *study.notes(),
-        f"{found.synthetic_images} test maps, an image of each generator for each of them.",
+        f"{count} test maps, an image of each generator for each of them.",
         *(note for one in scores.values() for note in one.notes),
         "One generator seed: the intervals are over test recordings, and say nothing of another training.",
     )
