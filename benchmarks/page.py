@@ -1,4 +1,4 @@
-"""Writes docs/results.md from the files in benchmarks/results: no figure on that page is typed by hand.
+"""Writes docs/results.md from the files in benchmarks/results: no number on that page is typed by hand.
 
 Run: python benchmarks/page.py
 """
@@ -111,7 +111,7 @@ def main() -> None:
     lines = [
         "# Results",
         "",
-        "Every figure here was written by the command above it, into `benchmarks/results/`; this page is made from",
+        "Every number here was written by the command above it, into `benchmarks/results/`; this page is made from",
         "those files by `python benchmarks/page.py`.",
     ]
     for name, (title, command, describe) in sections.items():
@@ -121,7 +121,7 @@ def main() -> None:
             command = found["command"]
         lines += ["", f"## {title}", "", "```", command, "```", ""]
         if found is None:
-            lines.append("Not measured yet. The command stands ready; no figure is guessed.")
+            lines.append("Not measured yet. The command stands ready; no number is guessed.")
             continue
         lines += describe(found)
         machine = found["machine"]

@@ -74,7 +74,7 @@ def test_pairs_of_generated_maps_have_no_frame_and_curated_ones_name_their_set(
     (tmp_path / "set/manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     page = build_report([tmp_path / "set"], title="t", rows=2)
     assert not page.realism
-    assert {row.note for row in page.gallery} == {"drawn for a generated map"}
+    assert {row.note for row in page.gallery} == {"generated for a map that is generated too"}
     assert "generated maps, chosen from all_pairs" in page.compared["set"]
     render(page)
 

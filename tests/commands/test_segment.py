@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from rarescene.cli import main
 from rarescene.foundation.files import read_json_lines
 from rarescene.foundation.run_record import read_record
-from rarescene.reports.run_scores import cell_of_run
+from rarescene.reports.tables import cell_of_run
 from rarescene.training.loop import Learner
 
 from ..conftest import BRIEF, PHANTOM, took

@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from rarescene.evaluation.config import RealismConfig
-from rarescene.evaluation.distances import FeatureDistances
-from rarescene.evaluation.inception import Inception
+from rarescene.evaluation.distances import FeatureDistances, Inception
 from rarescene.evaluation.realism import realism_scores
 from rarescene.foundation.errors import CheckpointError
 

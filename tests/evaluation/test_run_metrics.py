@@ -13,7 +13,7 @@ from rarescene.evaluation import OverlapMeter, RunMetrics, ScoredRuns, read_metr
 from rarescene.foundation.errors import CheckpointError, ConfigError
 from rarescene.foundation.files import write_json
 from rarescene.reports import verdict_on
-from rarescene.reports.run_scores import added_up
+from rarescene.reports.tables import added_up
 from rarescene.scenes import ClassTable, SceneClass
 
 CLASSES = ("liver", "cystic duct", "hepatic vein")

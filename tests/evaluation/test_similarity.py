@@ -10,7 +10,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from rarescene.evaluation.config import BootstrapConfig
-from rarescene.evaluation.similarity import (
+from rarescene.evaluation.realism import (
     FIVE_SCALES,
     THREE_SCALES,
     ms_ssim,

@@ -44,7 +44,7 @@ def test_the_demo_ends_with_a_page_and_an_honest_word(
 ) -> None:
     assert main(["demo", "--quick", "--out", "demo"]) == 0
     shown = capfd.readouterr().out
-    assert "phantom figures" in shown
+    assert "phantom scores" in shown
     assert "A single seed is an illustration" in " ".join(shown.split())
     page = Path("demo/report.html").read_text()
     assert "Phantom scenes" in page

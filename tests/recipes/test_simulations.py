@@ -188,14 +188,14 @@ def test_what_is_no_simulation_is_refused(change: dict[str, float]) -> None:
 
 
 @pytest.mark.parametrize(("recipe", "make"), [("gauda-fig10", fig10), ("gauda-fig11", fig11)])
-def test_the_figures_say_whether_the_claims_hold(
+def test_the_scores_say_whether_the_claims_hold(
     recipe: str, make: object, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["reproduce", recipe, "--scale", "smoke", "--out", str(tmp_path)]) == 0
     page = (tmp_path / "smoke" / f"{recipe}.md").read_text()
     values = json.loads((tmp_path / "smoke" / f"{recipe}.json").read_text())
     assert f"rarescene reproduce {recipe} --scale smoke" in page
-    assert "the figures mean nothing" in page
+    assert "the scores mean nothing" in page
     assert sum(word in page for word in (": holds.", "does not hold", "not shown")) >= 1
     assert (tmp_path / "smoke" / f"{recipe}.png").stat().st_size > 10_000
     assert values["values"]["config"]["seeds"] == 3

@@ -29,7 +29,7 @@ def test_a_model_card_says_what_was_seen_and_how_it_was_made(report: Report) -> 
     assert "Apache-2.0" in card
     assert "2,500,000" in card
     assert rows(card, "Configuration")[-1] == ["steps", "100"]
-    assert "one seed: its figures are an illustration" in card
+    assert "one seed: its scores are an illustration" in card
     assert "one seed" not in model_card("m", "k", "s", replace(SOURCE, seeds=(0, 1, 2)))
 
 

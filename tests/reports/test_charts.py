@@ -7,7 +7,7 @@ import pytest
 from PIL import ImageColor
 
 from rarescene.reports import Chart, Cloud, Line, charts_picture
-from rarescene.reports.axes import SERIES
+from rarescene.reports.charts import SERIES
 
 NAN = float("nan")
 

@@ -95,7 +95,7 @@ def test_the_page_says_it_all_and_asks_nobody(page: CurationReport) -> None:
 def test_an_almost_empty_curation_is_still_a_page(table: ClassTable) -> None:
     bare = CurationReport("t", "s", table, 3, {"kept": 3})
     assert not Page(render_curation(bare)).named("table")
-    assert "drawn at random" in render_curation(bare)
+    assert "chosen at random" in render_curation(bare)
 
 
 def test_the_table_fits_a_terminal(page: CurationReport) -> None:

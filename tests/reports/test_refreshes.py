@@ -11,7 +11,7 @@ import pytest
 
 from rarescene.reports import (
     PHANTOM_WARNING,
-    DrawnPair,
+    GeneratedPair,
     Origins,
     RefreshesReport,
     read_refreshes,
@@ -45,7 +45,7 @@ def decided(step: int, **more: Any) -> dict[str, Any]:
 @pytest.fixture
 def report(table: ClassTable) -> RefreshesReport:
     image = np.zeros((8, 8, 3), np.uint8)
-    pairs = {100: (DrawnPair(image, image, NASTY), DrawnPair(image, image, "liver"))}
+    pairs = {100: (GeneratedPair(image, image, NASTY), GeneratedPair(image, image, "liver"))}
     return RefreshesReport(
         title=f"gauda: {NASTY}",
         summary="Every 100 steps.",
@@ -95,7 +95,7 @@ def test_pairs_that_outlast_an_interval_stand_where_they_were_asked_for(report: 
     assert found[0].seconds == 3.25
     assert (found[-1].next_step, found[-1].after_mean) == (None, None)  # the last line is no validation
     text = render_refreshes(replace(report, refreshes=found))
-    assert text.count("still drawing what was asked for before") == 2
+    assert text.count("still generating what was asked for before") == 2
 
 
 def test_of_many_refreshes_some_are_shown_with_both_ends() -> None:
@@ -126,10 +126,10 @@ def test_the_page_says_it_all_and_asks_nobody(report: RefreshesReport) -> None:
     words = " ".join(" ".join(shown.words).split())
     for expected in (
         "2 refreshes",
-        "8 pairs drawn, 6 pairs kept",
+        "8 pairs generated, 6 pairs kept",
         "1 s for validations and refreshes, 10.0 % of the whole run",
         "Step 100 label mean 40.0 %, at the next validation 50.0 %;",
-        "4 pairs drawn, 3 kept (1 dropped for their agreement)",
+        "4 pairs generated, 3 kept (1 dropped for their agreement)",
         "4 scenes, for cystic duct and",
         "its turn waited 3 refreshes",
         "not asked for",

@@ -97,7 +97,7 @@ def test_rare_classes_come_first_and_the_warning_before_all(report: Report) -> N
     text = render(report)
     scores = text[text.index('id="scores"') :]
     assert scores.index("cystic duct") < scores.index("liver")
-    assert text.index("No figure here is a surgical one") < text.index('id="verdict"')
+    assert text.index("No number here is a surgical one") < text.index('id="verdict"')
 
 
 @pytest.mark.parametrize(("low", "word"), [(0.01, "measured gain"), (-0.01, "not told apart")])

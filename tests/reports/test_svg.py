@@ -9,7 +9,7 @@ import pytest
 
 from rarescene.evaluation import Interval, MeanOverlap
 from rarescene.reports import Chart, Line
-from rarescene.reports.axes import log_ticks, moving_mean, nice_ticks
+from rarescene.reports.charts import log_ticks, moving_mean, nice_ticks
 from rarescene.reports.svg import difference_limit, difference_mark, interval_bars, line_plot
 
 from .conftest import row

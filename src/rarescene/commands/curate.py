@@ -94,7 +94,7 @@ def curate(
     from rarescene.augmentation import choose_pairs
     from rarescene.evaluation.pair_scores import score_pairs
     from rarescene.reports import curation_table, render_curation
-    from rarescene.reports.curation_of_pairs import curation_report
+    from rarescene.reports.curation import curation_report
     from rarescene.scenes import SceneSetWriter
 
     began = time.perf_counter()

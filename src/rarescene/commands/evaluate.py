@@ -59,7 +59,7 @@ def evaluate(
     from rarescene.evaluation.run_metrics import FIELDS
     from rarescene.foundation.protocols import BayesianSegmenter, Predicted
     from rarescene.reports import metric_columns, metric_table, overlap_table
-    from rarescene.reports.run_scores import scores_of_run
+    from rarescene.reports.tables import scores_of_run
     from rarescene.scenes import resize_image, resize_mask
     from rarescene.segmenters import load_segmenter
     from rarescene.training import to_images, to_masks

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from rarescene.foundation.lazy import show_lazily
 
 if TYPE_CHECKING:
-    from rarescene.evaluation.agreement import class_agreement, pair_agreement, pair_iou
     from rarescene.evaluation.average_precision import AveragePrecisionMeter, PrecisionScores
     from rarescene.evaluation.bootstrap import Interval, percentile_interval, resample_counts
     from rarescene.evaluation.calibration import CalibrationMeter, CalibrationScores
@@ -31,17 +30,11 @@ if TYPE_CHECKING:
         RecordingOverlap,
         overlap_scores,
     )
-    from rarescene.evaluation.realism import RealismScores, realism_scores
+    from rarescene.evaluation.pair_scores import class_agreement, pair_agreement, pair_iou
+    from rarescene.evaluation.realism import PairedScore, RealismScores, realism_scores
     from rarescene.evaluation.reconstruction import MapReconstruction, ReconstructionMeter
-    from rarescene.evaluation.run_metrics import (
-        METRICS,
-        RunMetrics,
-        ScoredRuns,
-        read_metrics,
-        read_scored,
-    )
+    from rarescene.evaluation.run_metrics import METRICS, RunMetrics, ScoredRuns, read_metrics, read_scored
     from rarescene.evaluation.significance import Comparison, ComparisonTable, cohens_d, compare
-    from rarescene.evaluation.similarity import PairedScore
     from rarescene.evaluation.uncertainty import (
         MEASURES,
         ClassUncertainty,

@@ -41,7 +41,6 @@ class PrecisionScores:
     Attributes:
         classes: each class over the pixels of the whole data set; None for one that the reference never
             shows.
-        label_mean: mean over these classes.
         sample_mean: each frame's mean over the classes in its reference, then the mean over frames.
         sample_median: the median over frames of the same.
     """
@@ -57,12 +56,7 @@ class PrecisionScores:
 
 
 class AveragePrecisionMeter:
-    """Gathers predictions batch by batch.
-
-    Args:
-        classes: the number of classes, C.
-        ignore_index: id of unlabelled pixels, which count nowhere.
-    """
+    """Gathers predictions batch by batch."""
 
     def __init__(self, classes: int, ignore_index: int = 255) -> None:
         import torch

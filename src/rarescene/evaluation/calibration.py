@@ -55,8 +55,6 @@ class CalibrationMeter:
     """Gathers predictions batch by batch.
 
     Args:
-        classes: the number of classes, C.
-        ignore_index: id of unlabelled pixels, which count nowhere.
         bins: bins of equal width between 0 and 1.
     """
 

@@ -23,6 +23,7 @@ from typing import Any, Literal
 import numpy as np
 
 from rarescene.evaluation.bootstrap import (
+    Counts,
     Floats,
     Interval,
     divide,
@@ -34,9 +35,8 @@ from rarescene.evaluation.bootstrap import (
     resampled_mean,
 )
 from rarescene.evaluation.config import BootstrapConfig
-from rarescene.evaluation.confusion import hits_and_totals, scores_in_reference
 from rarescene.evaluation.copies import CopyScores
-from rarescene.evaluation.overlap import RecordingOverlap
+from rarescene.evaluation.overlap import RecordingOverlap, Resampled
 from rarescene.foundation.errors import DataError
 from rarescene.foundation.seeds import derive_seed
 
@@ -52,7 +52,6 @@ class Share:
         interval: over recordings; None with fewer than two.
         reference: real on real, over the same classes or all frames; None likewise.
         share: value over reference; None where either is missing or the reference is 0.
-        share_interval: of the share.
     """
 
     value: float | None
@@ -67,9 +66,7 @@ class CoherenceLine:
     """One measure: "label mean", "sample mean", "rare mean" or a class.
 
     Attributes:
-        measure: its name.
         real: real on real, on all test scenes.
-        real_interval: its interval.
         ro: of the real-trained segmenter on the pairs.
         so: of the synthetic-trained segmenter on the test scenes; None where there is no such segmenter.
     """
@@ -145,8 +142,6 @@ def coherence_scores(
         so: of the synthetic-trained segmenter, by test recording; or None.
         classes: class names in the order of their ids.
         rare: classes that have a mean of their own, if there are several.
-        score: `iou` or `dice`.
-        bootstrap: how intervals are found.
 
     Raises:
         DataError: no labelled pixel was scored, or real and SO are of different test scenes.
@@ -156,10 +151,8 @@ def coherence_scores(
         if not any(one.confusion.any() for one in part.values()):
             raise DataError("no labelled pixel was scored", "Check that pairs and test scenes have labels.")
     if so is not None and sorted(so) != sorted(real):
-        raise DataError(
-            "the two segmenters were scored on different recordings",
-            "Score both on the test part of one split.",
-        )
+        what = "the two segmenters were scored on different recordings"
+        raise DataError(what, "Score both on the test part of one split.")
     # Equal seeds would draw the same places of two different lists, and tie what is independent.
     apart = replace(config, seed=derive_seed(config.seed, "pairs"))
     on_test, on_pairs = resample_counts(len(real), config), resample_counts(len(ro), apart)
@@ -183,8 +176,8 @@ def coherence_scores(
     return CoherenceScores(
         lines=tuple(lines),
         score=score,
-        pairs=pairs.frames,
-        test_scenes=truth.frames,
+        pairs=len(pairs.owner),
+        test_scenes=len(truth.owner),
         recordings=tuple(sorted(real)),
         notes=_notes(classes, truth.shown, pairs.shown, len(real)),
         bootstrap=config,
@@ -197,9 +190,7 @@ def copy_rate(
     """Return the rate of copies beside those of real scenes.
 
     Args:
-        scores: of `copy_scores`.
         groups: the recording that each pair was made from, or a name of its own.
-        bootstrap: how the interval is found.
     """
     config = bootstrap or BootstrapConfig()
     if scores.threshold is None:
@@ -218,33 +209,25 @@ def copy_rate(
     return CopyRate(scores.measure, rate, interval, held_out, between, copied)
 
 
-class _Side:
+class _Side(Resampled):
     """Scores of one segmenter on one set of scenes: of all of them, and of each resample."""
 
-    def __init__(self, recordings: Overlaps, score: Literal["iou", "dice"], draws: np.ndarray) -> None:
-        parts = [recordings[name] for name in sorted(recordings)]
-        totals = np.stack(hits_and_totals(np.stack([part.confusion for part in parts])))  # (3, R, C)
-        which = ("iou", "dice").index(score)
-        self.scores = scores_in_reference(*totals.sum(axis=1))[which]  # (C,)
-        self.drawn = scores_in_reference(*(draws @ totals))[which]  # (resamples, C)
-        self.shown = totals[1].sum(axis=0) > 0  # (C,)
-        samples = [getattr(part, f"sample_{score}") for part in parts]
-        owner = np.repeat(np.arange(len(parts)), [len(one) for one in samples])
-        of_frames = np.concatenate(samples)
-        self.frames = len(of_frames)
-        self.sample = float(of_frames.mean()), resampled_mean(of_frames, owner, draws)
+    def __init__(self, recordings: Overlaps, score: Literal["iou", "dice"], draws: Counts) -> None:
+        super().__init__(recordings, draws)
+        self.draws, self.which = draws, ("iou", "dice").index(score)
+        self.shown = self.counts[1].sum(axis=0) > 0  # (C,)
 
     def of(self, classes: Sequence[int] | None, among: np.ndarray | None = None) -> tuple[float, Floats]:
         """Return the mean over these classes, or over frames for None: `(value, (resamples,))`.
 
-        Args:
-            classes: ids.
-            among: bool `(C,)`; other classes are left out.
+        Of the classes, only those that `among` has, bool `(C,)`, count.
         """
         if classes is None:
-            return self.sample
+            samples = self.samples[self.which]
+            return float(samples.mean()), resampled_mean(samples, self.owner, self.draws)
         ids = [index for index in classes if among is None or among[index]]
-        return float(mean_of_known(self.scores[ids])), mean_of_known(self.drawn[:, ids])
+        means = (mean_of_known(one[self.which][..., ids]) for one in (self.whole, self.resampled))
+        return float(next(means)), next(means)
 
 
 def _measures(
@@ -287,10 +270,7 @@ def _notes(
         (in_test, in_pairs, "in no pair, so RO is without them, and SO was trained without them"),
         (in_pairs, in_test, "in no test scene, so without a share"),
     ):
-        missing = [
-            name for name, here, there in zip(classes, shown, other, strict=True) if here and not there
-        ]
-        if missing:
+        if missing := [classes[index] for index in np.flatnonzero(shown & ~other).tolist()]:
             notes.append(f"Shown {where}: {', '.join(missing)}.")
     if (in_test != in_pairs).any():
         notes.append("Of the sample mean, RO is a share of all test frames, whatever classes they show.")

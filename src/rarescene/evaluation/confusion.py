@@ -24,8 +24,6 @@ def confusion_matrices(
     Args:
         predictions: class ids `(B, H, W)`.
         masks: reference ids `(B, H, W)`; pixels with `ignore_index` are left out, whatever is predicted.
-        classes: the number of classes, C.
-        ignore_index: the id of unlabelled pixels.
 
     Raises:
         DataError: shapes differ, ids are no integers, or a counted id is not one of 0 to C-1.

@@ -96,7 +96,6 @@ def copy_scores(
         recordings: the recording of each training frame.
         held_out: vectors of real frames that are not among the training frames, or None.
         quantile: of the distances between recordings, see `CopyConfig`.
-        measure: what the vectors are, in words.
 
     Raises:
         DataError: there is no training frame, or recordings are missing.

@@ -1,9 +1,13 @@
-"""Fréchet and kernel distances between two sets of images, in the features of one frozen network."""
+"""Fréchet and kernel distances between two sets of images, in the features of one frozen network.
+
+True FID and KID are those of Inception v3, whose TorchScript file the user brings.
+"""
 
 from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -12,7 +16,7 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
 from rarescene.evaluation.config import RealismConfig
-from rarescene.evaluation.inception import Inception
+from rarescene.foundation.errors import CheckpointError
 
 
 class Extractor(Protocol):
@@ -21,16 +25,53 @@ class Extractor(Protocol):
     @property
     def name(self) -> str:
         """What a table calls its features."""
-        ...
 
     @property
     def num_features(self) -> int:
         """The number of features of an image."""
-        ...
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return features `(B, num_features)`."""
-        ...
+
+
+class Inception:
+    """The Inception v3 that FID is defined by, as `inception-2015-12-05.pt` of the StyleGAN repositories
+    holds it.
+
+    That file is a TorchScript module which takes uint8 images of any size, resizes them to 299 × 299 as the
+    TensorFlow original does, and, called with `return_features=True`, gives the 2048 pooled features.
+    TorchScript is a program, not a pickle, but still a program: take the file from a source you trust.
+
+    Raises:
+        CheckpointError: the file is missing, is no TorchScript, or does not give 2048 features.
+    """
+
+    name = "Inception"
+    num_features = 2048
+
+    def __init__(self, path: Path, device: torch.device | str = "cpu") -> None:
+        remedy = "Give the TorchScript file inception-2015-12-05.pt, or none for FD-EffNetLite0."
+        if not Path(path).is_file():
+            raise CheckpointError("there are no Inception weights", remedy, path)
+        try:
+            with warnings.catch_warnings():
+                # The published file exists in this format alone, so the newer one is no choice.
+                warnings.filterwarnings("ignore", message=".*torch.jit.load.*", category=DeprecationWarning)
+                self.network = torch.jit.load(str(path), map_location=device).eval()
+            features = self(torch.zeros(1, 3, 299, 299, device=device))
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise CheckpointError(f"is not the TorchScript of Inception ({reason})", remedy, path) from error
+        if features.shape != (1, self.num_features):
+            what = f"gives features of shape {tuple(features.shape)} instead of (1, {self.num_features})"
+            raise CheckpointError(what, remedy, path)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return features `(B, 2048)` of images `(B, 3, H, W)` in [-1, 1], which become bytes first."""
+        pixels = (127.5 * images.clamp(-1, 1) + 127.5).round().to(torch.uint8)
+        with torch.inference_mode():
+            features: Tensor = self.network(pixels, return_features=True)
+        return features
 
 
 @dataclass(frozen=True)
@@ -38,7 +79,6 @@ class Distance:
     """Distances between two sets of images in the features of one network.
 
     Attributes:
-        extractor: the network.
         frechet_name: what a table must call `frechet`: `FID` for Inception alone, else `FD-` and the network.
         kernel_name: likewise `KID` or `KD-` and the network.
         frechet: squared Fréchet distance of two Gaussians fitted to the features; 0 for equal sets.
@@ -103,13 +143,9 @@ class FeatureDistances:
         )
 
 
-class Features(nn.Module):
+class Features(nn.Identity):
     """The feature network that torchmetrics sees: features pass through, since they were computed before."""
 
     def __init__(self, num_features: int) -> None:
         super().__init__()
         self.num_features = num_features
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Return features `(B, num_features)` as they are."""
-        return features

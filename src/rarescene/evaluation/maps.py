@@ -1,8 +1,8 @@
 """Are generated maps what was asked for, unlike each other, and no copies?
 
 Nothing is known of the quality of a single map but whether it keeps its request. Whether maps of one request
-differ, and whether they are copies of training maps, is told by their IoU; the same figures among real maps
-stand beside them, since a figure by itself means nothing: anatomy repeats, and adjacent frames are
+differ, and whether they are copies of training maps, is told by their IoU; the same among real maps
+stand beside them, since an IoU by itself means nothing: anatomy repeats, and adjacent frames are
 near-copies.
 """
 
@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 
 from rarescene.evaluation.bootstrap import Floats
-from rarescene.scenes import KeptReport
+from rarescene.scenes.request import ClassKept, KeptReport
 
 _BLOCK = 128
 
@@ -47,11 +47,26 @@ class KeptShares:
 
 def kept_shares(reports: Iterable[KeptReport]) -> dict[int, KeptShares]:
     """Return, for each class that any request asks for, how much of what was asked of it is kept."""
-    by_class: dict[int, list[tuple[bool, bool | None, bool | None]]] = {}
+    by_class: dict[int, list[ClassKept]] = {}
     for report in reports:
         for entry in report.classes:
-            by_class.setdefault(entry.class_id, []).append((entry.present, entry.quantity, entry.place))
-    return {class_id: _shares(by_class[class_id]) for class_id in sorted(by_class)}
+            by_class.setdefault(entry.class_id, []).append(entry)
+    return {
+        class_id: KeptShares(
+            len(entries),
+            float(np.mean([one.present for one in entries])),
+            _share(one.quantity for one in entries),
+            _share(one.place for one in entries),
+            float(np.mean([False not in (one.present, one.quantity, one.place) for one in entries])),
+        )
+        for class_id, entries in sorted(by_class.items())
+    }
+
+
+def _share(kept: Iterable[bool | None]) -> float | None:
+    """Return the share of what was asked that is kept; None where nothing was."""
+    asked = [one for one in kept if one is not None]
+    return float(np.mean(asked)) if asked else None
 
 
 def map_ious(maps: np.ndarray, others: np.ndarray, classes: int) -> Floats:
@@ -60,7 +75,6 @@ def map_ious(maps: np.ndarray, others: np.ndarray, classes: int) -> Floats:
     Args:
         maps: uint8 `(N, H, W)` of class ids; ids of `classes` and above, ignored pixels, are no class.
         others: uint8 `(M, H, W)`.
-        classes: number of classes.
 
     Returns:
         `(N, M)` in [0, 1]; NaN where neither shows a class.
@@ -96,31 +110,18 @@ class MapCopies:
     other: Floats
 
     def to_dict(self) -> dict[str, Any]:
-        """Return median and highest figure of each as JSON values; None where there is none."""
+        """Return median and highest value of each as JSON values; None where there is none."""
         return {name: _summary(values) for name, values in vars(self).items()}
 
 
-def map_copies(drawn: np.ndarray, training: np.ndarray, recordings: Sequence[str], classes: int) -> MapCopies:
+def map_copies(made: np.ndarray, training: np.ndarray, recordings: Sequence[str], classes: int) -> MapCopies:
     """Compare generated maps uint8 `(N, H, W)` with the training maps `(M, H, W)` of these recordings."""
     group = np.unique(np.asarray(recordings), return_inverse=True)[1]
     same = group[:, None] == group[None]
     among = map_ious(training, training, classes)
     own = np.where(same & ~np.eye(len(training), dtype=bool), among, np.nan)
     other = np.where(same, np.nan, among)
-    return MapCopies(_highest(map_ious(drawn, training, classes)), _highest(own), _highest(other))
-
-
-def _shares(entries: Sequence[tuple[bool, bool | None, bool | None]]) -> KeptShares:
-    quantity = [number for _, number, _ in entries if number is not None]
-    place = [at for _, _, at in entries if at is not None]
-    kept = [present and number is not False and at is not False for present, number, at in entries]
-    return KeptShares(
-        len(entries),
-        float(np.mean([present for present, _, _ in entries])),
-        float(np.mean(quantity)) if quantity else None,
-        float(np.mean(place)) if place else None,
-        float(np.mean(kept)),
-    )
+    return MapCopies(_highest(map_ious(made, training, classes)), _highest(own), _highest(other))
 
 
 def _by_class(maps: np.ndarray, classes: int) -> torch.Tensor:

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rarescene.evaluation.bootstrap import (
+    Counts,
     Floats,
     Interval,
     few_recordings_note,
@@ -73,22 +74,14 @@ class RecordingOverlap:
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values; `from_dict` takes them back."""
-        return {
-            "confusion": self.confusion.tolist(),
-            "frames": self.frames.tolist(),
-            "sample_iou": self.sample_iou.tolist(),
-            "sample_dice": self.sample_dice.tolist(),
-        }
+        return {name: values.tolist() for name, values in vars(self).items()}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> RecordingOverlap:
         """Return what `to_dict` wrote."""
-        return cls(
-            np.asarray(value["confusion"], np.int64),
-            np.asarray(value["frames"], np.int64),
-            np.asarray(value["sample_iou"], np.float64),
-            np.asarray(value["sample_dice"], np.float64),
-        )
+        confusion, frames = (np.asarray(value[name], np.int64) for name in ("confusion", "frames"))
+        iou, dice = (np.asarray(value[name], np.float64) for name in ("sample_iou", "sample_dice"))
+        return cls(confusion, frames, iou, dice)
 
 
 @dataclass(frozen=True)
@@ -96,15 +89,11 @@ class ClassOverlap:
     """The scores of one class; None where there is nothing to score.
 
     Attributes:
-        name: the class.
         iou: intersection over union, 0 to 1; None if the reference never shows the class.
         dice: Dice coefficient, 0 to 1; None likewise.
         iou_interval: bootstrap interval over recordings; None if fewer than two recordings show the class.
-        dice_interval: the same for Dice.
         pixels: labelled pixels of the class in the reference.
         false_pixels: pixels predicted as the class where the reference says another.
-        frames: frames whose reference shows the class.
-        recordings: recordings whose reference shows the class.
     """
 
     name: str
@@ -179,11 +168,10 @@ class OverlapScores:
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> OverlapScores:
         """Return what `to_dict` wrote."""
+        means = ("label_mean", "sample_mean", "sample_median")
         return cls(
             classes=tuple(ClassOverlap.from_dict(entry) for entry in value["classes"]),
-            label_mean=MeanOverlap.from_dict(value["label_mean"]),
-            sample_mean=MeanOverlap.from_dict(value["sample_mean"]),
-            sample_median=MeanOverlap.from_dict(value["sample_median"]),
+            **{name: MeanOverlap.from_dict(value[name]) for name in means},
             frames=value["frames"],
             recordings=tuple(value["recordings"]),
             notes=tuple(value["notes"]),
@@ -196,7 +184,6 @@ class OverlapMeter:
 
     Args:
         classes: the class names, in the order of their ids.
-        ignore_index: id of unlabelled pixels in the reference.
 
     Attributes:
         recordings: what was gathered, by recording.
@@ -228,12 +215,8 @@ class OverlapMeter:
         sample_iou, sample_dice = (mean_of_known(s) for s in scores_of(hits, reference, predicted))
         for index, group in enumerate(groups):
             labelled = slice(index, index + 1) if reference[index].any() else slice(0)
-            frame = RecordingOverlap(
-                matrices[index],
-                (reference[index] > 0).astype(np.int64),
-                sample_iou[labelled],
-                sample_dice[labelled],
-            )
+            shown = (reference[index] > 0).astype(np.int64)
+            frame = RecordingOverlap(matrices[index], shown, sample_iou[labelled], sample_dice[labelled])
             self.merge({group: frame})
 
     def merge(self, recordings: Mapping[str, RecordingOverlap]) -> None:
@@ -258,61 +241,76 @@ def overlap_scores(
     """
     config = bootstrap or BootstrapConfig()
     names = tuple(sorted(recordings))
-    parts = [recordings[name] for name in names]
-    if not any(part.confusion.any() for part in parts):
-        raise DataError(
-            "no labelled pixel was scored", "Check that the masks are not empty or ignored throughout."
-        )
-    several = len(names) > 1
-    totals = np.stack(hits_and_totals(np.stack([part.confusion for part in parts])))  # (3, R, C)
+    if not any(part.confusion.any() for part in recordings.values()):
+        remedy = "Check that the masks are not empty or ignored throughout."
+        raise DataError("no labelled pixel was scored", remedy)
     draws = resample_counts(len(names), config)  # (resamples, R)
-    scores = scores_in_reference(*totals.sum(axis=1))  # IoU and Dice, (2, C)
-    drawn = scores_in_reference(*(draws @ totals))  # (2, resamples, C)
+    found = Resampled(recordings, draws)
+    shown_in = (found.counts[1] > 0).sum(axis=0)  # recordings whose reference shows the class, (C,)
+    frames = np.sum([part.frames for part in recordings.values()], axis=0)
+    hits, reference, predicted = found.counts.sum(axis=1)
 
-    shown_in = (totals[1] > 0).sum(axis=0)  # recordings whose reference shows the class, (C,)
-    frames = np.sum([part.frames for part in parts], axis=0)
-    entries = []
-    for c, name in enumerate(classes):
-        intervals = [
-            percentile_interval(drawn[k, :, c], config) if shown_in[c] > 1 else None for k in range(2)
-        ]
-        hits, reference, predicted = totals.sum(axis=1)[:, c]
-        entries.append(
-            ClassOverlap(
-                name,
-                known_or_none(scores[0, c]),
-                known_or_none(scores[1, c]),
-                intervals[0],
-                intervals[1],
-                pixels=int(reference),
-                false_pixels=int(predicted - hits),
-                frames=int(frames[c]),
-                recordings=int(shown_in[c]),
-            )
-        )
+    def intervals(resampled: Floats, several: bool) -> tuple[Interval | None, Interval | None]:
+        iou, dice = (percentile_interval(one, config) if several else None for one in resampled)
+        return iou, dice
 
     def summary(values: Floats, resampled: Floats) -> MeanOverlap:
-        low_high = [percentile_interval(resampled[k], config) if several else None for k in range(2)]
-        return MeanOverlap(float(values[0]), float(values[1]), low_high[0], low_high[1])
+        return MeanOverlap(float(values[0]), float(values[1]), *intervals(resampled, len(names) > 1))
 
-    samples = [
-        np.concatenate([getattr(part, f"sample_{score}") for part in parts]) for score in ("iou", "dice")
+    entries = [
+        ClassOverlap(
+            name,
+            known_or_none(found.whole[0, c]),
+            known_or_none(found.whole[1, c]),
+            *intervals(found.resampled[..., c], shown_in[c] > 1),
+            pixels=int(reference[c]),
+            false_pixels=int(predicted[c] - hits[c]),
+            frames=int(frames[c]),
+            recordings=int(shown_in[c]),
+        )
+        for c, name in enumerate(classes)
     ]
-    owner = np.repeat(np.arange(len(parts)), [len(part.sample_iou) for part in parts])
     means, medians = (
-        np.stack([resample(sample, owner, draws) for sample in samples])
+        np.stack([resample(sample, found.owner, draws) for sample in found.samples])
         for resample in (resampled_mean, resampled_median)
     )
     return OverlapScores(
         classes=tuple(entries),
-        label_mean=summary(mean_of_known(scores), mean_of_known(drawn)),
-        sample_mean=summary(np.mean(samples, axis=1), means),
-        sample_median=summary(np.median(samples, axis=1), medians),
-        frames=len(owner),
+        label_mean=summary(mean_of_known(found.whole), mean_of_known(found.resampled)),
+        sample_mean=summary(np.mean(found.samples, axis=1), means),
+        sample_median=summary(np.median(found.samples, axis=1), medians),
+        frames=len(found.owner),
         recordings=names,
         notes=_notes(entries, len(names)),
         bootstrap=config,
     )
+
+
+class Resampled:
+    """The scores of R recordings of C classes, of all together, of each resample and of each recording.
+
+    Args:
+        recordings: what was gathered, by name; the names sorted give the order.
+        draws: how often each recording is drawn, `(resamples, R)`.
+
+    Attributes:
+        counts: pixels that agree, of the reference, and predicted, int64 `(3, R, C)`.
+        whole: IoU and Dice of all recordings, `(2, C)`; NaN for a class that the reference does not show.
+        resampled: the same of each resample, `(2, resamples, C)`.
+        single: the same of each recording, `(2, R, C)`.
+        samples: IoU and Dice of each frame, `(2, N)`.
+        owner: the index of each frame's recording, `(N,)`.
+    """
+
+    def __init__(self, recordings: Mapping[str, RecordingOverlap], draws: Counts) -> None:
+        parts = [recordings[name] for name in sorted(recordings)]
+        self.counts = np.stack(hits_and_totals(np.stack([part.confusion for part in parts])))
+        self.whole, self.resampled, self.single = (
+            scores_in_reference(*counts)
+            for counts in (self.counts.sum(axis=1), draws @ self.counts, self.counts)
+        )
+        self.samples = np.concatenate([[part.sample_iou, part.sample_dice] for part in parts], axis=1)
+        self.owner = np.repeat(np.arange(len(parts)), [len(part.sample_iou) for part in parts])
 
 
 def _with_intervals(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -320,10 +318,7 @@ def _with_intervals(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _notes(classes: Sequence[ClassOverlap], recordings: int) -> tuple[str, ...]:
-    notes = []
-    few = few_recordings_note(recordings)
-    if few:
-        notes.append(few)
+    notes = list(filter(None, [few_recordings_note(recordings)]))
     absent = [entry.name for entry in classes if entry.absent]
     if absent:
         notes.append(f"Absent from reference and prediction, so without a score: {', '.join(absent)}.")

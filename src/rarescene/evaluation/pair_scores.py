@@ -1,24 +1,66 @@
-"""What is measured of synthetic pairs: agreement, request, distance to the training frames, confidence."""
+"""What is measured of synthetic pairs: agreement, request, distance to the training frames, confidence.
+
+Agreement asks whether a segmenter trained on real scenes sees in a synthetic image what its mask says: IoU,
+pair by pair. If it is low, either the image does not show what the mask says, or it does and the segmenter
+misses it, as it may miss that class in real frames too; no number here tells the two apart. Read the
+agreement of a class beside the same on real frames that the segmenter never saw.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from rarescene.evaluation.bootstrap import Floats, mean_of_known
 from rarescene.evaluation.config import CopyConfig
+from rarescene.evaluation.confusion import confusion_matrices, hits_and_totals, scores_in_reference
 from rarescene.foundation.console import progress
 from rarescene.scenes import ClassTable, Request, SceneCache, SceneSet, read_confidence
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from rarescene.evaluation import CopyScores, RecordingOverlap
+    from rarescene.evaluation import CopyRate, CopyScores, RecordingOverlap
     from rarescene.foundation.protocols import Segmenter
 
 BATCH = 32
+
+
+def pair_iou(
+    predictions: Tensor | ArrayLike, masks: Tensor | ArrayLike, classes: int, ignore_index: int
+) -> Floats:
+    """Return the IoU of each class in each pair, `(B, C)`; NaN for a class that the mask does not show.
+
+    A class that is predicted and not in the mask has no IoU of its own; the classes that it covers lose.
+
+    Args:
+        predictions: class ids `(B, H, W)`, predicted on the synthetic images.
+        masks: class ids `(B, H, W)` of the pairs; pixels with `ignore_index` are left out.
+
+    Raises:
+        DataError: shapes differ, or an id is not of these classes.
+    """
+    confusion = confusion_matrices(predictions, masks, classes, ignore_index)
+    return scores_in_reference(*hits_and_totals(confusion))[0]
+
+
+def pair_agreement(iou: Floats, classes: Sequence[int] | None = None) -> Floats:
+    """Return each pair's mean IoU over the classes that it shows, `(B,)`; NaN where it shows none.
+
+    Args:
+        iou: what `pair_iou` returned, `(B, C)`.
+        classes: ids of the classes that count; all of them by default.
+    """
+    return mean_of_known(iou if classes is None else iou[:, list(classes)])
+
+
+def class_agreement(iou: Floats) -> Floats:
+    """Return each class's mean IoU over the pairs that show it, `(C,)`; NaN where none does."""
+    return mean_of_known(np.asarray(iou).T)
 
 
 @dataclass(frozen=True)
@@ -30,7 +72,6 @@ class PairScores:
         iou: mean IoU of each class over the pairs that show it, `(C,)`; None without a segmenter.
         real_iou: the same on held-out real frames, or None.
         copies: by measure, the one that decides first.
-        rare: ids of the rare classes.
     """
 
     columns: dict[str, np.ndarray]
@@ -54,9 +95,7 @@ class Judge:
     """A trained segmenter, asked what it sees.
 
     Args:
-        network: the segmenter.
         size: height and width of the images that it was trained on.
-        table: the class table of what it is asked about.
     """
 
     def __init__(self, network: Segmenter, size: tuple[int, int], table: ClassTable) -> None:
@@ -79,15 +118,11 @@ class Judge:
             seen = np.stack([resize_image(image, *self.size) for image in pixels])
         probabilities = self.network.predict(to_images(seen).to(self.device))
         if seen is not pixels:
-            probabilities = F.interpolate(
-                probabilities, size=pixels.shape[1:3], mode="bilinear", align_corners=False
-            )
+            probabilities = F.interpolate(probabilities, size=pixels.shape[1:3], mode="bilinear")
         return probabilities.argmax(1).cpu().numpy().astype(np.uint8)
 
     def iou(self, scenes: SceneCache, label: str) -> np.ndarray:
         """Return the IoU of each class in each scene, `(N, C)`, with a progress bar."""
-        from rarescene.evaluation import pair_iou
-
         parts = [
             pair_iou(self.predict(pixels), ids, len(self.table), self.table.ignore_index)
             for pixels, ids in _batches(scenes, label)
@@ -119,25 +154,25 @@ def score_pairs(
     """Measure pairs.
 
     Args:
-        pairs: the set, of N pairs.
-        cache: the same, decoded.
+        cache: the pairs, decoded.
         training: real training frames at the same size.
         held_out: real frames that nothing was trained on, at the same size, or None.
         judge: a segmenter trained on real scenes, or None.
-        rare: ids of the rare classes.
-        config: how copies are looked for.
     """
-    from rarescene.evaluation import class_agreement
-
     columns: dict[str, np.ndarray] = {}
     mean = real = None
     if judge is not None:
         iou = judge.iou(cache, "judging the pairs")
-        columns, mean = _agreements(iou, rare, cache.classes), class_agreement(iou)
+        others = [index for index in range(len(cache.classes)) if index not in rare]
+        groups = {"agreement": None, "rare_agreement": rare, "context_agreement": others}
+        columns = {name: pair_agreement(iou, ids) for name, ids in groups.items()}
+        columns |= {f"iou {name}": iou[:, index] for index, name in enumerate(cache.classes.names)}
+        mean = class_agreement(iou)
     if judge is not None and held_out is not None:
         real = class_agreement(judge.iou(held_out, "judging real frames"))
     columns |= _requests(pairs, cache)
-    columns["confidence"] = np.array([_mean_confidence(record) for record in pairs.records])
+    sure = (read_confidence(record) for record in pairs.records)
+    columns["confidence"] = np.array([np.nan if one is None else float(one.mean()) for one in sure])
     copies = CopyCheck(training, held_out, config).of(cache)
     decides = copies[config.measure]
     for name, found in copies.items():
@@ -145,18 +180,6 @@ def score_pairs(
     known = np.nan if decides.threshold is None else 1.0
     columns["copy"] = known * decides.copies(decides.synthetic.distance)
     return PairScores(columns, mean, real, copies, tuple(rare))
-
-
-def _agreements(iou: np.ndarray, rare: Sequence[int], table: ClassTable) -> dict[str, np.ndarray]:
-    from rarescene.evaluation import pair_agreement
-
-    others = [index for index in range(len(table)) if index not in rare]
-    columns = {
-        "agreement": pair_agreement(iou),
-        "rare_agreement": pair_agreement(iou, rare),
-        "context_agreement": pair_agreement(iou, others),
-    }
-    return columns | {f"iou {name}": iou[:, index] for index, name in enumerate(table.names)}
 
 
 def _requests(pairs: SceneSet, cache: SceneCache) -> dict[str, np.ndarray]:
@@ -170,18 +193,12 @@ def _requests(pairs: SceneSet, cache: SceneCache) -> dict[str, np.ndarray]:
     return {"request_present": present, "request_kept": kept}
 
 
-def _mean_confidence(record: Any) -> float:
-    confidence = read_confidence(record)
-    return float("nan") if confidence is None else float(confidence.mean())
-
-
 class CopyCheck:
     """Tells how near pairs come to training frames, in both measures, the one that decides first.
 
     Args:
         training: real training frames at the size of the pairs.
         held_out: real frames that nothing was trained on, at the same size, or None.
-        config: how copies are looked for.
     """
 
     def __init__(self, training: SceneCache, held_out: SceneCache | None, config: CopyConfig) -> None:
@@ -196,9 +213,8 @@ class CopyCheck:
         for one in (config, second):
             words, vectors = image_vectors(one, device)
             unseen = None if held_out is None else vectors(_images(held_out, "validation"))
-            self._measures.append(
-                (one.measure, words, vectors, vectors(_images(training, "training")), unseen)
-            )
+            given = vectors(_images(training, "training"))
+            self._measures.append((one.measure, words, vectors, given, unseen))
 
     def of(self, pairs: SceneCache) -> dict[str, CopyScores]:
         """Return how near these pairs come, by measure."""
@@ -206,15 +222,17 @@ class CopyCheck:
 
         return {
             name: copy_scores(
-                vectors(_images(pairs, "synthetic")),
-                training,
-                self.recordings,
-                held_out=unseen,
-                quantile=self.quantile,
-                measure=words,
+                vectors(_images(pairs, "synthetic")), training, self.recordings, held_out=unseen,
+                quantile=self.quantile, measure=words,
             )
             for name, words, vectors, training, unseen in self._measures
-        }
+        }  # fmt: skip
+
+    def rates(self, pairs: SceneCache, groups: Sequence[str]) -> tuple[CopyRate, ...]:
+        """Return the rate of copies in each measure; `groups` names the recording that each pair is of."""
+        from rarescene.evaluation import copy_rate
+
+        return tuple(copy_rate(one, groups) for one in self.of(pairs).values())
 
 
 def _images(scenes: SceneCache, whose: str) -> Iterator[Tensor]:

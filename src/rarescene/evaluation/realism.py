@@ -2,8 +2,8 @@
 
 CASDM (Table 1) reports FID, MS-SSIM and PSNR, GAUDA (Section 8.6) FID and KID. FID and KID mean Inception,
 whose weights are the user's to bring; without them the same distances are measured in the features of the
-embedded EfficientNet-Lite0 and called FD-EffNetLite0 and KD-EffNetLite0. Figures of the two are not
-comparable.
+embedded EfficientNet-Lite0 and called FD-EffNetLite0 and KD-EffNetLite0. Scores of the two are not
+comparable. MS-SSIM and PSNR are of a synthetic image and the real one of the same map.
 """
 
 from __future__ import annotations
@@ -13,38 +13,102 @@ from dataclasses import asdict, dataclass
 from itertools import zip_longest
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
-
-from rarescene.evaluation.bootstrap import Floats, few_recordings_note
-from rarescene.evaluation.config import RealismConfig
-from rarescene.evaluation.distances import Distance, Extractor, FeatureDistances
-from rarescene.evaluation.inception import Inception
-from rarescene.evaluation.similarity import (
-    PSNR_CAP,
-    THREE_SCALES_FROM,
-    PairedScore,
-    ms_ssim,
-    ms_ssim_settings,
-    paired_score,
-    psnr,
+from torchmetrics.functional.image import (
+    multiscale_structural_similarity_index_measure,
+    peak_signal_noise_ratio,
 )
+
+from rarescene.evaluation.bootstrap import (
+    Floats,
+    Interval,
+    few_recordings_note,
+    percentile_interval,
+    resample_counts,
+    resampled_mean,
+)
+from rarescene.evaluation.config import BootstrapConfig, RealismConfig
+from rarescene.evaluation.distances import Distance, Extractor, FeatureDistances, Inception
 from rarescene.foundation.errors import DataError
 from rarescene.networks import EffNetLite0
+
+PSNR_CAP = 100.0
+# Exponents of Wang et al., "Multiscale structural similarity", 2003. Images too small for five scales use the
+# first three, scaled to the same sum.
+FIVE_SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+THREE_SCALES = (0.0711, 0.4530, 0.4760)
+FIVE_SCALES_FROM = 176
+THREE_SCALES_FROM = 32
+
+
+@dataclass(frozen=True)
+class PairedScore:
+    """Mean over pairs of a synthetic and a real image of the same map, with an interval over recordings."""
+
+    mean: float
+    interval: Interval | None
+
+
+def psnr(synthetic: Tensor, real: Tensor) -> Tensor:
+    """Return 10 log10(peak² / MSE) in dB of each pair `(B, 3, H, W)` in [-1, 1], `(B,)`, at most 100.
+
+    The peak is 2, the range of the images. The cap keeps the mean finite where a pair is equal.
+    """
+    synthetic, real = synthetic.clamp(-1, 1), real.clamp(-1, 1)
+    ratio = peak_signal_noise_ratio(synthetic, real, data_range=2.0, reduction="none", dim=(1, 2, 3))
+    return ratio.clamp(max=PSNR_CAP)
+
+
+def ms_ssim_settings(images: Tensor) -> str | None:
+    """Return in words the scales that suit images `(B, 3, H, W)`; None below 32 pixels."""
+    side = min(images.shape[-2:])
+    if side < THREE_SCALES_FROM:
+        return None
+    return f"{5 if side >= FIVE_SCALES_FROM else 3} scales, Gaussian window of 11 pixels"
+
+
+def ms_ssim(synthetic: Tensor, real: Tensor) -> Tensor:
+    """Return the MS-SSIM of each pair `(B, 3, H, W)` in [-1, 1], `(B,)`, 0 to 1.
+
+    Five scales from 176 pixels on, three from 32 on: scores of different sizes are not comparable.
+    """
+    five = min(real.shape[-2:]) >= FIVE_SCALES_FROM
+    return multiscale_structural_similarity_index_measure(
+        (synthetic.clamp(-1, 1) + 1) / 2,  # the luminance term wants values from 0 on
+        (real.clamp(-1, 1) + 1) / 2,
+        data_range=1.0,
+        betas=FIVE_SCALES if five else THREE_SCALES,
+        # The library takes a Gaussian's window, 11, from its sigma; this number only passes its size check.
+        kernel_size=11 if five else 5,
+        reduction="none",
+        normalize="relu",
+    )
+
+
+def paired_score(values: Floats, groups: Sequence[str] | None, config: BootstrapConfig) -> PairedScore | None:
+    """Return the mean of `values` `(N,)` with an interval over their recordings; None if there are none."""
+    if not len(values):
+        return None
+    interval = None
+    if groups is not None and len(set(groups)) > 1:
+        names, owner = np.unique(np.asarray(groups), return_inverse=True)
+        means = resampled_mean(values, owner, resample_counts(len(names), config))
+        interval = percentile_interval(means, config)
+    return PairedScore(float(values.mean()), interval)
 
 
 @dataclass(frozen=True)
 class RealismScores:
-    """How near synthetic images are to real ones; `notes` must be printed beside the figures.
+    """How near synthetic images are to real ones; `notes` must be printed beside the numbers.
 
     Attributes:
         distances: one entry a network, the embedded one first.
         ms_ssim: multi-scale structural similarity, 0 to 1; None if unpaired or too small.
         ms_ssim_settings: the scales used, which depend on the size.
         psnr: peak signal-to-noise ratio in dB, at most 100 for each pair; None if unpaired.
-        real_images: number of real images.
-        synthetic_images: number of synthetic images.
-        notes: what the figures do not mean.
+        notes: what the numbers do not mean.
     """
 
     distances: tuple[Distance, ...]
@@ -77,10 +141,8 @@ def realism_scores(
         real: batches of real images, float `(B, 3, H, W)` in [-1, 1].
         synthetic: batches of synthetic images, likewise. If `paired`, image i is of the map of real image i,
             and batches have equal shapes.
-        config: sizes, Inception weights, intervals.
         paired: whether MS-SSIM and PSNR make sense. If not, the sets may differ in number and size.
         groups: the recording of each pair, in order, for intervals over recordings. Without it none is given.
-        device: where features and similarities are computed.
         extractors: networks to use instead of those of `config`.
         progress: called with the number of images done after each batch.
 
@@ -148,7 +210,7 @@ def _together(
         for images, side in ((one, "real"), (other, "synthetic")):
             if not torch.isfinite(images).all():
                 what = f"batch {index} of the {side} images holds values that are not finite"
-                raise DataError(what, "Look for NaN in the generator that drew it, or leave the images out.")
+                raise DataError(what, "Look for NaN in the generator that made it, or leave the images out.")
         yield one, other
 
 
@@ -163,7 +225,7 @@ def _notes(
     fewest, widest = min(seen.values()), max(network.num_features for network in networks)
     if fewest <= widest:
         what = f"With {fewest} images a Fréchet distance in {widest} dimensions is biased upwards"
-        notes.append(f"{what}; compare only figures of equal counts.")
+        notes.append(f"{what}; compare only distances of equal counts.")
     if len(set(seen.values())) > 1:
         notes.append(f"{seen['real']} real images are compared with {seen['synthetic']} synthetic ones.")
     if not len(noise):

@@ -22,7 +22,6 @@ class ClassReconstruction:
     """How one class survives.
 
     Attributes:
-        name: of the class.
         iou: from the confusion matrix of all maps; None where no map shows the class.
         scenes: maps that show it.
         kept: share of them whose reconstruction shows it too; None where there are none.
@@ -43,12 +42,10 @@ class MapReconstruction:
     """How well maps are reconstructed.
 
     Attributes:
-        classes: one entry a class, in the order of their ids.
         label_mean: mean IoU of the classes that are shown.
         kept: share of all (map, class shown) whose reconstruction shows the class too.
         thin_pixels: labelled pixels in thin regions, of any class.
         thin_recall: share of them that keep their class; None where there are none.
-        scenes: number of maps.
     """
 
     classes: tuple[ClassReconstruction, ...]
@@ -64,12 +61,7 @@ class MapReconstruction:
 
 
 class ReconstructionMeter:
-    """Gathers maps and their reconstructions batch by batch.
-
-    Args:
-        classes: the class names, in the order of their ids.
-        ignore_index: id of unlabelled pixels in the maps.
-    """
+    """Gathers maps and their reconstructions batch by batch."""
 
     def __init__(self, classes: Sequence[str], ignore_index: int = 255) -> None:
         self.classes, self.ignore_index = tuple(classes), ignore_index
@@ -97,7 +89,7 @@ class ReconstructionMeter:
             self.thin_kept += np.bincount(mask[kept], minlength=len(self.classes))
 
     def result(self) -> MapReconstruction:
-        """Return the figures of all that was added. Raises `DataError` if no labelled pixel was."""
+        """Return the scores of all that was added. Raises `DataError` if no labelled pixel was."""
         if not self.confusion.any():
             raise DataError("no labelled pixel was reconstructed", "Check that the masks are not ignored.")
         ious = scores_in_reference(*hits_and_totals(self.confusion))[0]

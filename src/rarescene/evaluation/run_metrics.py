@@ -22,14 +22,9 @@ class RunMetrics:
     """What was found of one run.
 
     Attributes:
-        segmenter: its method.
-        strategy: that it was trained with.
-        seed: of its training.
-        steps: optimiser steps.
         batch_size: scenes of a step.
         size: height and width of its images.
         data: what it was scored on.
-        classes: the class table.
         scores: IoU and Dice.
         recordings: the same of each recording, which add up.
         measured: JSON values of what other metrics found, by their names.
@@ -101,7 +96,6 @@ class ScoredRuns:
     Attributes:
         metrics: strategy → seed → what `evaluate` found.
         folders: strategy → seed → folder of the run.
-        classes: the class table.
         equal_steps: whether all had the same optimiser steps, batch size and image size.
     """
 

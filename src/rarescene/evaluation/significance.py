@@ -33,8 +33,7 @@ from rarescene.evaluation.bootstrap import (
     resampled_median,
 )
 from rarescene.evaluation.config import BootstrapConfig
-from rarescene.evaluation.confusion import hits_and_totals, scores_in_reference
-from rarescene.evaluation.overlap import RecordingOverlap
+from rarescene.evaluation.overlap import RecordingOverlap, Resampled
 from rarescene.foundation.errors import ConfigError
 
 EXACT_UP_TO = 16
@@ -49,7 +48,6 @@ class Comparison:
     """One measure of one strategy against the baseline.
 
     Attributes:
-        strategy: the strategy's name.
         measure: `label mean`, `sample mean`, `sample median`, `rare mean` (over two rare classes or more),
             `worst N` (over each strategy's own N lowest classes), or the name of a class.
         mean: the score, averaged over seeds; None if no recording shows the class.
@@ -61,7 +59,7 @@ class Comparison:
         p_value: sign-flip test over recordings, two-sided; None with fewer than six, and `note` says so.
         p_holm: the same after Holm's correction over all p-values of the table.
         recordings: recordings that show what is measured.
-        note: why a figure is missing, or empty.
+        note: why a number is missing, or empty.
     """
 
     strategy: str
@@ -101,6 +99,10 @@ class ComparisonTable:
         """Return one row. Raises `KeyError` if there is none."""
         return {(row.strategy, row.measure): row for row in self.rows}[strategy, measure]
 
+    def get(self, strategy: str, measure: str) -> Comparison | None:
+        """Return one row, or None."""
+        return next((row for row in self.rows if (row.strategy, row.measure) == (strategy, measure)), None)
+
     def rows_of(self, strategy: str) -> tuple[Comparison, ...]:
         """Return the rows of a strategy, that of the headline first."""
         rows = [row for row in self.rows if row.strategy == strategy]
@@ -134,12 +136,10 @@ def compare(
 
     Args:
         runs: by strategy, by seed, by recording, what an `OverlapMeter` gathered there.
-        classes: class names in the order of their ids.
         baseline: the strategy that the others are compared with.
         rare: classes to compare one by one.
         worst: N of `worst N`; 0 leaves it out. Which classes are lowest may differ between strategies, seeds
             and resamples: those of the baseline alone would rise by chance when they are measured anew.
-        score: `iou` or `dice`.
         bootstrap: how intervals are found; its seed also draws the sign flips beyond 16 recordings.
 
     Raises:
@@ -154,9 +154,7 @@ def compare(
     draws = resample_counts(len(recordings), config)
     strategies = (baseline, *(name for name in runs if name != baseline))
     measured = {
-        strategy: _measure(
-            [runs[strategy][seed] for seed in seeds], recordings, classes, rare, worst, score, draws
-        )
+        strategy: _measure([runs[strategy][seed] for seed in seeds], classes, rare, worst, score, draws)
         for strategy in strategies
     }
     rows = [
@@ -222,9 +220,8 @@ def _paired(runs: Runs, baseline: str) -> tuple[tuple[int, ...], tuple[str, ...]
         raise ConfigError(f"comparing with {baseline!r} needs two strategies; found: {found}", remedy)
     seeds = sorted(runs[baseline])
     if not seeds:
-        raise ConfigError(
-            f"there is no run of {baseline!r}", "Train it at least once; three seeds are the rule."
-        )
+        remedy = "Train it at least once; three seeds are the rule."
+        raise ConfigError(f"there is no run of {baseline!r}", remedy)
     first = runs[baseline][seeds[0]]
     for strategy, by_seed in runs.items():
         if sorted(by_seed) != seeds:
@@ -232,9 +229,8 @@ def _paired(runs: Runs, baseline: str) -> tuple[tuple[int, ...], tuple[str, ...]
             raise ConfigError(what, "Compare at equal seeds: run the missing ones or leave out the others.")
         for seed, scored in by_seed.items():
             if not _same_reference(first, scored):
-                what = (
-                    f"{strategy!r}, seed {seed}, was not scored on the masks of {baseline!r}, seed {seeds[0]}"
-                )
+                other = f"the masks of {baseline!r}, seed {seeds[0]}"
+                what = f"{strategy!r}, seed {seed}, was not scored on {other}"
                 raise ConfigError(what, "Evaluate all runs on the same recordings, at the same size.")
     return tuple(seeds), tuple(sorted(first))
 
@@ -249,7 +245,6 @@ def _same_reference(one: Mapping[str, RecordingOverlap], other: Mapping[str, Rec
 
 def _measure(
     by_seed: Sequence[Mapping[str, RecordingOverlap]],
-    recordings: Sequence[str],
     classes: Sequence[str],
     rare: Sequence[str],
     worst: int,
@@ -258,13 +253,9 @@ def _measure(
 ) -> dict[str, _Measured]:
     """Return every measure of one strategy, by name."""
     which = ("iou", "dice").index(score)
-    labels, frames = [], []  # of each seed: scores of classes, scores of frames
-    for scored in by_seed:
-        parts = [scored[name] for name in recordings]
-        totals = np.stack(hits_and_totals(np.stack([part.confusion for part in parts])))  # (3, R, C)
-        summed = (totals.sum(axis=1), draws @ totals, totals)  # all recordings, each resample, each recording
-        labels.append([scores_in_reference(*counts)[which] for counts in summed])
-        frames.append([getattr(part, f"sample_{score}") for part in parts])
+    seeds = [Resampled(scored, draws) for scored in by_seed]
+    labels = [[one[which] for one in (seed.whole, seed.resampled, seed.single)] for seed in seeds]
+    frames, owner = [seed.samples[which] for seed in seeds], seeds[0].owner
 
     def of_classes(pick: Callable[[Floats], Floats]) -> _Measured:
         whole, resampled, single = (np.stack([pick(seed[k]) for seed in labels]) for k in range(3))
@@ -273,13 +264,11 @@ def _measure(
     def of_frames(
         average: Callable[[Floats], Any], resample: Callable[[Floats, Counts, Counts], Floats]
     ) -> _Measured:
-        owner = np.repeat(np.arange(len(recordings)), [len(part) for part in frames[0]])
-        pooled = [np.concatenate(seed) for seed in frames]
-        single = [[average(part) if len(part) else np.nan for part in seed] for seed in frames]
+        parts = [[seed[owner == place] for place in range(draws.shape[1])] for seed in frames]
         return _Measured(
-            np.array([average(values) for values in pooled]),
-            np.mean([resample(values, owner, draws) for values in pooled], axis=0),
-            np.mean(single, axis=0),
+            np.array([average(seed) for seed in frames]),
+            np.mean([resample(seed, owner, draws) for seed in frames], axis=0),
+            np.mean([[average(one) if len(one) else np.nan for one in seed] for seed in parts], axis=0),
         )
 
     measures = {
@@ -322,20 +311,11 @@ def _row(
         else:
             showing = "1 test recording shows it" if n == 1 else f"{n} test recordings show it"
             notes.append(f"no p-value: {showing}, six are needed")
+    per_seed = () if mean is None else tuple(values.by_seed.tolist())
     return Comparison(
-        strategy,
-        measure,
-        mean,
-        () if mean is None else tuple(values.by_seed.tolist()),
-        interval,
-        difference,
-        difference_interval,
-        effect,
-        p_value,
-        None,
-        n,
-        "; ".join(notes),
-    )
+        strategy, measure, mean, per_seed, interval, difference, difference_interval, effect, p_value,
+        p_holm=None, recordings=n, note="; ".join(notes),
+    )  # fmt: skip
 
 
 def _with_holm(rows: Sequence[Comparison]) -> list[Comparison]:
@@ -371,9 +351,7 @@ def _notes(rows: Sequence[Comparison], seeds: int, recordings: int) -> tuple[str
         notes.append(
             f"{count}: an illustration; training may vary more between seeds than strategies differ."
         )
-    few = few_recordings_note(recordings)
-    if few:
-        notes.append(few)
+    notes.extend(filter(None, [few_recordings_note(recordings)]))
     tested = [row for row in rows if row.p_value is not None]
     if tested:
         least = min(1.0, len(tested) * min(2.0 ** (1 - row.recordings) for row in tested))

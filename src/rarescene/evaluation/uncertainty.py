@@ -28,13 +28,9 @@ Measure = Literal["variance", "mutual_information"]
 
 
 def variance(posterior: Tensor) -> Tensor:
-    """Return the variance of each class's probability over the samples (Eq. 8).
+    """Return the variance of each class's probability over the samples (Eq. 8), `(B, C, H, W)`.
 
-    Args:
-        posterior: probabilities `(M, B, C, H, W)`.
-
-    Returns:
-        `(B, C, H, W)`, 0 where all samples agree, at most 1/4.
+    It is 0 where all samples of the posterior `(M, B, C, H, W)` agree, and at most 1/4.
     """
     return (posterior - posterior.mean(dim=0)).square().mean(dim=0)
 
@@ -42,11 +38,8 @@ def variance(posterior: Tensor) -> Tensor:
 def mutual_information(posterior: Tensor) -> Tensor:
     """Return what a sample's identity tells about a pixel's class, in nats: H(mean p_m) - mean H(p_m).
 
-    Args:
-        posterior: probabilities `(M, B, C, H, W)`.
-
-    Returns:
-        `(B, 1, H, W)`, the same for all classes: 0 where all samples agree, at most ln min(M, C).
+    The same for all classes, `(B, 1, H, W)`: 0 where all samples of the posterior `(M, B, C, H, W)` agree, at
+    most ln min(M, C).
     """
     import torch
 
@@ -68,7 +61,6 @@ class ClassUncertainty:
         values: mean over the pixels that are predicted or labelled as the class, in the order of the ids;
             None for a class that is neither.
         pixels: how many pixels these are.
-        measure: what was averaged.
     """
 
     values: tuple[float | None, ...]
@@ -84,7 +76,6 @@ class UncertaintyMeter:
     """Gathers posterior samples batch by batch.
 
     Args:
-        classes: the number of classes, C.
         ignore_index: id of unlabelled pixels, which count nowhere, whatever is predicted there.
         measure: `variance` of the class's own probability, as in the paper, or `mutual_information`.
     """
@@ -129,24 +120,16 @@ class UncertaintyMeter:
         return ClassUncertainty(values, tuple(pixels), self.measure)
 
 
-@dataclass(frozen=True)
-class Uncertainties:
+class Uncertainties(dict[Measure, ClassUncertainty]):
     """The uncertainty of each class, by each measure."""
-
-    by_measure: Mapping[Measure, ClassUncertainty]
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
-        return {measure: one.to_dict() for measure, one in self.by_measure.items()}
+        return {measure: one.to_dict() for measure, one in self.items()}
 
 
 class UncertaintiesMeter:
-    """Gathers every measure of the posterior samples of a Bayesian segmenter, at the size of its images.
-
-    Args:
-        classes: the number of classes, C.
-        ignore_index: id of unlabelled pixels, which count nowhere.
-    """
+    """Gathers every measure of the posterior samples of a Bayesian segmenter, at the size of its images."""
 
     def __init__(self, classes: int, ignore_index: int = 255) -> None:
         self._meters = [UncertaintyMeter(classes, ignore_index, measure) for measure in MEASURES]
@@ -168,13 +151,10 @@ def _meter(table: ClassTable, segmenter: Segmenter) -> UncertaintiesMeter | None
 
 
 def _columns(found: Mapping[str, Any]) -> Sequence[Column]:
-    return [
-        Column(
-            measure.replace("_", " "),
-            ["–" if value is None else f"{1000 * value:.1f}" for value in one["values"]],
-        )
-        for measure, one in found.items()
-    ]
+    def shown(values: Sequence[float | None]) -> list[str]:
+        return ["–" if value is None else f"{1000 * value:.1f}" for value in values]
+
+    return [Column(measure.replace("_", " "), shown(one["values"])) for measure, one in found.items()]
 
 
 UNCERTAINTY = MetricMethod(
@@ -198,9 +178,8 @@ def generalised_energy_distance(
     shows any. Means run over all pairs, a mask with itself included, so that no distance is below 0.
 
     Args:
-        samples: class ids `(M, B, H, W)`, drawn from the segmenter.
+        samples: class ids `(M, B, H, W)`, sampled from the segmenter.
         references: class ids `(N, B, H, W)`, the annotators'.
-        classes: the number of classes, C.
         ignore_index: pixels with this id in any reference of a scene are left out.
         counted: ids of the classes that count; all by default.
 
@@ -208,7 +187,7 @@ def generalised_energy_distance(
         DataError: shapes differ, or an id is that of no class.
     """
     ignored = (references == ignore_index).any(dim=0)  # (B, H, W)
-    drawn, given = (
+    sampled, given = (
         [one.masked_fill(ignored, ignore_index) for one in masks] for masks in (samples, references)
     )
     chosen = list(range(classes) if counted is None else counted)
@@ -216,7 +195,7 @@ def generalised_energy_distance(
     def mean_distance(left: Sequence[Tensor], right: Sequence[Tensor]) -> Floats:
         return np.mean([_distance(a, b, classes, ignore_index, chosen) for a in left for b in right], axis=0)
 
-    return 2 * mean_distance(drawn, given) - mean_distance(drawn, drawn) - mean_distance(given, given)
+    return 2 * mean_distance(sampled, given) - mean_distance(sampled, sampled) - mean_distance(given, given)
 
 
 def _distance(left: Tensor, right: Tensor, classes: int, ignore_index: int, chosen: list[int]) -> Floats:

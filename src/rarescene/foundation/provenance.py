@@ -79,6 +79,11 @@ class Seen:
             raise LeakError(f"{who} saw recordings that are held out here: {listed}", remedy, path)
 
 
+def joined_licences(*licences: str) -> str:
+    """Return licences, each once, joined by " + ", as those of several data sets are."""
+    return " + ".join(dict.fromkeys(part for one in licences for part in one.split(" + ")))
+
+
 @dataclass(frozen=True)
 class Provenance:
     """Where something comes from: one data set and its split, and all that was seen on the way.
@@ -117,10 +122,9 @@ class Provenance:
         """
         together = self
         for other in others:
-            licences = (*together.licence.split(" + "), *other.licence.split(" + "))
             together = replace(
                 together,
-                licence=" + ".join(dict.fromkeys(licences)),
+                licence=joined_licences(together.licence, other.licence),
                 phantom=together.phantom or other.phantom,
                 grouping=_alike(together.grouping, other.grouping),
                 seen=together.seen.union(other.seen),

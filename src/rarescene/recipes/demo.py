@@ -4,7 +4,7 @@ command:       make demo, or rarescene demo --out demo
 machine:       2 cores, no GPU
 running time:  see benchmarks/results/demo.json
 
-phantom scenes → statistics that name the rare classes → synthetic pairs for them, drawn by the shipped CASDM
+phantom scenes → statistics that name the rare classes → synthetic pairs for them by the shipped CASDM
 → one segmenter without and one with them, at equal steps → a table and a self-contained page.
 """
 
@@ -38,9 +38,9 @@ def demo(*, out: Path = Path("demo"), pairs: int = 400, seed: int = 0, quick: bo
 
     Args:
         out: folder for everything that is made; the page is OUT/report.html.
-        pairs: synthetic pairs to draw.
+        pairs: synthetic pairs to generate.
         seed: seed of the pairs and of both segmenters.
-        quick: a few steps of everything, to see that it runs; its figures mean nothing.
+        quick: a few steps of everything, to see that it runs; its scores mean nothing.
     """
     from rarescene.commands.evaluate import evaluate
     from rarescene.commands.segment import segment
@@ -109,4 +109,4 @@ def demo(*, out: Path = Path("demo"), pairs: int = 400, seed: int = 0, quick: bo
     record.ended(time.perf_counter() - began).write(out)
     minutes = (time.perf_counter() - began) / 60
     say(f"{minutes:.1f} minutes. The page: {out / 'report.html'}.")
-    say("These are phantom figures, not surgical ones.")
+    say("These are phantom scores, not surgical ones.")

@@ -1,4 +1,4 @@
-"""What a recipe ends with: tables beside the paper's figures, as Markdown, as JSON and on the terminal."""
+"""What a recipe ends with: tables beside the paper's scores, as Markdown, as JSON and on the terminal."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rarescene.foundation.files import atomic, write_json, write_text
+from rarescene.foundation.files import write_json, write_text
 from rarescene.foundation.run_record import describe_machine, installed_versions, source_commit
+from rarescene.reports import formatting
+from rarescene.reports.gallery import write_picture
+from rarescene.reports.tables import WIDTH, markdown_table, plain_table
 
 if TYPE_CHECKING:
     import numpy as np
     from rich.table import Table
 
-    from rarescene.evaluation import Interval
+    from rarescene.evaluation import Comparison, Interval
 
 MISSING = "–"
-WIDTH = 80
+NOT_TRAINED = "not trained"
 
 
 @dataclass(frozen=True)
@@ -42,23 +45,17 @@ class Sheet:
 
     def markdown(self) -> str:
         """Return the table as Markdown, under its title."""
-        lines = [self.columns, ("---", *["---:"] * (len(self.columns) - 1)), *self.rows]
-        return f"**{self.title}**\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        return f"**{self.title}**\n\n{markdown_table(self.columns, self.rows)}"
 
     def for_terminal(self) -> Table:
         """Return the table for a terminal of 80 columns; a wider one leaves its intervals to the page."""
-        from rich import box
-        from rich.table import Table
         from rich.text import Text
 
         rows = self.rows
         widths = [max(map(len, column)) + 2 for column in zip(self.columns, *rows, strict=True)]
         if sum(widths) > WIDTH:
             rows = tuple(tuple(entry.partition(" [")[0] for entry in row) for row in rows)
-        table = Table(
-            title=Text(self.title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, width=WIDTH,
-            padding=(0, 1), pad_edge=False,
-        )  # fmt: skip
+        table = plain_table(self.title)
         table.add_column(Text(self.columns[0]), overflow="fold", min_width=16)
         for head in self.columns[1:]:
             table.add_column(Text(head), justify="right", overflow="fold")
@@ -67,31 +64,36 @@ class Sheet:
         return table
 
 
-@dataclass(frozen=True)
+@dataclass
 class Outcome:
-    """The outcome of a recipe.
+    """The outcome of a recipe, which fills it step by step.
 
     Attributes:
-        recipe: its name, "casdm-table2".
-        scale: smoke, tiny, small or paper.
         title: what it repeats of the paper.
-        sheets: our tables and the paper's.
         notes: what must be known to read them: phantom, steps, seeds, sizes.
-        values: the figures behind the tables, JSON values.
+        values: the numbers behind the tables, JSON values.
         runs: name → folder of each run that went in.
-        options: what else the command was called with, as on the command line.
         pictures: name → uint8 `(H, W, 3)`, written as PNG.
+        options: what else the command was called with, as on the command line.
     """
 
     recipe: str
     scale: str
     title: str
-    sheets: tuple[Sheet, ...]
-    notes: tuple[str, ...]
-    values: Mapping[str, Any] = field(default_factory=dict)
-    runs: Mapping[str, str] = field(default_factory=dict)
-    pictures: Mapping[str, np.ndarray] = field(default_factory=dict)
+    sheets: list[Sheet] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    values: dict[str, Any] = field(default_factory=dict)
+    runs: dict[str, str] = field(default_factory=dict)
+    pictures: dict[str, np.ndarray] = field(default_factory=dict)
     options: str = ""
+
+    def say(self, *notes: str) -> None:
+        """Add notes, each once."""
+        self.notes += [note for note in dict.fromkeys(notes) if note not in self.notes]
+
+    def used(self, runs: Mapping[str, Path]) -> None:
+        """Name the runs that went in, by their folders."""
+        self.runs |= {name: folder.name for name, folder in runs.items()}
 
     @property
     def command(self) -> str:
@@ -108,36 +110,29 @@ class Outcome:
 
     def write(self, folder: Path) -> None:
         """Write `RECIPE.md`, `RECIPE.json` and the pictures."""
-        from PIL import Image
-
-        for name, pixels in self.pictures.items():
-            with atomic(folder / f"{name}.png") as temporary:
-                Image.fromarray(pixels).save(temporary, format="PNG")
+        for name, picture in self.pictures.items():
+            write_picture(folder / f"{name}.png", picture)
         write_json(folder / f"{self.recipe}.json", self.to_dict())
         write_text(folder / f"{self.recipe}.md", self.markdown())
 
     def to_dict(self) -> dict[str, Any]:
-        """Return JSON values: where the figures come from, then the figures."""
+        """Return JSON values: where the numbers come from, then the numbers."""
         return {
             "command": self.command,
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "machine": describe_machine(),
             "versions": installed_versions(),
             "commit": source_commit(),
-            "recipe": self.recipe,
-            "scale": self.scale,
-            "title": self.title,
+            **{name: getattr(self, name) for name in ("recipe", "scale", "title")},
             "sheets": [asdict(sheet) for sheet in self.sheets],
-            "notes": list(self.notes),
-            "values": self.values,
-            "runs": self.runs,
+            **{name: getattr(self, name) for name in ("notes", "values", "runs")},
             "pictures": [f"{name}.png" for name in self.pictures],
         }
 
 
-def percent(value: float | None) -> str:
-    """Return a share as per cent with one digit, or a dash."""
-    return MISSING if value is None else f"{100 * value:.1f}"
+def percent(value: float | None, interval: Interval | None = None) -> str:
+    """Return a share as per cent with one digit, with its interval where there is one, or a dash."""
+    return formatting.with_interval(value, interval, MISSING)
 
 
 def points(value: float | None, interval: Interval | None = None) -> str:
@@ -148,3 +143,17 @@ def points(value: float | None, interval: Interval | None = None) -> str:
     if interval is not None:
         text += f" [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]"
     return text.replace("-", "−")
+
+
+def gained(one: Comparison | None) -> str:
+    """Return a comparison's difference in points with its interval, or a dash."""
+    return MISSING if one is None else points(one.difference, one.difference_interval)
+
+
+def tested(one: Comparison | None) -> tuple[str, str]:
+    """Return a comparison's Cohen's d and p-value after Holm, or dashes."""
+    effect, p_value = (None, None) if one is None else (one.effect_size, one.p_holm)
+    return (
+        MISSING if effect is None else f"{effect:+.1f}".replace("-", "−"),
+        MISSING if p_value is None else f"{p_value:.2f}",
+    )

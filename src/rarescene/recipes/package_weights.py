@@ -14,7 +14,7 @@ from rarescene.recipes.demo import WEIGHTS
 
 
 def ship(run: Path, folder: Path = WEIGHTS) -> None:
-    """Copy what a generator's run needs to draw, with its log and a model card, to `folder`."""
+    """Copy what a generator's run needs to generate, with its log and a model card, to `folder`."""
     from rarescene.generators import Casdm
     from rarescene.reports.cards import write_generator_card
 
@@ -25,7 +25,7 @@ def ship(run: Path, folder: Path = WEIGHTS) -> None:
     for name in ("run.json", "log.jsonl"):
         shutil.copyfile(run / name, folder / name)
     size = sum(weight.numel() for weight in generator.network.parameters())
-    summary = "Draws 64² phantom scenes for masks of the 13 CholecSeg8k classes. It ships for the demo."
+    summary = "Generates 64² phantom scenes for masks of the 13 CholecSeg8k classes. It ships for the demo."
     write_generator_card(folder, record, size, name="phantom_casdm", summary=summary)
 
 

@@ -68,7 +68,7 @@ def reproduce(
     strategies: str = "",
     out: Path = Path("reproduced"),
 ) -> None:
-    """Repeat a table or a figure of a paper: train what it needs, and write it beside the paper's figures.
+    """Repeat a table or a figure of a paper: train what it needs, and write it beside the paper's scores.
 
     Recipes share their trainings, which lie in OUT/SCALE/runs under addresses made of configuration and data.
     What is finished is taken; a recipe that was stopped goes on when the command is repeated. Large tables
@@ -77,7 +77,7 @@ def reproduce(
     Args:
         recipe: casdm-table1 to -table5, casdm-fig4 to -fig6; gauda-table1 to -table6, gauda-fig3 to -fig8 and
             gauda-fig10 to -fig13.
-        scale: smoke (seconds, figures mean nothing), tiny (phantom scenes of 64² on a processor), small (128²
+        scale: smoke (seconds, scores mean nothing), tiny (phantom scenes of 64² on a processor), small (128²
             on one GPU), paper (the published sizes, on the published data).
         data: NAME:PATH of the data; by default phantom scenes at all scales but paper. Recipes of two data
             sets take both as '[cholecseg8k:PATH, "cadis:PATH,setting=2"]', or one of them.
@@ -87,7 +87,7 @@ def reproduce(
         segmenters: comma-separated, those that are trained now; by default all of the scale.
         strategies: comma-separated, the columns of GAUDA's tables that are trained now: classic, adaptive,
             adaptive+classic, gauda, gauda+classic, duplicate, offline, adaptive-uncertainty; none always is.
-        out: folder of the tables; OUT/SCALE/RECIPE.md and .json are written, and .png for figures.
+        out: folder of the tables; OUT/SCALE/RECIPE.md and .json are written, and .png for pictures.
     """
     if recipe not in RECIPES:
         raise ConfigError(f"there is no recipe {recipe!r}", f"Choose from {', '.join(RECIPES)}.")
@@ -96,9 +96,8 @@ def reproduce(
     for option, value in given.items():
         if value and option not in chosen.grows:
             others = ", ".join(name for name, one in RECIPES.items() if option in one.grows)
-            raise ConfigError(
-                f"{recipe} has nothing to choose by --{option}", f"Leave it out; it is for {others}."
-            )
+            what = f"{recipe} has nothing to choose by --{option}"
+            raise ConfigError(what, f"Leave it out; it is for {others}.")
     specs = [data] if isinstance(data, str) else list(data or ())
     store = RunStore(out / scale / "runs")
     make = _casdm if chosen.paper == "casdm" else _gauda
@@ -145,17 +144,14 @@ def _gauda(
     if unknown := [name for name in here if name not in known]:
         raise ConfigError(f"{recipe} has no data set {unknown[0]!r} now", f"Choose from {', '.join(known)}.")
     segmenters, strategies = given["segmenters"], given["strategies"]
+    now = Sitting(
+        segmenters=segmenters_of(segmenters.split(",")) if segmenters else SEGMENTERS,
+        columns=columns_of(strategies.split(",")) if strategies else COLUMNS,
+    )
     studies = {
-        name: GaudaStudy(
-            sizes, name, spec, store,  # type: ignore[arg-type]
-            Sitting(
-                here=name in here,
-                segmenters=segmenters_of(segmenters.split(",")) if segmenters else SEGMENTERS,
-                columns=columns_of(strategies.split(",")) if strategies else COLUMNS,
-            ),
-        )
+        name: GaudaStudy(sizes, name, spec, store, replace(now, here=name in here))  # type: ignore[arg-type]
         for name, spec in known.items()
-    }  # fmt: skip
+    }
     return _function(chosen)(studies, scale)
 
 

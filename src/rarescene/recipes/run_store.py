@@ -15,13 +15,7 @@ from rarescene.foundation.run_record import RECORD, read_record
 
 @dataclass(frozen=True)
 class Planned:
-    """A run at its address, whether it is there or not.
-
-    Attributes:
-        path: its folder; the name tells it apart from every other run.
-        make: makes it in the folder that it is given, or goes on with it.
-        complete: whether the folder holds all of it.
-    """
+    """A run at its address, whether it is there or not."""
 
     path: Path
     make: Callable[[Path], None]
@@ -50,9 +44,6 @@ class RunStore:
     A recipe that needs a run asks for it; what is there and finished is taken, anything else is made, or gone
     on with. So recipes reuse each other's trainings, a table grows over many sittings, and a changed setting
     never mixes with the old one. The address holds the version of rarescene: another version starts anew.
-
-    Args:
-        folder: where the runs lie.
     """
 
     def __init__(self, folder: Path) -> None:

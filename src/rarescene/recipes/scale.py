@@ -6,7 +6,7 @@ configuration that ships, as `--config` names it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -40,12 +40,22 @@ class DataScale:
     stands_for: str = ""
 
 
+def chosen(names: Iterable[str], known: Sequence[str], unknown: str) -> list[str]:
+    """Return those of `known` that are named, in its order.
+
+    Raises:
+        ConfigError: a name is not known; `unknown` says so, where {} stands for it.
+    """
+    wanted = {name.strip() for name in names}
+    if strange := sorted(wanted.difference(known)):
+        raise ConfigError(unknown.format(repr(strange[0])), f"Choose from {', '.join(known)}.")
+    return [name for name in known if name in wanted]
+
+
 def read_scale_file(kind: type[T], name: str, folder: Path, models: Iterable[str]) -> T:
     """Return a scale that ships.
 
     Args:
-        kind: its dataclass.
-        name: of the file, without `.yaml`.
         folder: where the scales of the paper lie, one of which may be the base of another.
         models: sections, as `section` or `section.part`, that may name a shipped configuration instead of
             being written out; of a segmenter's, model and training are taken.

@@ -25,13 +25,7 @@ Scores = Mapping[str, RecordingOverlap]
 
 
 class DataStudy:
-    """One data set, split once, and the runs on it.
-
-    Args:
-        source: the data set.
-        data: its specification where it is not the scale's own.
-        store: where runs lie.
-    """
+    """One data set, split once, and the runs on it."""
 
     def __init__(self, source: DataScale, data: str, store: RunStore) -> None:
         self.source, self.store = source, store
@@ -62,8 +56,6 @@ class DataStudy:
         """Return the run of a generator of this configuration.
 
         Args:
-            kind: what it is, the first part of the folder's name.
-            model: its configuration.
             **earlier: runs that it builds upon, by the command's option; made before it.
         """
         upon = {option: run() for option, run in earlier.items()}

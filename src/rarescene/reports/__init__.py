@@ -7,17 +7,24 @@ from typing import TYPE_CHECKING
 from rarescene.foundation.lazy import show_lazily
 
 if TYPE_CHECKING:
-    from rarescene.reports.axes import Chart, Cloud, Line, training_chart
-    from rarescene.reports.cards import data_card, model_card
-    from rarescene.reports.charts import Bars, bars_picture, charts_picture
-    from rarescene.reports.coherence_page import (
+    from rarescene.reports.cards import PHANTOM_WARNING, Origins, data_card, model_card, origins_of
+    from rarescene.reports.charts import (
+        Bars,
+        Chart,
+        Cloud,
+        Line,
+        bars_picture,
+        charts_picture,
+        training_chart,
+    )
+    from rarescene.reports.coherence import (
         CoherenceReport,
         SetCoherence,
         coherence_chart,
         coherence_markdown,
         coherence_table,
     )
-    from rarescene.reports.curation_page import (
+    from rarescene.reports.curation import (
         CuratedClass,
         CurationReport,
         Histogram,
@@ -26,6 +33,7 @@ if TYPE_CHECKING:
     )
     from rarescene.reports.gallery import (
         GalleryScene,
+        class_areas,
         contact_sheet,
         enlarge,
         error_map,
@@ -33,10 +41,9 @@ if TYPE_CHECKING:
         overlay,
         representative,
     )
-    from rarescene.reports.origins import PHANTOM_WARNING, Origins, origins_of
     from rarescene.reports.realism import Measure, realism_measures
     from rarescene.reports.refreshes_page import (
-        DrawnPair,
+        GeneratedPair,
         Refresh,
         RefreshesReport,
         read_refreshes,
@@ -44,8 +51,8 @@ if TYPE_CHECKING:
     )
     from rarescene.reports.report_of_runs import build_report
     from rarescene.reports.report_page import Report, render, write_report
-    from rarescene.reports.run_scores import RunScores
     from rarescene.reports.tables import (
+        RunScores,
         comparison_table,
         faults_table,
         metric_columns,

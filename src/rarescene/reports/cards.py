@@ -1,28 +1,84 @@
-"""Cards: what a model or a synthetic set is, what it saw, and what it must not be used for. In Markdown."""
+"""Cards in Markdown: what a model or a synthetic set is, what it saw, and what it must not be used for.
+
+And where numbers come from, which cards and pages tell alike.
+"""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from rarescene.foundation.files import write_text
 from rarescene.foundation.plugins import methods
 from rarescene.foundation.run_record import RunRecord
 from rarescene.generators import kinds_that_generate
 from rarescene.reports.formatting import count, listing, number, percent, with_interval
-from rarescene.reports.origins import PHANTOM_WARNING, Origins, origins_of
+from rarescene.reports.gallery import class_areas
+from rarescene.reports.tables import markdown_table
 
 if TYPE_CHECKING:
     from rarescene.reports.realism import Measure
-    from rarescene.reports.run_scores import RunScores
+    from rarescene.reports.tables import RunScores
     from rarescene.scenes import SceneSet
 
 CARD = "README.md"
+
+PHANTOM_WARNING = "Phantom scenes: procedural pictures. No number here is a surgical one."
+
+
+@dataclass(frozen=True)
+class Origins:
+    """Where numbers come from: commands in order, data, recordings of each part, seeds, code and machine.
+
+    `commit` ends in `+` where files were changed; `versions` are those of packages, and `more` holds anything
+    else worth a line, by its label.
+    """
+
+    commands: tuple[str, ...] = ()
+    data: str = ""
+    licence: str = ""
+    split: str = ""
+    train: tuple[str, ...] = ()
+    validation: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
+    commit: str = ""
+    machine: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    more: Mapping[str, str] = field(default_factory=dict)
+
+
+def origins_of(records: Sequence[RunRecord], **more: str) -> Origins:
+    """Return where numbers come from, told by the records of the runs behind them, each fact once.
+
+    `more` adds lines, such as the wall time. What the runs trained on is what any of them has seen.
+    """
+    behind = [record.provenance for record in records]
+    machines = (", ".join(f"{name} {value}" for name, value in one.machine.items()) for one in records)
+
+    def joined(values: Iterable[str | None]) -> str:
+        return "; ".join(dict.fromkeys(value for value in values if value))
+
+    def held_out(part: str) -> tuple[str, ...]:
+        return tuple(sorted({name for one in behind for name in one.recordings.get(part, ())}))
+
+    return Origins(
+        commands=tuple(dict.fromkeys(record.command for record in records if record.command)),
+        data=joined(f"{one.name} ({one.spec})" for one in behind),
+        licence=joined(one.licence for one in behind),
+        split=joined(one.split for one in behind),
+        train=tuple(sorted({name for one in behind for name in one.seen.spans})),
+        validation=held_out("validation"),
+        test=held_out("test"),
+        seeds=tuple(sorted({record.seed for record in records})),
+        commit=joined(record.commit for record in records),
+        machine=joined(machines),
+        versions={name: version for record in records for name, version in record.versions.items()},
+        more={name.replace("_", " "): words for name, words in more.items()},
+    )
 
 
 def model_card(
@@ -41,34 +97,31 @@ def model_card(
     """Return the card of a trained run as Markdown.
 
     Args:
-        name: of the run.
         kind: what it is, such as `CASDM image generator` or `unet segmenter`.
-        summary: a sentence or two.
-        source: commands, data, recordings, seeds, machine.
-        phantom: whether it was trained on phantom scenes.
         config: the settings that matter, by name.
         parameters: number of trained weights, if known.
-        scores: of a segmenter, on held-out recordings.
-        measures: of a generator.
-        limits: anything else that a user must know.
     """
-    weights = [f"Trained weights: {parameters:,}."] if parameters is not None else []
     settings = [(name, str(value)) for name, value in (config or {}).items()]
-    parts = [
-        f"# {_plain(name)}",
-        *_warning(phantom),
+    of_images = [(one.name, number(one.value), number(one.reference), one.note) for one in measures]
+    heads = ("measure", "synthetic", "real against real", "on what")
+    limits = [
+        *limits, "Made for research. It is no medical device and must not guide a decision about a patient."
+    ]  # fmt: skip
+    if phantom:
+        limits.append("It learned from procedural pictures alone and knows nothing of real surgery.")
+    if len(source.seeds) == 1:
+        limits.append("Trained once, with one seed: its scores are an illustration.")
+    if source.train:
+        limits.append("It may be evaluated only on recordings that it has not seen; they are listed above.")
+    about = [
         f"**{_plain(kind)}.** {_plain(summary)}",
-        *weights,
+        *([f"Trained weights: {parameters:,}."] if parameters is not None else []),
         *_training(source),
         *_table("Configuration", ("setting", "value"), settings),
         *_scores(scores),
-        *_measures(measures),
-        "## Limits",
-        _bullets([*limits, *_model_limits(source, phantom)]),
-        *_commands(source),
-        *_surroundings(source),
+        *_table("Scores of the pictures", heads, of_images),
     ]
-    return "\n\n".join(parts) + "\n"
+    return _card(name, phantom, about, limits, source)
 
 
 def data_card(
@@ -86,14 +139,10 @@ def data_card(
     """Return the card of a synthetic set as Markdown.
 
     Args:
-        name: of the set.
-        pairs: number of (image, mask) pairs.
         size: height and width in pixels.
-        generator: what drew the images, in words.
+        generator: what made the images, in words.
         masks: where the maps came from, in words.
-        classes: pairs that show each class, by name.
         source: of the generator and of the set; `train` are the recordings that either has seen.
-        phantom: whether the generator was trained on phantom scenes.
         filtered: how pairs were filtered, in words; empty if they were not.
     """
     height, width = size
@@ -105,40 +154,29 @@ def data_card(
         "The licence of the real frames may bind what was learned from them. Ask before you pass the set on.",
     ]
     shown = [(name, f"{many:,}") for name, many in classes.items()]
-    parts = [
-        f"# {_plain(name)}",
-        *_warning(phantom),
+    about = [
         f"**{pairs:,} synthetic pairs** of image and mask, {width}×{height} pixels. "
         f"Images by {_plain(generator)}; maps from {_plain(masks)}.",
         *_table("Classes", ("class", "pairs that show it"), shown),
         *_training(source),
-        "## Limits",
-        _bullets(limits),
-        *_commands(source),
-        *_surroundings(source),
     ]
-    return "\n\n".join(parts) + "\n"
+    return _card(name, phantom, about, limits, source)
 
 
-def _warning(phantom: bool) -> list[str]:
-    return [f"> **{PHANTOM_WARNING}**"] if phantom else []
+def _card(name: str, phantom: bool, about: Sequence[str], limits: Sequence[str], source: Origins) -> str:
+    """Return a card: what it is about, its limits, and where all of it comes from."""
+    warning = [f"> **{PHANTOM_WARNING}**"] if phantom else []
+    head, ends = [f"# {_plain(name)}", *warning, *about], (*_commands(source), *_surroundings(source))
+    return "\n\n".join([*head, "## Limits", _bullets(limits), *ends]) + "\n"
 
 
 def _training(source: Origins) -> list[str]:
-    lines = [
-        f"{head}: {_plain(words)}"
-        for head, words in (("Data", source.data), ("Licence", source.licence))
-        if words
-    ]
-    if source.split:
-        lines.append(f"Split: {_plain(source.split)}")
-    for head, recordings in (
-        ("Seen in training", source.train),
-        ("Validation", source.validation),
-        ("Test", source.test),
-    ):
+    facts = (("Data", source.data), ("Licence", source.licence), ("Split", source.split))
+    lines = [f"{head}: {_plain(words)}" for head, words in facts if words]
+    parts = {"Seen in training": source.train, "Validation": source.validation, "Test": source.test}
+    for head, recordings in parts.items():
         if recordings:
-            names = ", ".join(_plain(recording) for recording in recordings)
+            names = ", ".join(map(_plain, recordings))
             lines.append(f"{head}: {count(len(recordings), 'recording')} ({names})")
     return ["## Data", _bullets(lines)] if lines else []
 
@@ -157,24 +195,6 @@ def _scores(run: RunScores | None) -> list[str]:
     return [*_table("Scores on held-out recordings", heads, rows), *notes]
 
 
-def _measures(measures: Sequence[Measure]) -> list[str]:
-    rows = [(one.name, number(one.value), number(one.reference), one.note) for one in measures]
-    return _table(
-        "Figures about the pictures", ("measure", "synthetic", "real against real", "on what"), rows
-    )
-
-
-def _model_limits(source: Origins, phantom: bool) -> list[str]:
-    limits = ["Made for research. It is no medical device and must not guide a decision about a patient."]
-    if phantom:
-        limits.append("It learned from procedural pictures alone and knows nothing of real surgery.")
-    if len(source.seeds) == 1:
-        limits.append("Trained once, with one seed: its figures are an illustration.")
-    if source.train:
-        limits.append("It may be evaluated only on recordings that it has not seen; they are listed above.")
-    return limits
-
-
 def _commands(source: Origins) -> list[str]:
     if not source.commands:
         return []
@@ -185,15 +205,11 @@ def _commands(source: Origins) -> list[str]:
 
 def _surroundings(source: Origins) -> list[str]:
     lines = [f"Seeds: {listing([str(seed) for seed in source.seeds])}"] if source.seeds else []
-    lines += [
-        f"{head}: {_plain(words)}"
-        for head, words in (("Commit", source.commit), ("Machine", source.machine))
-        if words
-    ]
+    facts = (("Commit", source.commit), ("Machine", source.machine))
+    lines += [f"{head}: {_plain(words)}" for head, words in facts if words]
     if source.versions:
-        lines.append(
-            "Versions: " + ", ".join(f"{name} {version}" for name, version in source.versions.items())
-        )
+        versions = ", ".join(f"{name} {version}" for name, version in source.versions.items())
+        lines.append(f"Versions: {versions}")
     lines += [f"{_plain(head)}: {_plain(words)}" for head, words in source.more.items()]
     return [_bullets(lines)] if lines else []
 
@@ -201,16 +217,7 @@ def _surroundings(source: Origins) -> list[str]:
 def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     if not rows:
         return []
-    lines = [
-        _line(head),
-        _line(["---"] * len(head)),
-        *(_line([_plain(cell) for cell in row]) for row in rows),
-    ]
-    return [f"## {title}", "\n".join(lines)]
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    return [f"## {title}", markdown_table(head, [[_plain(cell) for cell in row] for row in rows], "---")]
 
 
 def _bullets(lines: Sequence[str]) -> str:
@@ -255,7 +262,9 @@ def write_segmenter_card(
     config = record.config
     added = f", {config['synthetic']}" if config["synthetic"] else ""
     if config.get("drawn"):
-        added += f", pairs drawn by {config['drawn']['generator']} ({config['generator']}) while it trained"
+        added += (
+            f", pairs generated by {config['drawn']['generator']} ({config['generator']}) while it trained"
+        )
     size = f"{config['width']}×{config['height']}"
     card = model_card(
         folder.resolve().name,
@@ -277,10 +286,7 @@ def write_set_card(
     """Write the data card of a synthetic set.
 
     Args:
-        folder: of the set.
-        record: of the set.
-        made: of the generator that drew it; of a curated set, that of the set that it was chosen from.
-        pairs: the scenes.
+        made: record of its generator; of a curated set, that of the set that it was chosen from.
         filtered: how a curated set was chosen, in a sentence.
     """
     config = record.config
@@ -288,18 +294,16 @@ def write_set_card(
         generator, masks = f"{config['generator']}, of the set {config['curation']['of']}", "the same set"
         filtered = f"filtered: {filtered[0].lower()}{filtered[1:].rstrip('.')}"
     else:
-        generator = f"{config['generator']} ({config['run']}), {how_drawn(config)}"
+        generator = f"{config['generator']} ({config['run']}), {how_sampled(config)}"
         masks = _origin(config)
-    shown = Counter(
-        class_id for index in range(len(pairs)) for class_id in np.unique(pairs.mask(index)).tolist()
-    )
+    shown = (class_areas(pairs) > 0).sum(axis=0).tolist()
     card = data_card(
         folder.resolve().name,
         pairs=len(pairs),
         size=pairs.mask(0).shape,
         generator=generator,
         masks=masks,
-        classes={name: shown[index] for index, name in enumerate(pairs.classes.names)},
+        classes=dict(zip(pairs.classes.names, shown, strict=True)),
         source=origins_of([made, record]),
         phantom=record.provenance.phantom,
         filtered=filtered,
@@ -307,8 +311,8 @@ def write_set_card(
     write_text(folder / CARD, card)
 
 
-def how_drawn(config: Mapping[str, Any]) -> str:
-    """Say how the pairs of a set were drawn, given its run's configuration."""
+def how_sampled(config: Mapping[str, Any]) -> str:
+    """Say how the pairs of a set were sampled, given its run's configuration."""
     sampling = config["sampling"]
     return f"{sampling['sampler']} in {sampling['steps']} steps" if "sampler" in sampling else "in one pass"
 
@@ -316,7 +320,7 @@ def how_drawn(config: Mapping[str, Any]) -> str:
 def _origin(config: Mapping[str, Any]) -> str:
     """Say where the masks of a set come from."""
     if config["generator"] in kinds_that_generate("pairs"):
-        return f"the same draw, asked for: {config['requests']}"
+        return f"the same sample, asked for: {config['requests']}"
     if "maps" in config:
         return f"a map generator (weights {config['maps']}), asked for: {config['requests']}"
     return f"the {config['part']} part of {config['masks']}" + (

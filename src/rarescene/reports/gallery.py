@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from rarescene.foundation.files import atomic
 from rarescene.reports.formatting import listing
 
 if TYPE_CHECKING:
-    from rarescene.scenes import ClassTable
+    from rarescene.scenes import ClassTable, SceneSet
 
 FOUND = (240, 240, 240)
 MISSED = (213, 94, 0)
@@ -38,7 +40,7 @@ ERROR_LEGEND: tuple[tuple[str, tuple[int, int, int]], ...] = (
 class Cell:
     """One picture of the gallery: uint8 `(H, W, 3)`, a label, and words for those who cannot see it.
 
-    `flat` pictures are drawn from class ids and are enlarged without smoothing.
+    `flat` pictures are made of class ids and are enlarged without smoothing.
     """
 
     label: str
@@ -61,14 +63,10 @@ class GalleryScene:
     """What one row of the gallery shows.
 
     Attributes:
-        name: the scene's name.
-        recording: the recording it came from.
-        mask: its labels.
         real: the real frame, or None where there is none.
-        synthetic: pictures drawn from the same labels, by name.
+        synthetic: pictures generated from the same labels, by name.
         predictions: masks predicted on the real frame, by the name of the run.
         targets: ids of the rare classes that the row is about.
-        note: a line under the title.
     """
 
     name: str
@@ -90,7 +88,6 @@ def representative(areas: np.ndarray, targets: Sequence[int], count: int) -> lis
     Args:
         areas: pixels of each class in each scene, `(N, C)`.
         targets: class ids, in the order in which they take turns.
-        count: how many scenes at most.
     """
     queues = [_from_the_median(areas[:, target]) for target in targets]
     chosen: list[int] = []
@@ -101,6 +98,12 @@ def representative(areas: np.ndarray, targets: Sequence[int], count: int) -> lis
             if queue and len(chosen) < count:
                 chosen.append(queue.pop(0))
     return chosen
+
+
+def class_areas(scenes: SceneSet) -> np.ndarray:
+    """Return the pixels of each class in each scene of a set that is not decoded, `(N, C)`."""
+    masks = (scenes.mask(index) for index in range(len(scenes)))
+    return np.stack([np.bincount(mask.ravel(), minlength=256)[: len(scenes.classes)] for mask in masks])
 
 
 def gallery_rows(
@@ -114,8 +117,6 @@ def gallery_rows(
     """Return the gallery: map, real, synthetic pictures, predictions, and where each errs on the targets.
 
     Args:
-        scenes: one a row.
-        classes: gives colours and names.
         errors: whether an error map follows each prediction; only in rows that have targets.
         phantom: whether the frames are phantom ones and must not be called real.
         side: larger pictures are made smaller until their longer side is this many pixels.
@@ -161,7 +162,7 @@ def error_map(
 def enlarge(picture: np.ndarray, side: int, *, flat: bool = False) -> np.ndarray:
     """Return the picture with its longer side at `side` pixels.
 
-    Pictures drawn from ids (`flat`) take the nearest pixel, so that no colour is invented; images are
+    Pictures made of ids (`flat`) take the nearest pixel, so that no colour is invented; images are
     enlarged bicubically.
     """
     height, width = picture.shape[:2]
@@ -209,13 +210,19 @@ def contact_sheet(
     top = head
     for index, row in enumerate(pictures):
         if titles:
-            pen.text(
-                (gap, top + 2), _fitted(titles[index], width - 2 * gap, font), fill=(90, 90, 90), font=font
-            )
+            title = _fitted(titles[index], width - 2 * gap, font)
+            pen.text((gap, top + 2), title, fill=(90, 90, 90), font=font)
         for column, picture in enumerate(row):
             sheet.paste(Image.fromarray(picture), (gap + column * (side + gap), top + line))
         top += heights[index] + line + gap
     return sheet
+
+
+def write_picture(path: Path, picture: Image.Image | np.ndarray) -> None:
+    """Write a picture as PNG, atomically."""
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    with atomic(path) as temporary:
+        image.save(temporary, "PNG")
 
 
 def _from_the_median(areas: np.ndarray) -> list[int]:
@@ -229,42 +236,26 @@ def _from_the_median(areas: np.ndarray) -> list[int]:
 def _row(scene: GalleryScene, classes: ClassTable, errors: bool, frame: str, side: int) -> GalleryRow:
     present = [classes.names[index] for index in range(len(classes)) if np.any(scene.mask == index)]
     where = f"scene {scene.name} of recording {scene.recording}"
-    cells = [_flat_cell("map", classes.colourise(scene.mask), f"Labels of {where}: {listing(present)}", side)]
-    if scene.real is not None:
-        cells.append(Cell(frame, _at_most(scene.real, side, flat=False), f"The {frame} of {where}"))
-    for name, picture in scene.synthetic.items():
-        cells.append(
-            Cell(
-                name,
-                _at_most(picture, side, flat=False),
-                f"Synthetic picture ({name}) from the labels of {where}",
-            )
-        )
-    for name, prediction in scene.predictions.items():
-        cells.append(
-            _flat_cell(
-                f"prediction, {name}", classes.colourise(prediction), f"Prediction of {name} on {where}", side
-            )
-        )
-        if errors and scene.targets:
-            names = listing([classes.names[target] for target in scene.targets])
-            mistakes = error_map(scene.mask, prediction, scene.targets, classes.ignore_index)
-            cells.append(
-                _flat_cell(
-                    f"{ERRORS}{name}", mistakes, f"Where {name} found, missed or invented {names}", side
-                )
-            )
     targets = listing([classes.names[target] for target in scene.targets])
+    cells: list[Cell] = []
+
+    def add(label: str, picture: np.ndarray, alt: str, flat: bool = False) -> None:
+        if max(picture.shape[:2]) > side:
+            picture = enlarge(picture, side, flat=flat)
+        cells.append(Cell(label, picture, alt, flat))
+
+    add("map", classes.colourise(scene.mask), f"Labels of {where}: {listing(present)}", flat=True)
+    if scene.real is not None:
+        add(frame, scene.real, f"The {frame} of {where}")
+    for name, picture in scene.synthetic.items():
+        add(name, picture, f"Synthetic picture ({name}) from the labels of {where}")
+    for name, found in scene.predictions.items():
+        add(f"prediction, {name}", classes.colourise(found), f"Prediction of {name} on {where}", flat=True)
+        if errors and scene.targets:
+            mistakes = error_map(scene.mask, found, scene.targets, classes.ignore_index)
+            add(f"{ERRORS}{name}", mistakes, f"Where {name} found, missed or invented {targets}", flat=True)
     title = f"{targets} · {scene.name}" if targets else scene.name
     return GalleryRow(title, tuple(cells), scene.note)
-
-
-def _flat_cell(label: str, picture: np.ndarray, alt: str, side: int) -> Cell:
-    return Cell(label, _at_most(picture, side, flat=True), alt, flat=True)
-
-
-def _at_most(picture: np.ndarray, side: int, *, flat: bool) -> np.ndarray:
-    return picture if max(picture.shape[:2]) <= side else enlarge(picture, side, flat=flat)
 
 
 def _fitted(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +12,9 @@ from rich.text import Text
 
 from rarescene.foundation.console import CONSOLE, say
 from rarescene.foundation.errors import RareSceneError
-from rarescene.foundation.files import atomic
 from rarescene.foundation.run_record import RunRecord
 from rarescene.reports.formatting import percent
-from rarescene.reports.gallery import contact_sheet
+from rarescene.reports.gallery import contact_sheet, write_picture
 from rarescene.reports.tables import class_name, plain_table
 from rarescene.scenes.data import decode, open_as_in
 
@@ -30,25 +29,24 @@ _SIDE = 64  # IoUs are taken at this size at most
 _SHOWN = 16, 8  # rows and columns of the picture
 
 
-def score_maps(drawn: SceneSet, trained: RunRecord) -> dict[str, Any]:
+def score_maps(made: SceneSet, trained: RunRecord) -> dict[str, Any]:
     """Print and return what was kept of the requests, and how the maps compare with real ones.
 
     Args:
-        drawn: a set of generated maps.
         trained: the record of their generator, whose training maps are opened once more.
     """
     from rarescene.evaluation import kept_shares
     from rarescene.scenes import KeptReport
 
-    table = drawn.classes
+    table = made.classes
     reports = {
-        when: [KeptReport.from_dict(record.details[name]) for record in drawn.records]
+        when: [KeptReport.from_dict(record.details[name]) for record in made.records]
         for when, name in (("first_draw", "kept_at_first"), ("after_redraws", "kept"))
     }
     shares = {when: kept_shares(found) for when, found in reports.items()}
     CONSOLE.print(kept_table(shares["first_draw"], shares["after_redraws"], table))
     whole = {when: float(np.mean([report.kept for report in found])) for when, found in reports.items()}
-    tries = float(np.mean([record.details["tries"] for record in drawn.records]))
+    tries = float(np.mean([record.details["tries"] for record in made.records]))
     say(
         f"kept as a whole: {whole['first_draw']:.1%} of the requests at first draw, "
         f"{whole['after_redraws']:.1%} after {tries:.1f} draws on average"
@@ -57,37 +55,29 @@ def score_maps(drawn: SceneSet, trained: RunRecord) -> dict[str, Any]:
         when: {table.names[class_id]: one.to_dict() for class_id, one in found.items()}
         for when, found in shares.items()
     }
-    return {"maps": len(drawn), "kept": whole, "tries": tries, "classes": by_name, **_compare(drawn, trained)}
+    return {"maps": len(made), "kept": whole, "tries": tries, "classes": by_name, **_compare(made, trained)}
 
 
-def write_sheet(path: Path, drawn: SceneSet) -> None:
-    """Write a picture of maps: a row a request, under its words, with a mark on maps that do not keep it."""
+def write_sheet(path: Path, made: SceneSet) -> None:
+    """Write a picture of maps: a row a request, under its words and the number of maps that keep it."""
     from rarescene.scenes import Request
 
-    table = drawn.classes
-    rows: dict[str, list[np.ndarray]] = {}
-    marks: dict[str, list[str]] = {}
+    table = made.classes
     height, width = _SHOWN
-    for index, record in enumerate(drawn.records):
+    rows: dict[str, list[int]] = {}
+    for index, record in enumerate(made.records):
         words = Request.from_dict(record.details["request"]).to_text(table) or "nothing asked"
-        if words not in rows and len(rows) == height:
-            continue
-        if len(rows.setdefault(words, [])) < width:
-            rows[words].append(table.colourise(drawn.mask(index)))
-            marks.setdefault(words, []).append("✓" if record.details["kept"]["kept"] else "✗")
-    columns = max(map(len, rows.values()))
-    sheet = contact_sheet(
-        list(rows.values()),
-        [""] * columns,
-        titles=[f"{words}   ({marks[words].count('✓')} of {len(marks[words])} kept)" for words in rows],
-        side=128,
-        flat=range(columns),
-    )
-    with atomic(path) as temporary:
-        sheet.save(temporary, "PNG")
+        rows.setdefault(words, []).append(index)
+    shown = {words: indices[:width] for words, indices in list(rows.items())[:height]}
+    kept = [sum(made.records[one].details["kept"]["kept"] for one in row) for row in shown.values()]
+    titles = [f"{words}   ({kept[i]} of {len(row)} kept)" for i, (words, row) in enumerate(shown.items())]
+    pictures = [[table.colourise(made.mask(index)) for index in row] for row in shown.values()]
+    columns = range(max(map(len, pictures)))
+    sheet = contact_sheet(pictures, [""] * len(columns), titles=titles, side=128, flat=columns)
+    write_picture(path, sheet)
 
 
-def _compare(drawn: SceneSet, trained: RunRecord) -> dict[str, Any]:
+def _compare(made: SceneSet, trained: RunRecord) -> dict[str, Any]:
     """Return diversity and copies beside the same of the training maps, where those can be read."""
     from rarescene.evaluation import map_copies
     from rarescene.scenes import Request
@@ -100,25 +90,23 @@ def _compare(drawn: SceneSet, trained: RunRecord) -> dict[str, Any]:
     except RareSceneError as error:
         say(f"note: diversity and copies are not measured, as the training maps cannot be read: {error.what}")
         return {}
-    given, taken = _spread(len(real), 10 * MEASURED), _spread(len(drawn), MEASURED)
-    made = decode(drawn.subset(taken), height, width, images=False).take_masks(range(len(taken)))
-    masks, classes = real.take_masks(given), len(drawn.classes)
-    copies = map_copies(made, masks, [real.recordings[index] for index in given], classes).to_dict()
-    requests = [Request.from_dict(drawn.records[index].details["request"]) for index in taken]
-    shown = [Request.from_mask(mask, drawn.classes) for mask in masks]
-    alike = _alike(requests, made, shown, masks, classes)
+    given, taken = _spread(len(real), 10 * MEASURED), _spread(len(made), MEASURED)
+    maps = decode(made.subset(taken), height, width, images=False).take_masks(range(len(taken)))
+    masks, classes = real.take_masks(given), len(made.classes)
+    copies = map_copies(maps, masks, [real.recordings[index] for index in given], classes).to_dict()
+    requests = [Request.from_dict(made.records[index].details["request"]) for index in taken]
+    shown = [Request.from_mask(mask, made.classes) for mask in masks]
+    alike = _alike(requests, maps, shown, masks, classes)
+    near = {name: _percent(None if one is None else one["median"]) for name, one in copies.items()}
     say(
-        "IoU to the nearest training map, medians: "
-        f"drawn {_percent(copies['drawn'])}; training maps {_percent(copies['own'])} within their recording, "
-        f"{_percent(copies['other'])} between recordings"
+        f"IoU to the nearest training map, medians: generated {near['drawn']}; training maps {near['own']} "
+        f"within their recording, {near['other']} between recordings"
     )
-    say(
-        f"IoU among maps of one request: drawn {_percent({'median': alike['drawn']})}, "
-        f"training maps {_percent({'median': alike['training']})}"
-    )
-    areas = _areas(made, masks, drawn.classes)
-    wrong = [f"{name} {one['drawn'] / one['training']:.1f}×" for name, one in areas.items() if _is_off(one)]
-    if wrong:
+    among = _percent(alike["drawn"]), _percent(alike["training"])
+    say(f"IoU among maps of one request: generated {among[0]}, training maps {among[1]}")
+    areas = _areas(maps, masks, made.classes)
+    ratios = {name: one["drawn"] / one["training"] for name, one in areas.items()}
+    if wrong := [f"{name} {one:.1f}×" for name, one in ratios.items() if not 2 / 3 <= one <= 1.5]:
         say(f"area where shown, beside training maps; off by half or more: {', '.join(wrong)}")
     return {"copies": copies, "alike": alike, "areas": areas}
 
@@ -129,35 +117,27 @@ def _areas(made: np.ndarray, masks: np.ndarray, table: ClassTable) -> dict[str, 
         np.stack([(maps == index).mean(axis=(1, 2)) for index in range(len(table))]) for maps in (made, masks)
     ]  # (C, N) each
     return {
-        name: {"drawn": float(drawn[drawn > 0].mean()), "training": float(real[real > 0].mean())}
-        for name, drawn, real in zip(table.names, *shares, strict=True)
-        if drawn.any() and real.any()
+        name: {"drawn": float(own[own > 0].mean()), "training": float(real[real > 0].mean())}
+        for name, own, real in zip(table.names, *shares, strict=True)
+        if own.any() and real.any()
     }
 
 
-def _is_off(area: dict[str, float]) -> bool:
-    return not 2 / 3 <= area["drawn"] / area["training"] <= 1.5
-
-
 def _alike(
-    requests: Sequence[Request],
-    made: np.ndarray,
-    shown: Sequence[Request],
-    masks: np.ndarray,
-    classes: int,
+    requests: Sequence[Request], made: np.ndarray, shown: Sequence[Request], masks: np.ndarray, classes: int
 ) -> dict[str, float | None]:
-    """Return the mean IoU among maps drawn for one request, and among the training maps that keep those."""
+    """Return the mean IoU among maps made for one request, and among the training maps that keep those."""
     from rarescene.evaluation import diversity
 
-    drawn: list[float | None] = []
+    generated: list[float | None] = []
     training: list[float | None] = []
     for request in dict.fromkeys(requests):
         places = [place for place, one in enumerate(requests) if one == request]
         if len(places) > 1:
             keeping = [row for row, one in enumerate(shown) if request.matched_by(one).kept]
-            drawn.append(diversity(made[places], classes))
+            generated.append(diversity(made[places], classes))
             training.append(diversity(masks[keeping][_spread(len(keeping), 50)], classes))
-    return {"drawn": _mean(drawn), "training": _mean(training)}
+    return {"drawn": _mean(generated), "training": _mean(training)}
 
 
 def _spread(count: int, most: int) -> list[int]:
@@ -170,8 +150,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return float(np.mean(known)) if known else None
 
 
-def _percent(summary: dict[str, Any] | None) -> str:
-    value = None if summary is None else summary["median"]
+def _percent(value: float | None) -> str:
     return "–" if value is None else f"{value:.1%}"
 
 
@@ -180,34 +159,25 @@ def kept_table(
 ) -> RenderableType:
     """Return what is kept of the requests, class by class: at first draw → after redraws, in per cent.
 
-    Args:
-        first: by class id, at the first draw.
-        final: the same of the maps that were kept in the end.
-        classes: gives colours and names.
+    Both are by class id, `final` of the maps that were kept in the end.
     """
-    table = plain_table("requests kept, in per cent: at first draw → after redraws")
-    table.add_column("class", overflow="fold", ratio=1)
-    for head in ("asked", "shown", "quantity", "place", "all"):
-        table.add_column(head, justify="right", no_wrap=True)
-    for class_id, before in first.items():
-        after = final[class_id]
-        shares = [
-            f"{percent(getattr(before, name), 0, '–')} → {percent(getattr(after, name), 0, '–')}"
+    title = "requests kept, in per cent: at first draw → after redraws"
+    table = plain_table(title, "class", "asked", "shown", "quantity", "place", "all")
+
+    def cells(ids: Iterable[int]) -> list[str]:
+        """Return the means over these classes, before and after."""
+        means = [
+            [_mean([getattr(found[one], name) for one in ids]) for found in (first, final)]
             for name in ("present", "quantity", "place", "kept")
         ]
-        table.add_row(class_name(classes.names[class_id], classes), str(before.asked), *shares)
+        return [f"{percent(before, 0, '–')} → {percent(after, 0, '–')}" for before, after in means]
+
+    for class_id, one in first.items():
+        name = class_name(classes.names[class_id], classes)
+        table.add_row(name, str(one.asked), *cells([class_id]))
     if first:
         table.add_section()
-        means = [
-            f"{percent(_mean_kept(first, name), 0, '–')} → {percent(_mean_kept(final, name), 0, '–')}"
-            for name in ("present", "quantity", "place", "kept")
-        ]
         asked = sum(shares.asked for shares in first.values())
-        table.add_row("mean of the classes", str(asked), *means, style="bold")
+        table.add_row("mean of the classes", str(asked), *cells(first), style="bold")
     note = "quantity and place count where they were asked; a class that is not shown has neither"
     return Group(table, Text(note, style="dim"))
-
-
-def _mean_kept(shares: Mapping[int, KeptShares], name: str) -> float | None:
-    known = [value for one in shares.values() if (value := getattr(one, name)) is not None]
-    return sum(known) / len(known) if known else None

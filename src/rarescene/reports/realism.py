@@ -31,8 +31,6 @@ class Measure:
 
     Attributes:
         name: what is measured, with the extractor's name where there is one.
-        value: the number, or None.
-        better: which way is better.
         reference: the same between two halves of the real frames, to read the other against; or None.
         note: what it is computed on, or why it is missing.
     """
@@ -74,21 +72,15 @@ def realism_config(inception: Path | None) -> RealismConfig:
 
 
 def distances_to_real(
-    pairs: SceneCache,
-    test: SceneCache,
-    training: SceneCache | None,
-    config: RealismConfig,
-    most: int = MOST,
+    pairs: SceneCache, test: SceneCache, training: SceneCache | None, config: RealismConfig, most: int = MOST
 ) -> tuple[Measure, ...]:
     """Return the distances of synthetic images to test frames, beside those of training frames to them.
 
     All three sets give equally many images, since the distances depend on the number.
 
     Args:
-        pairs: synthetic pairs.
         test: real frames of recordings that nothing was trained on, at the same size.
         training: real training frames at the same size, or None.
-        config: networks and subsets.
         most: images of each at most.
     """
     from rarescene.evaluation import realism_scores
@@ -114,7 +106,7 @@ def distances_to_real(
 
 
 def paired_measures(folder: Path, most: int = MOST) -> tuple[Measure, ...]:
-    """Return MS-SSIM and PSNR against the frames whose masks a set was drawn for, where there are such."""
+    """Return MS-SSIM and PSNR against the frames whose masks a set was made for, where there are such."""
     scores = set_realism(folder, most)
     found = () if scores is None else realism_measures(scores)
     return tuple(one for one in found if one.better == "higher")
@@ -126,16 +118,10 @@ def measures_to_dict(measures: tuple[Measure, ...]) -> dict[str, object]:
 
 
 def set_realism(folder: Path, most: int = MOST, config: RealismConfig | None = None) -> RealismScores | None:
-    """Compare the images of a synthetic set with the frames whose maps they were drawn for.
+    """Compare the images of a synthetic set with the frames whose maps they were made for.
 
-    Args:
-        folder: what `rarescene synthesize` wrote.
-        most: how many pairs at most.
-        config: networks and subsets.
-
-    Returns:
-        The scores; None where fewer than two pairs belong to a frame, as those of prompted maps do not, or
-        where there are masks alone.
+    None where fewer than two pairs belong to a frame, as those of prompted maps do not, or where there are
+    masks alone.
     """
     from rarescene.evaluation import realism_scores
     from rarescene.scenes import resize_image
@@ -177,12 +163,12 @@ def places_of(scenes: SceneSet) -> dict[str, int]:
 
 def _adding(advance: Callable[[int, int], None], total: int) -> Callable[[int], None]:
     """Return a function of how many more are done, for a bar that wants to know how many are."""
-    done = 0
+    count = 0
 
     def add(more: int) -> None:
-        nonlocal done
-        done += more
-        advance(done, total)
+        nonlocal count
+        count += more
+        advance(count, total)
 
     return add
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rarescene.foundation.console import CONSOLE, progress, say
-from rarescene.foundation.files import atomic, write_json
-from rarescene.reports.gallery import contact_sheet, representative
+from rarescene.foundation.files import write_json
+from rarescene.reports.gallery import contact_sheet, representative, write_picture
 from rarescene.reports.realism import Measure
 from rarescene.scenes.data import decode
 
 if TYPE_CHECKING:
+    from rarescene.evaluation import MapReconstruction
     from rarescene.generators import ImageVqGan, MaskVqGan
     from rarescene.scenes import SceneCache
     from rarescene.scenes.data import Data
@@ -42,16 +43,16 @@ def judge_images(out: Path, vqgan: ImageVqGan, part: str, cache: SceneCache) -> 
     from rarescene.scenes import cut_back, pad_images
     from rarescene.training import to_images, to_pixels
 
-    drawn, codes = np.empty((len(cache), *cache.size, 3), np.uint8), []
+    decoded, codes = np.empty((len(cache), *cache.size, 3), np.uint8), []
     with progress("reconstructing") as advance:
         for start in range(0, len(cache), _BATCH):
             pixels, _ = cache.take(range(start, min(start + _BATCH, len(cache))))
             latents = vqgan.encode(pad_images(to_images(pixels), vqgan.factor))
             codes.append(vqgan.codes(latents).cpu().flatten())
-            drawn[start : start + len(pixels)] = to_pixels(cut_back(vqgan.decode(latents), *cache.size))
+            decoded[start : start + len(pixels)] = to_pixels(cut_back(vqgan.decode(latents), *cache.size))
             advance(start + len(pixels), len(cache))
     real, masks = cache.take(range(len(cache)))
-    error = np.abs(drawn.astype(np.float32) - real).mean(axis=3) / 255  # (N, H, W)
+    error = np.abs(decoded.astype(np.float32) - real).mean(axis=3) / 255  # (N, H, W)
     of_classes = {
         name: float(error[masks == index].mean()) if (masks == index).any() else None
         for index, name in enumerate(cache.classes.names)
@@ -65,7 +66,7 @@ def judge_images(out: Path, vqgan: ImageVqGan, part: str, cache: SceneCache) -> 
     if len(cache) > 1:
         scores = realism_scores(
             (to_images(real[start : start + _BATCH]) for start in range(0, len(real), _BATCH)),
-            (to_images(drawn[start : start + _BATCH]) for start in range(0, len(real), _BATCH)),
+            (to_images(decoded[start : start + _BATCH]) for start in range(0, len(real), _BATCH)),
             groups=cache.recordings,
         )
         found |= scores.to_dict()
@@ -75,8 +76,7 @@ def judge_images(out: Path, vqgan: ImageVqGan, part: str, cache: SceneCache) -> 
         distance = scores.distances[0]
         measures.append(Measure(distance.frechet_name, distance.frechet, "lower", note=note))
     measures.append(_perplexity(found, note))
-    _write(out, found, _rows(cache, real, drawn), ("original", "reconstructed"), flat=())
-    _print(measures)
+    _write(out, found, cache, real, decoded, measures, flat=False)
     worst = sorted((value, name) for name, value in of_classes.items() if value is not None)[-3:]
     say("L1 is greatest in: " + ", ".join(f"{name} {value:.3f}" for value, name in reversed(worst)))
     return tuple(measures)
@@ -90,7 +90,7 @@ def judge_masks(out: Path, vqgan: MaskVqGan, part: str, cache: SceneCache) -> tu
 
     table = cache.classes
     meter = ReconstructionMeter(table.names, table.ignore_index)
-    masks, drawn, codes = cache.take_masks(range(len(cache))), [], []
+    masks, found_ids, codes = cache.take_masks(range(len(cache))), [], []
     with progress("reconstructing") as advance:
         for start in range(0, len(cache), _BATCH):
             given = masks[start : start + _BATCH]
@@ -98,7 +98,7 @@ def judge_masks(out: Path, vqgan: MaskVqGan, part: str, cache: SceneCache) -> tu
             codes.append(vqgan.codes(latents).cpu().flatten())
             ids = cut_back(vqgan.decode(latents).argmax(1), *cache.size).cpu().numpy().astype(np.uint8)
             meter.update(ids, given)
-            drawn.append(ids)
+            found_ids.append(ids)
             advance(start + len(given), len(cache))
     result = meter.result()
     found = {"part": part, **result.to_dict(), **_codebook(codes, vqgan.config.network.codes)}
@@ -113,10 +113,9 @@ def judge_masks(out: Path, vqgan: MaskVqGan, part: str, cache: SceneCache) -> tu
         Measure("recall of regions one or two pixels wide", result.thin_recall, "higher", note=thin),
         _perplexity(found, note),
     )
-    rows = _rows(cache, *(table.colourise(ids) for ids in (masks, np.concatenate(drawn))))
-    _write(out, found, rows, ("original", "reconstructed"), flat=(0, 1))
-    _print_classes(found)
-    _print(measures)
+    originals, decoded = (table.colourise(ids) for ids in (masks, np.concatenate(found_ids)))
+    _print_classes(result)
+    _write(out, found, cache, originals, decoded, measures, flat=True)
     return measures
 
 
@@ -135,44 +134,39 @@ def _perplexity(found: dict[str, Any], note: str) -> Measure:
     return Measure("perplexity of the codes", found["perplexity"], "neither", note=used)
 
 
-def _rows(cache: SceneCache, real: np.ndarray, drawn: np.ndarray) -> list[list[np.ndarray]]:
-    """Return originals beside reconstructions, of scenes that show the classes in turn, the rarest first."""
-    rarest_first = np.argsort((cache.class_pixels > 0).mean(axis=0), kind="stable").tolist()
-    chosen = representative(cache.class_pixels, rarest_first, _SHOWN)
-    pairs = [[real[index], drawn[index]] for index in chosen]
-    return [one + other for one, other in zip(pairs[::2], pairs[1::2] or [[]], strict=False)] or pairs
-
-
 def _write(
     out: Path,
     found: dict[str, Any],
-    rows: list[list[np.ndarray]],
-    labels: tuple[str, str],
-    flat: Sequence[int],
+    cache: SceneCache,
+    originals: np.ndarray,
+    reconstructed: np.ndarray,
+    measures: Sequence[Measure],
+    flat: bool,
 ) -> None:
+    """Write scores and pictures into OUT and print the measures.
+
+    The picture has originals beside reconstructions, of scenes that show the classes in turn, rarest first.
+    """
     write_json(out / SCORES, found)
+    rarest_first = np.argsort((cache.class_pixels > 0).mean(axis=0), kind="stable").tolist()
+    chosen = representative(cache.class_pixels, rarest_first, _SHOWN)
+    pairs = [[originals[index], reconstructed[index]] for index in chosen]
+    rows = [one + other for one, other in zip(pairs[::2], pairs[1::2] or [[]], strict=False)] or pairs
     columns = max(map(len, rows), default=0)
-    sheet = contact_sheet(
-        rows, (labels * 2)[:columns], flat=[*flat, *(column + 2 for column in flat)], side=192
-    )
-    with atomic(out / PICTURE) as temporary:
-        sheet.save(temporary, "PNG")
-
-
-def _print(measures: Sequence[Measure]) -> None:
+    labels = (("original", "reconstructed") * 2)[:columns]
+    sheet = contact_sheet(rows, labels, flat=range(4) if flat else ())
+    write_picture(out / PICTURE, sheet)
     for one in measures:
         value = "not measured" if one.value is None else f"{one.value:.3f}"
         say(f"{one.name}: {value}   ({one.note})")
 
 
-def _print_classes(found: dict[str, Any]) -> None:
+def _print_classes(result: MapReconstruction) -> None:
     from rich.table import Table
 
     table = Table("class", "IoU", "still shown", "thin pixels kept", title="masks, encoded and decoded")
-    for entry in found["classes"]:
-        if entry["iou"] is None:
-            continue
-        thin = "" if entry["thin_recall"] is None else f"{entry['thin_recall']:.1%} of {entry['thin_pixels']}"
-        kept = f"{entry['kept']:.1%} of {entry['scenes']}"
-        table.add_row(entry["name"], f"{entry['iou']:.1%}", kept, thin)
+    for entry in result.classes:
+        if entry.iou is not None and entry.kept is not None:
+            thin = "" if entry.thin_recall is None else f"{entry.thin_recall:.1%} of {entry.thin_pixels}"
+            table.add_row(entry.name, f"{entry.iou:.1%}", f"{entry.kept:.1%} of {entry.scenes}", thin)
     CONSOLE.print(table)

@@ -18,8 +18,8 @@ from PIL import Image
 from rarescene.foundation.files import write_text
 from rarescene.foundation.run_folder import refresh_picture
 from rarescene.foundation.run_record import RunRecord
-from rarescene.reports.axes import Chart, Line
-from rarescene.reports.origins import PHANTOM_WARNING, Origins, origins_of
+from rarescene.reports.cards import PHANTOM_WARNING, Origins, origins_of
+from rarescene.reports.charts import Chart, Line
 from rarescene.reports.report_page import class_colours, template
 from rarescene.reports.tables import rare_first
 from rarescene.scenes import ClassTable
@@ -31,8 +31,8 @@ SHOWN = 8
 
 
 @dataclass(frozen=True)
-class DrawnPair:
-    """One synthetic pair: image and mask in class colours, uint8 `(H, W, 3)`, and the classes in it."""
+class GeneratedPair:
+    """One generated pair: image and mask in class colours, uint8 `(H, W, 3)`, and the classes in it."""
 
     image: np.ndarray
     mask: np.ndarray
@@ -44,7 +44,6 @@ class Refresh:
     """One refresh of an online strategy.
 
     Attributes:
-        step: optimiser steps done.
         mean: label-mean IoU of the validation at which it happened, or None.
         iou: of each class there; None for a class that its labels do not show.
         lead: by what the strategy decided, of each class; None for a class that was neither predicted nor
@@ -53,15 +52,15 @@ class Refresh:
         staleness: how many refreshes each class has waited.
         why: of each of them, whether it was "uncertain" or had "waited" long enough.
         requests: what was asked for, in words, each with how often.
-        waiting: whether the pairs of a refresh before were still being drawn, so that nothing was asked for.
-        drawn: pairs that were drawn for it.
+        waiting: whether the pairs of a refresh before were still being generated, and nothing was asked for.
+        drawn: pairs that were generated for it.
         kept: pairs of them that were let through.
         dropped: the others, by reason.
-        weights: by class, how much likelier than before any refresh a scene that shows it is drawn.
-        seconds: what the drawing took.
+        weights: by class, how much likelier than before any refresh a scene that shows it is taken.
+        seconds: what generating took.
         pause: the longest that a training step was held up by it in the background.
         stood: how long the training stood still here, the validation included.
-        pairs: those of the drawn pairs that are shown.
+        pairs: those of the generated pairs that are shown.
         next_step: that of the next validation, or None.
         after_mean: label-mean IoU there, or None.
         after: IoU of each class there.
@@ -83,7 +82,7 @@ class Refresh:
     seconds: float = 0.0
     pause: float = 0.0
     stood: float = 0.0
-    pairs: tuple[DrawnPair, ...] = ()
+    pairs: tuple[GeneratedPair, ...] = ()
     next_step: int | None = None
     after_mean: float | None = None
     after: Mapping[str, float | None] = field(default_factory=dict)
@@ -112,16 +111,10 @@ class RefreshesReport:
     """Everything on the page of an online strategy.
 
     Attributes:
-        title: heading of the page.
         summary: what was trained, and how the strategy decides, in one or two sentences.
-        classes: the class table.
         lead: what the strategy decides by, such as "uncertainty".
-        refreshes: in the order of their steps.
-        rare: names of the rare classes; they are listed first.
         training_seconds: what the whole training took, or None.
         warnings: what a reader must know before any number.
-        phantom: whether the scenes are phantom ones.
-        provenance: where the numbers come from.
     """
 
     title: str
@@ -147,7 +140,7 @@ class RefreshesReport:
 
 def read_refreshes(
     lines: Sequence[Mapping[str, Any]],
-    pairs: Mapping[int, tuple[DrawnPair, ...]] | None = None,
+    pairs: Mapping[int, tuple[GeneratedPair, ...]] | None = None,
     *,
     later: bool = False,
 ) -> tuple[Refresh, ...]:
@@ -156,7 +149,7 @@ def read_refreshes(
     Args:
         lines: those of `refreshes.jsonl`, in order; one without a decision is a validation alone.
         pairs: by step, the pairs that are to be shown.
-        later: whether pairs were drawn in the background, so that lines after a refresh count them, up to
+        later: whether pairs were generated in the background, so that lines after a refresh count them, up to
             that of the next refresh that asks for any.
     """
     found = []
@@ -164,24 +157,20 @@ def read_refreshes(
         if not line.get("lead"):
             continue
         following = lines[place + 1] if place + 1 < len(lines) else {}
-        if "stood" not in following:  # no validation: it counts what was drawn after the last one
+        if "stood" not in following:  # no validation: it counts what was generated after the last one
             following = {}
         made = _lines_of(lines, place) if later else [line]
+        told = ("iou", "why", "staleness", "requests", "waiting", "weights")
         found.append(
             Refresh(
                 step=line["step"],
                 mean=line.get("validation"),
-                iou=line.get("iou", {}),
                 lead=line["lead"],
                 chosen=tuple(line.get("classes", ())),
-                why=line.get("why", {}),
-                staleness=line.get("staleness", {}),
-                requests=line.get("requests", {}),
-                waiting=line.get("waiting", False),
+                **{name: line[name] for name in told if name in line},
                 drawn=sum(one.get("drawn", 0) for one in made),
                 kept=sum(one.get("kept", 0) for one in made),
                 dropped=dict(sum((Counter(one.get("dropped", {})) for one in made), Counter[str]())),
-                weights=line.get("weights", {}),
                 seconds=sum(one.get("seconds", 0.0) for one in made),
                 pause=max((one.get("pause", 0.0) for one in made), default=0.0),
                 stood=line["stood"],
@@ -217,12 +206,13 @@ def shown_in_full(refreshes: Sequence[Refresh]) -> list[Refresh]:
 def refresh_charts(report: RefreshesReport, colours: Mapping[str, str]) -> tuple[Chart, ...]:
     """Return charts over the steps: what led, by class and in its colour, and the validation."""
     steps = [float(one.step) for one in report.refreshes]
-    lines = []
-    for name in report.classes.names:
-        values = [one.lead.get(name) for one in report.refreshes]
-        if any(value is not None for value in values):
-            known = [float("nan") if value is None else value for value in values]
-            lines.append(Line(name, steps, known, colour=colours[name]))
+    leads = {name: report.over_time(name)[0] for name in report.classes.names}
+    known = {
+        name: [float("nan") if value is None else value for value in values]
+        for name, values in leads.items()
+        if any(value is not None for value in values)
+    }
+    lines = [Line(name, steps, values, colour=colours[name]) for name, values in known.items()]
     over = "optimiser step"
     lead = Chart(f"{report.lead} by class", tuple(lines), (), over, report.lead, logarithmic=True)
     last = report.refreshes[-1]
@@ -287,7 +277,7 @@ def write_page(
     return folder / PAGE
 
 
-def read_pictures(path: Path, width: int, table: ClassTable) -> tuple[DrawnPair, ...]:
+def read_pictures(path: Path, width: int, table: ClassTable) -> tuple[GeneratedPair, ...]:
     """Return the pairs of a picture of `RefreshLog`, each `width` pixels wide; none without a file."""
     if not path.is_file():
         return ()
@@ -298,15 +288,13 @@ def read_pictures(path: Path, width: int, table: ClassTable) -> tuple[DrawnPair,
         image, mask = (row[:, start : start + width] for row in (images, masks))
         colours = {tuple(colour) for colour in np.unique(mask.reshape(-1, 3), axis=0).tolist()}
         names = [entry.name for entry in table.classes if entry.colour in colours]
-        found.append(DrawnPair(image, mask, ", ".join(names)))
+        found.append(GeneratedPair(image, mask, ", ".join(names)))
     return tuple(found)
 
 
 def _summary(config: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> str:
-    said = [
-        f"Every {config['training']['validate_every']} steps the segmenter is asked what it does not know."
-    ]
-    strategies = config["strategies"]
+    strategies, every = config["strategies"], config["training"]["validate_every"]
+    said = [f"Every {every} steps the segmenter is asked what it does not know."]
     if "gauda" in strategies:
         gauda = strategies["gauda"]
         between = any(line.get("step_ticks") for line in lines)  # "beside" as well, where no GPU was left
@@ -316,15 +304,14 @@ def _summary(config: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> s
             "beside": "between the training steps" if between else "beside the training",
         }[gauda["drawing"]["when"]]
         said.append(
-            f"{gauda['size']} pairs are drawn for the {gauda['classes']} most uncertain classes, {when}, "
+            f"{gauda['size']} pairs are generated for the {gauda['classes']} most uncertain classes, {when}, "
             f"by {config['drawn']['generator']}; until the next batch a training scene is replaced by one of "
             f"them with probability {gauda['probability']:g}."
         )
     if "adaptive" in strategies:
         lead = {"score": "those with the lowest IoU", "uncertainty": "the most uncertain ones"}
-        said.append(
-            f"Scenes that show needy classes, {lead[strategies['adaptive']['by']]}, are drawn more often."
-        )
+        by = lead[strategies["adaptive"]["by"]]
+        said.append(f"Scenes that show needy classes, {by}, are taken more often.")
     if "classic" in strategies:
         said.append("Scenes are cropped, mirrored and rotated at random.")
     return " ".join(said)

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from rarescene.evaluation.run_metrics import read_metrics, read_scored
 from rarescene.evaluation.significance import ComparisonTable
 from rarescene.foundation.errors import ConfigError
@@ -16,18 +14,17 @@ from rarescene.foundation.files import read_json_lines
 from rarescene.foundation.plugins import methods
 from rarescene.foundation.run_record import RunRecord, read_record
 from rarescene.generators import kinds_that_generate
-from rarescene.reports.axes import training_chart
-from rarescene.reports.cards import how_drawn
-from rarescene.reports.gallery import GalleryRow, GalleryScene, gallery_rows, representative
-from rarescene.reports.origins import PHANTOM_WARNING, origins_of
+from rarescene.reports.cards import PHANTOM_WARNING, how_sampled, origins_of
+from rarescene.reports.charts import training_chart
+from rarescene.reports.gallery import GalleryRow, GalleryScene, class_areas, gallery_rows, representative
 from rarescene.reports.realism import Measure, places_of, realism_measures, set_realism
 from rarescene.reports.refreshes_page import PAGE
 from rarescene.reports.report_page import Report
-from rarescene.reports.run_scores import RunScores, added_up, cell_of_run, scores_of_run
-from rarescene.reports.tables import metric_columns
+from rarescene.reports.tables import RunScores, added_up, cell_of_run, metric_columns, scores_of_run
 from rarescene.scenes import ClassTable, open_scenes
 from rarescene.scenes.data import Data, decode, open_as_in
 from rarescene.scenes.statistics import display_size, rare_classes, statistics_of
+from rarescene.sources.leakage import open_judge
 
 
 @dataclass(frozen=True)
@@ -110,10 +107,8 @@ def build_report(
 
 def _named(folders: Sequence[Path]) -> list[Run]:
     """Return the runs, each called by its folder, or by its whole path where two folders have one name."""
-    counts = Counter(folder.resolve().name for folder in folders)
-    names = [
-        folder.resolve().name if counts[folder.resolve().name] == 1 else str(folder) for folder in folders
-    ]
+    own = [folder.resolve().name for folder in folders]
+    names = [name if own.count(name) == 1 else str(folder) for name, folder in zip(own, folders, strict=True)]
     if len(set(names)) < len(names):
         twice = Counter(names).most_common(1)[0][0]
         raise ConfigError(f"the run {twice} is given twice", "Give each folder once.")
@@ -157,42 +152,21 @@ def _scored_rows(
     source: Data, segmenters: Sequence[Run], rare: Sequence[str], rows: int
 ) -> tuple[GalleryRow, ...]:
     """Return test scenes with what each segmenter predicts there."""
-    import torch
-    import torch.nn.functional as F
-
-    from rarescene.scenes import resize_image
-    from rarescene.segmenters import load_segmenter
-    from rarescene.training import to_images
-
     if not segmenters or not source.split.test:
         return ()
     targets = source.scenes.classes.ids_of(rare)
     test = source.scenes.subset(source.split.test)
     cache = decode(test, *display_size(test))
     chosen = representative(cache.class_pixels, targets, rows) or list(range(min(rows, len(test))))
-    networks = {run.name: (load_segmenter(run.folder / "model")[0], run.record.config) for run in segmenters}
+    judges = {run.name: open_judge(run.folder, run.record, test.classes) for run in segmenters}
     scenes = []
     for index in chosen:
         scene = test[index]
-        predictions = {}
-        for name, (network, settings) in networks.items():
-            image = to_images(resize_image(scene.image, settings["height"], settings["width"])[None])
-            with torch.inference_mode():
-                found = F.interpolate(network.predict(image), size=scene.mask.shape, mode="bilinear")
-            predictions[name] = found.argmax(1)[0].numpy().astype(np.uint8)
+        predictions = {name: judge.predict(scene.image[None])[0] for name, judge in judges.items()}
         shown = tuple(target for target in targets if (scene.mask == target).any())
-        scenes.append(
-            GalleryScene(
-                scene.record.name,
-                scene.record.group,
-                scene.mask,
-                scene.image,
-                {},
-                predictions,
-                shown,
-                note="test scene: never seen in training",
-            )
-        )
+        note = "test scene: never seen in training"
+        name, group = scene.record.name, scene.record.group
+        scenes.append(GalleryScene(name, group, scene.mask, scene.image, {}, predictions, shown, note))
     phantom = segmenters[0].record.provenance.phantom
     return gallery_rows(scenes, source.scenes.classes, phantom=phantom)
 
@@ -208,13 +182,7 @@ def _synthetic_rows(sets: Sequence[Run], rare: Sequence[str], rows: int) -> tupl
         originals = open_scenes(config["masks"]) if config.get("masks") else None
         places = {} if originals is None else places_of(originals)
         targets = pairs.classes.ids_of(rare)
-        areas = np.stack(
-            [
-                np.bincount(pairs.mask(index).ravel(), minlength=256)[: len(pairs.classes)]
-                for index in range(len(pairs))
-            ]
-        )
-        chosen = representative(areas, targets, rows) or list(range(min(rows, len(pairs))))
+        chosen = representative(class_areas(pairs), targets, rows) or list(range(min(rows, len(pairs))))
         scenes = []
         for index in chosen:
             scene = pairs[index]
@@ -223,21 +191,14 @@ def _synthetic_rows(sets: Sequence[Run], rare: Sequence[str], rows: int) -> tupl
             if originals is not None and name in places and originals.has_images and not config["vary"]:
                 real = resize_image(originals[places[name]].image, *scene.mask.shape)
             shown = tuple(target for target in targets if (scene.mask == target).any())
-            varied = ", flipped or rotated" if config.get("vary") else ""
-            scenes.append(
-                GalleryScene(
-                    f"{run.name} {index}",
-                    scene.record.group,
-                    scene.mask,
-                    real,
-                    {"synthetic": scene.image} if pairs.has_images else {},
-                    {},
-                    shown,
-                    note=("drawn with its mask" if joint else "drawn for a generated map")
-                    if name is None
-                    else f"drawn for the map of {name}{varied}",
-                )
-            )
+            if name is None:
+                note = "generated with its mask" if joint else "generated for a map that is generated too"
+            else:
+                varied = ", flipped or rotated" if config.get("vary") else ""
+                note = f"generated for the map of {name}{varied}"
+            images = {"synthetic": scene.image} if pairs.has_images else {}
+            group, title = scene.record.group, f"{run.name} {index}"
+            scenes.append(GalleryScene(title, group, scene.mask, real, images, {}, shown, note))
         made += gallery_rows(scenes, pairs.classes, errors=False, phantom=run.record.provenance.phantom)
     return tuple(made)
 
@@ -260,8 +221,8 @@ def _in_words(record: RunRecord) -> str:
             maps = ", for maps flipped and rotated, which no real frame shows" if config.get("vary") else ""
             maps = maps if config.get("masks") else ", for generated maps"
             chosen = f", chosen from {config['curation']['of']}" if "curation" in config else ""
-            drawn = "" if config["generator"] in kinds_that_generate("pairs") else maps
-            return f"{config['count']} synthetic pairs, {how_drawn(config)}{drawn}{chosen}"
+            asked = "" if config["generator"] in kinds_that_generate("pairs") else maps
+            return f"{config['count']} synthetic pairs, {how_sampled(config)}{asked}{chosen}"
         case kind:
             method = methods("generators").get(kind)
             thing = kind if method is None else method.thing

@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
@@ -16,12 +16,11 @@ from PIL import Image
 from rarescene.foundation.files import write_text
 from rarescene.foundation.methods import Column
 from rarescene.reports import formatting, svg
-from rarescene.reports.axes import Chart
+from rarescene.reports.cards import Origins
+from rarescene.reports.charts import Chart
 from rarescene.reports.gallery import ERROR_LEGEND, ERRORS, GalleryRow
-from rarescene.reports.origins import Origins
 from rarescene.reports.realism import Measure
-from rarescene.reports.run_scores import RunScores
-from rarescene.reports.tables import MEANS, rare_first
+from rarescene.reports.tables import MEANS, RunScores, rare_first
 from rarescene.reports.verdict import ENOUGH_SEEDS, Verdict, verdict_on
 
 if TYPE_CHECKING:
@@ -34,23 +33,16 @@ class Report:
     """Everything on the page. An empty field leaves its section out.
 
     Attributes:
-        title: heading of the page.
         summary: what this is, in one or two sentences.
-        classes: the class table; it gives the legend.
         rare: names of the rare classes; they are listed first.
         warnings: what a reader must know before any number, such as `PHANTOM_WARNING`.
-        phantom: whether the scenes are phantom ones.
         compared: what was compared, one line a run: name and words.
         statistics: how often and how large each class is.
-        runs: the scores, a column each.
         confidence: what each run's probabilities are worth, by its name.
-        comparison: every strategy against the first.
         equal_steps: whether all of them had the same steps, batch size and image size.
         realism: what is known of the images of each synthetic set, by its name.
-        gallery: rows of pictures.
-        gallery_rule: how they were chosen, in a sentence.
+        gallery_rule: how the pictures were chosen, in a sentence.
         curves: of the trainings.
-        provenance: where all of it comes from.
     """
 
     title: str
@@ -78,8 +70,7 @@ class Report:
         return {name: verdict_on(table, name, equal_steps=self.equal_steps) for name in names if table}
 
 
-@dataclass(frozen=True)
-class Mistaken:
+class Mistaken(NamedTuple):
     """What the pixels of one class were predicted as: the share `right`, then the likeliest others."""
 
     name: str
@@ -87,9 +78,8 @@ class Mistaken:
     others: tuple[tuple[str, float], ...]
 
     def __str__(self) -> str:
-        others = formatting.listing(
-            [f"{formatting.percent(part)} % called {other}" for other, part in self.others]
-        )
+        called = [f"{formatting.percent(part)} % called {name}" for name, part in self.others]
+        others = formatting.listing(called)
         return f"{formatting.percent(self.right)} % right" + (f", {others}" if others else "")
 
 
@@ -99,19 +89,13 @@ def mistakes(run: RunScores, rare: tuple[str, ...], *, most: int = 3) -> tuple[M
         return ()
     names = [entry.name for entry in run.scores.classes]
     found = []
-    for name in rare:
-        if name not in names:
-            continue
-        index = names.index(name)
-        row = [int(pixels) for pixels in run.confusion[index]]
-        total = sum(row)
-        if total == 0:
-            continue
-        others = sorted(
-            ((pixels, other) for other, pixels in enumerate(row) if other != index and pixels), reverse=True
-        )
-        shares = tuple((names[other], pixels / total) for pixels, other in others[:most])
-        found.append(Mistaken(name, row[index] / total, shares))
+    for index in [names.index(name) for name in rare if name in names]:
+        row = run.confusion[index].tolist()
+        if total := sum(row):
+            order = sorted(range(len(row)), key=lambda other: (row[other], other), reverse=True)
+            others = [other for other in order if other != index and row[other]]
+            shares = tuple((names[other], row[other] / total) for other in others[:most])
+            found.append(Mistaken(names[index], row[index] / total, shares))
     return tuple(found)
 
 
@@ -154,7 +138,7 @@ def render(report: Report) -> str:
 
 
 def template(name: str) -> Template:
-    """Return a page's template; it escapes every text, and knows how numbers are put into words and drawn."""
+    """Return a page's template; it escapes every text, and knows how to put numbers into words and charts."""
     environment = Environment(
         loader=PackageLoader("rarescene.reports", "templates"),
         autoescape=True,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from rarescene.reports.axes import SERIES, Chart, log_ticks, moving_mean, nice_ticks
+from rarescene.reports.charts import SERIES, Axes, Chart, log_ticks, moving_mean, nice_ticks
 from rarescene.reports.formatting import interval, percent, short, signed, signed_interval
 
 if TYPE_CHECKING:
@@ -117,58 +117,36 @@ def line_plot(plot: Chart, *, width: int = 460, height: int = 250) -> Markup:
 
     On a logarithmic axis, values of 0 and below leave a gap as non-finite ones do.
     """
-    left, right, top, bottom = 52, 12, 10, 40
     drawn = [
         (step, value)
         for curve in plot.lines
         for step, value in zip(curve.x, curve.y, strict=True)
         if _drawable(value, plot.logarithmic)
     ]
-    label = (
-        f"{plot.title}: {plot.y_label} over {plot.x_label}, {', '.join(curve.name for curve in plot.lines)}"
-    )
-    opening = (
-        f'<svg class="lines" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label)}" '
-        'xmlns="http://www.w3.org/2000/svg">'
-    )
+    names = ", ".join(curve.name for curve in plot.lines)
+    opening = _opening(f"{plot.title}: {plot.y_label} over {plot.x_label}, {names}", width, height)
     if not drawn:
         return Markup(f"{opening}{_text('absent', width / 2, height / 2, 'middle', 'no values')}</svg>")
-
-    def scaled(value: float) -> float:
-        return math.log10(value) if plot.logarithmic else value
-
-    x_ticks = nice_ticks(min(step for step, _ in drawn), max(step for step, _ in drawn))
-    lowest, highest = min(value for _, value in drawn), max(value for _, value in drawn)
-    y_ticks = log_ticks(lowest, highest) if plot.logarithmic else nice_ticks(lowest, highest)
-    x_low, x_high, y_low, y_high = x_ticks[0], x_ticks[-1], y_ticks[0], y_ticks[-1]
-
-    def x_of(step: float) -> float:
-        return left + (step - x_low) / (x_high - x_low) * (width - left - right)
-
-    def y_of(value: float) -> float:
-        return height - bottom - (value - y_low) / (y_high - y_low) * (height - top - bottom)
-
-    parts = [opening]
-    for tick in y_ticks:
-        y = y_of(tick)
-        text = f"{10**tick:.3g}" if plot.logarithmic else f"{tick:g}"
-        parts.append(f'<line class="grid" x1="{left}" y1="{y:.1f}" x2="{width - right}" y2="{y:.1f}"/>')
-        parts.append(_text("tick", left - 6, y + 4, "end", text))
-    for tick in x_ticks:
-        parts.append(_text("tick", x_of(tick), height - bottom + 16, "middle", f"{tick:,g}"))
-    middle = (left + width - right) / 2
-    parts.append(_text("axis", middle, height - 6, "middle", plot.x_label))
-    upright = _text("axis", (bottom - top - height) / 2, 12, "middle", plot.y_label)
+    steps, values = ([pair[place] for pair in drawn] for place in (0, 1))
+    ticks = log_ticks if plot.logarithmic else nice_ticks
+    axes = Axes(
+        nice_ticks(min(steps), max(steps)), ticks(min(values), max(values)), 52, width - 12, 10, height - 40
+    )
+    words = [f"{10**tick:.3g}" if plot.logarithmic else f"{tick:g}" for tick in axes.y_ticks]
+    parts = [opening, *_grid(axes, words)]
+    parts.append(_text("axis", (axes.left + axes.right) / 2, height - 6, "middle", plot.x_label))
+    upright = _text("axis", -(axes.top + axes.bottom) / 2, 12, "middle", plot.y_label)
     parts.append(f'<g transform="rotate(-90)">{upright}</g>')
     for index, curve in enumerate(plot.lines):
         dash = f' stroke-dasharray="{DASHES[index % len(DASHES)]}"' if DASHES[index % len(DASHES)] else ""
         style = f"stroke:{curve.colour or colour(index)}"
-        raw = [scaled(value) if _drawable(value, plot.logarithmic) else math.nan for value in curve.y]
+        raw = [value if _drawable(value, plot.logarithmic) else math.nan for value in curve.y]
+        raw = [math.log10(value) for value in raw] if plot.logarithmic else raw
         window = len(raw) // 30 if len(raw) >= SMOOTH_FROM else 1
         if window > 1:
-            faint = _path(curve.x, raw, x_of, y_of)
+            faint = _path(curve.x, raw, axes.x, axes.y)
             parts.append(f'<path class="raw" d="{faint}" style="{style}"/>')
-        line = _path(curve.x, moving_mean(raw, window), x_of, y_of)
+        line = _path(curve.x, moving_mean(raw, window), axes.x, axes.y)
         parts.append(
             f'<path class="line" d="{line}" style="{style}"{dash}><title>{escape(curve.name)}</title></path>'
         )
@@ -186,13 +164,8 @@ def histogram(
     height: int = 200,
 ) -> Markup:
     """Return how often each value occurs: kept values below, dropped ones stacked on them, dashed limits."""
-    left, right, top, bottom = 44, 12, 10, 24
     known = [[value for value in part if math.isfinite(value)] for part in (kept, dropped)]
-    words = f"{label}: {len(known[0])} kept, {len(known[1])} dropped"
-    opening = (
-        f'<svg class="lines" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(words)}" '
-        'xmlns="http://www.w3.org/2000/svg">'
-    )
+    opening = _opening(f"{label}: {len(known[0])} kept, {len(known[1])} dropped", width, height)
     values = [*known[0], *known[1]]
     if not values:
         return Markup(f"{opening}{_text('absent', width / 2, height / 2, 'middle', 'no values')}</svg>")
@@ -203,33 +176,40 @@ def histogram(
         for value in members:
             counts[part][min(bins - 1, int((value - low) / (high - low) * bins))] += 1
     y_ticks = nice_ticks(0, max(map(sum, zip(*counts, strict=True))), about=3)
-
-    def x_of(value: float) -> float:
-        return left + (value - low) / (high - low) * (width - left - right)
-
-    def y_of(number: float) -> float:
-        return height - bottom - number / y_ticks[-1] * (height - top - bottom)
-
-    parts = [opening]
-    for tick in y_ticks:
-        y = y_of(tick)
-        parts.append(f'<line class="grid" x1="{left}" y1="{y:.1f}" x2="{width - right}" y2="{y:.1f}"/>')
-        parts.append(_text("tick", left - 6, y + 4, "end", f"{tick:,g}"))
-    parts += [_text("tick", x_of(tick), height - bottom + 16, "middle", f"{tick:,g}") for tick in x_ticks]
-    wide = (width - left - right) / bins
+    axes = Axes(x_ticks, y_ticks, 44, width - 12, 10, height - 24)
+    parts = [opening, *_grid(axes, [f"{tick:,g}" for tick in y_ticks])]
+    wide = (axes.right - axes.left) / bins
     for place, (stay, go) in enumerate(zip(*counts, strict=True)):
-        x = left + place * wide
+        x = axes.left + place * wide
         for kind, start, number in (("kept", 0, stay), ("gone", stay, go)):
             if number:
-                tall = y_of(start) - y_of(start + number)
+                top = axes.y(start + number)
                 parts.append(
-                    f'<rect class="{kind}" x="{x + 0.5:.1f}" y="{y_of(start + number):.1f}" '
-                    f'width="{wide - 1:.1f}" height="{tall:.1f}"/>'
+                    f'<rect class="{kind}" x="{x + 0.5:.1f}" y="{top:.1f}" '
+                    f'width="{wide - 1:.1f}" height="{axes.y(start) - top:.1f}"/>'
                 )
     for limit in limits:
-        x = x_of(limit)
-        parts.append(f'<line class="limit" x1="{x:.1f}" y1="{top}" x2="{x:.1f}" y2="{height - bottom}"/>')
+        x = axes.x(limit)
+        parts.append(f'<line class="limit" x1="{x:.1f}" y1="{axes.top}" x2="{x:.1f}" y2="{axes.bottom}"/>')
     return Markup("".join(parts) + "</svg>")
+
+
+def _opening(label: str, width: int, height: int) -> str:
+    return (
+        f'<svg class="lines" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label)}" '
+        'xmlns="http://www.w3.org/2000/svg">'
+    )
+
+
+def _grid(axes: Axes, words: Sequence[str]) -> list[str]:
+    """Return the lines of the y axis, with their `words`, and the numbers of the x axis."""
+    parts = []
+    for tick, text in zip(axes.y_ticks, words, strict=True):
+        y = axes.y(tick)
+        parts.append(f'<line class="grid" x1="{axes.left}" y1="{y:.1f}" x2="{axes.right}" y2="{y:.1f}"/>')
+        parts.append(_text("tick", axes.left - 6, y + 4, "end", text))
+    parts += [_text("tick", axes.x(x), axes.bottom + 16, "middle", f"{x:,g}") for x in axes.x_ticks]
+    return parts
 
 
 def value_bar(value: float | None, maximum: float, shade: str, *, label: str) -> Markup:

@@ -1,8 +1,12 @@
-"""Tables for a terminal of 80 columns. Scores are in per cent, brackets hold intervals over recordings."""
+"""Tables for a terminal of 80 columns and for Markdown.
+
+Scores are in per cent, brackets hold intervals over recordings.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -10,9 +14,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from rarescene.foundation.configs import config_from
 from rarescene.foundation.console import _say_once
 from rarescene.foundation.methods import Column
-from rarescene.foundation.plugins import methods
+from rarescene.foundation.plugins import method_of, methods
+from rarescene.foundation.run_record import RunRecord
 from rarescene.reports.formatting import (
     ABSENT,
     SCORES,
@@ -29,21 +35,65 @@ from rarescene.reports.formatting import (
 from rarescene.reports.verdict import Verdict
 
 if TYPE_CHECKING:
-    from rarescene.evaluation import ComparisonTable, Interval
+    from rarescene.evaluation import ComparisonTable, Interval, OverlapScores, RecordingOverlap, RunMetrics
+    from rarescene.evaluation.confusion import Confusion
     from rarescene.reports.realism import Measure
-    from rarescene.reports.run_scores import RunScores
     from rarescene.scenes import ClassTable, Fault, SceneStatistics
 
 WIDTH = 80
 RUNS_ABREAST = 3
 
 
+@dataclass(frozen=True)
+class RunScores:
+    """The scores of one run, or of one strategy over several seeds.
+
+    Attributes:
+        name: short; it heads a column.
+        cell: pixels of the picture that one output cell of the segmenter spans along a side.
+        confusion: of all test recordings and seeds, int64 `(C, C)`, rows by label; None where not kept.
+    """
+
+    name: str
+    scores: OverlapScores
+    seeds: Sequence[int] = ()
+    cell: float = 1
+    confusion: Confusion | None = None
+
+    def support(self, name: str) -> str:
+        """Say how much of a class the test shows, and its size in output cells where these are coarse."""
+        entry = self.scores.of(name)
+        if entry.pixels == 0:
+            return "not in the test recordings"
+        text = f"{count(entry.frames, 'frame')}, {count(entry.recordings, 'recording')}"
+        if self.cell > 1 and entry.frames:
+            text += f", {entry.pixels / entry.frames / self.cell**2:.2g} output cells a frame"
+        return text
+
+
+def scores_of_run(name: str, record: RunRecord, metrics: RunMetrics) -> RunScores:
+    """Return the column of a scored run, headed by `name`."""
+    confusion = added_up(metrics.recordings.values())
+    return RunScores(name, metrics.scores, (record.seed,), cell_of_run(record), confusion)
+
+
+def added_up(recordings: Iterable[RecordingOverlap]) -> Confusion:
+    """Return the confusion of all recordings together, int64 `(C, C)`."""
+    first, *others = (one.confusion for one in recordings)
+    return sum(others, first)
+
+
+def cell_of_run(record: RunRecord) -> float:
+    """Return the side of a segmenter's output cell, in pixels of the images that it sees."""
+    method = method_of("segmenters", record.config["segmenter"], record.config.get("package"))
+    cell: float = method.cell(config_from(method.config, record.config["model"]))
+    return cell
+
+
 def statistics_table(statistics: SceneStatistics, classes: ClassTable) -> RenderableType:
     """Return how often and how large each class is, the rare ones marked, and why they are rare."""
-    table = plain_table(f"{count(statistics.frames, 'frame')} of {count(statistics.recordings, 'recording')}")
-    table.add_column("class", overflow="fold", ratio=1)
-    for head in ("frames", "area where present", "recordings"):
-        table.add_column(head, justify="right", no_wrap=True)
+    title = f"{count(statistics.frames, 'frame')} of {count(statistics.recordings, 'recording')}"
+    table = plain_table(title, "class", "frames", "area where present", "recordings")
     table.add_column("", no_wrap=True)
     for entry in statistics.classes:
         area = share(entry.mean_area) if entry.frames else "–"
@@ -77,8 +127,9 @@ def comparison_table(comparison: ComparisonTable) -> RenderableType:
     baseline = comparison.baseline
     basis = f"{count(len(comparison.seeds), 'seed')}, {count(len(comparison.recordings), 'test recording')}"
     for strategy, conclusion in zip(comparison.strategies[1:], comparison.conclusions, strict=True):
-        table = plain_table(f"{strategy} against {baseline}: {basis}")
-        table.add_column(f"{SCORES[comparison.score]} in per cent", overflow="fold", ratio=1)
+        table = plain_table(
+            f"{strategy} against {baseline}: {basis}", f"{SCORES[comparison.score]} in per cent"
+        )
         for head in (baseline, strategy):
             table.add_column(Text(head), justify="right", overflow="fold", max_width=12)
         for head in ("change", "95 % interval", "d", "p"):
@@ -98,10 +149,7 @@ def comparison_table(comparison: ComparisonTable) -> RenderableType:
 
 def realism_table(measures: Sequence[Measure], *, title: str = "Synthetic pictures") -> RenderableType:
     """Return what is known of the synthetic images beside the same of real frames against real frames."""
-    table = plain_table(title)
-    table.add_column("measure", overflow="fold", ratio=1)
-    for head in ("synthetic", "real against real", "better"):
-        table.add_column(head, justify="right", no_wrap=True)
+    table = plain_table(title, "measure", "synthetic", "real against real", "better")
     for measure in measures:
         better = "" if measure.better == "neither" else measure.better
         table.add_row(Text(measure.name), number(measure.value), number(measure.reference), better)
@@ -137,8 +185,7 @@ def verdict_text(judged: Verdict) -> RenderableType:
 def _overlap(
     runs: Sequence[RunScores], classes: ClassTable, rare: Sequence[str], score: str
 ) -> RenderableType:
-    table = plain_table(f"{SCORES[score]} in per cent, with 95 % intervals over test recordings")
-    table.add_column("class", overflow="fold", ratio=1)
+    table = plain_table(f"{SCORES[score]} in per cent, with 95 % intervals over test recordings", "class")
     for run in runs:
         table.add_column(Text(run.name), justify="right", overflow="fold", max_width=18)
     digits = 1 if len(runs) < RUNS_ABREAST else 0
@@ -175,16 +222,27 @@ def class_name(name: str, classes: ClassTable) -> Text:
     return Text("■ ", style=f"rgb({red},{green},{blue})").append(name, style="default")
 
 
-def plain_table(title: str, style: str = "bold") -> Table:
-    """Return an empty table of the full width, its title at the left."""
-    return Table(
-        title=Text(title, style=style),
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        width=WIDTH,
-        padding=(0, 1),
-        pad_edge=False,
-    )
+def plain_table(title: str, *heads: str, style: str = "bold") -> Table:
+    """Return an empty table of the full width, its title at the left.
+
+    The first of `heads` stands over names, which fold, the others over numbers, which do not.
+    """
+    table = Table(
+        title=Text(title, style=style), title_justify="left", box=box.SIMPLE_HEAD, width=WIDTH,
+        padding=(0, 1), pad_edge=False,
+    )  # fmt: skip
+    for place, head in enumerate(heads):
+        if place:
+            table.add_column(Text(head), justify="right", no_wrap=True)
+        else:
+            table.add_column(Text(head), overflow="fold", ratio=1)
+    return table
+
+
+def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: str = "---:") -> str:
+    """Return a table in Markdown; `numbers` aligns all columns but the first."""
+    lines = [heads, ["---", *[numbers] * (len(heads) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 MEANS = ("label mean", "sample mean", "sample median", "all pixels")
@@ -194,9 +252,8 @@ MEANS = ("label mean", "sample mean", "sample median", "all pixels")
 def metric_columns(measured: Mapping[str, Any]) -> tuple[Column, ...]:
     """Return what the installed metrics show of what they measured.
 
-    Args:
-        measured: JSON values by the metric's name. One whose metric is not installed here is left out, and
-            the terminal says so.
+    `measured` holds JSON values by the metric's name. One whose metric is not installed here is left out, and
+    the terminal says so.
     """
     known = methods("metrics")
     if missing := [name for name in measured if name not in known]:
@@ -211,8 +268,7 @@ def metric_columns(measured: Mapping[str, Any]) -> tuple[Column, ...]:
 
 def metric_table(columns: Sequence[Column], classes: ClassTable) -> RenderableType:
     """Return what metrics found of a run, class by class, for a terminal of 80 columns."""
-    table = plain_table("Probabilities in per cent, uncertainty in thousandths")
-    table.add_column("class", overflow="fold", ratio=1)
+    table = plain_table("Probabilities in per cent, uncertainty in thousandths", "class")
     for column in columns:
         table.add_column(Text(column.heading), justify="right", max_width=11)
     for name, *cells in zip(classes.names, *(column.classes for column in columns), strict=True):

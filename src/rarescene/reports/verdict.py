@@ -40,8 +40,6 @@ def verdict_on(table: ComparisonTable, strategy: str, *, equal_steps: bool = Tru
     trained; anything else is said to be open.
 
     Args:
-        table: with a row of the strategy.
-        strategy: not the baseline.
         equal_steps: whether both sides had the same steps, batch size and image size.
     """
     row, caveats = table.of(strategy, table.headline), _caveats(table, equal_steps)

@@ -1,26 +1,27 @@
-"""Tables 1 and 5 and Figure 4: images drawn for the maps of the test recordings, beside their real frames."""
+"""Tables 1 and 5 and Figure 4: images made for the maps of the test recordings, beside their real frames."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from rarescene.evaluation import RealismScores, compare
-from rarescene.recipes.casdm.pictures import images_of_sets
+import numpy as np
+
+from rarescene.evaluation import PairedScore, RealismScores, compare
 from rarescene.recipes.casdm.published import ABLATION, IMAGE_QUALITY
 from rarescene.recipes.casdm.study import Generator, Study
-from rarescene.recipes.outcome import MISSING, Outcome, Sheet, percent, points
-from rarescene.reports.realism import set_realism
+from rarescene.recipes.outcome import MISSING, Outcome, Sheet, gained, percent
+from rarescene.reports import class_areas, contact_sheet, representative
+from rarescene.reports.realism import places_of, set_realism
+from rarescene.scenes import open_scenes, resize_image
+
+ROWS, SIDE = 6, 192
+BY_RULE = "The maps are chosen by a rule: for each rare class, those of median area."
 
 RARE = ("blood", "cystic duct", "hepatic vein")
 """The small and rare classes of the paper's Table 2."""
 
-COMPARED: Mapping[str, Generator] = {
-    "conditional DDPM": "conditional_ddpm",
-    "SDM": "sdm",
-    "CASDM": "casdm",
-}
+COMPARED: Mapping[str, Generator] = {"conditional DDPM": "conditional_ddpm", "SDM": "sdm", "CASDM": "casdm"}
 ABLATED: Mapping[str, Generator] = {
     "plain": "plain",
     "+ class-aware MSE": "class_aware_mse",
@@ -31,18 +32,10 @@ ABLATED: Mapping[str, Generator] = {
 
 
 def table1(study: Study, scale: str) -> Outcome:
-    """Table 1: how real the images of three generators look, drawn for maps of the test part."""
-    drawn = {row: study.pairs(name, (), maps="test") for row, name in COMPARED.items()}
-    scores = {row: _measured(study, folder) for row, folder in drawn.items()}
-    return Outcome(
-        "casdm-table1",
-        scale,
-        "CASDM, Table 1: quality of the synthetic images",
-        (_quality(scores), _published(IMAGE_QUALITY)),
-        (*study.notes(), *_reading(scores)),
-        {"realism": {row: one.to_dict() for row, one in scores.items()}},
-        {row: folder.name for row, folder in drawn.items()},
-    )
+    """Table 1: how real the images of three generators look, made for maps of the test part."""
+    out = Outcome("casdm-table1", scale, "CASDM, Table 1: quality of the synthetic images")
+    _measure(study, out, _made(study, COMPARED), IMAGE_QUALITY)
+    return out
 
 
 def table5(study: Study, scale: str) -> Outcome:
@@ -51,65 +44,71 @@ def table5(study: Study, scale: str) -> Outcome:
     The last columns are ours: the IoU of the rare classes when segmenters that were trained on real frames
     look at the synthetic images of the test maps. It says whether the small classes can be recognised.
     """
-    drawn = {row: study.pairs(name, (), maps="test") for row, name in ABLATED.items()}
-    scores = {row: _measured(study, folder) for row, folder in drawn.items()}
-    judge = study.judge
+    out = Outcome("casdm-table5", scale, "CASDM, Table 5: what each loss adds")
+    made, judge = _made(study, ABLATED), study.judge
+    _measure(study, out, made, ABLATION)
     judges = {seed: study.segmenter(judge, seed) for seed in study.scale.seeds}
     judged = {
-        row: {seed: study.scores(run, folder) for seed, run in judges.items()}
-        for row, folder in drawn.items()
+        row: {seed: study.scores(run, folder) for seed, run in judges.items()} for row, folder in made.items()
     }
     table = compare(judged, study.data.scenes.classes.names, baseline="plain", rare=RARE)
-    found = {(one.strategy, one.measure): one for one in table.rows}
     rows = []
-    for row in drawn:
-        mean, change = found[row, "label mean"], found[row, "rare mean"]
-        rows.append(
-            (
-                row, *(percent(found[row, name].mean) for name in RARE), percent(change.mean),
-                points(change.difference, change.difference_interval), percent(mean.mean),
-            )
-        )  # fmt: skip
-    agreement = Sheet(
-        f"IoU in per cent of {len(judges)} {judge}s trained on real frames, on the synthetic images",
-        ("losses", *RARE, "rare mean", "against plain", "all"),
-        tuple(rows),
-    )
-    return Outcome(
-        "casdm-table5",
-        scale,
-        "CASDM, Table 5: what each loss adds",
-        (_quality(scores), _published(ABLATION), agreement),
-        (*study.notes(), *_reading(scores), *table.notes, study.targets_in_cells(judge, RARE)),
-        {
-            "realism": {row: one.to_dict() for row, one in scores.items()},
-            "agreement": table.to_dict(),
-        },
-        {row: folder.name for row, folder in drawn.items()}
-        | {f"{judge}, seed {seed}": run.name for seed, run in judges.items()},
-    )
+    for row in made:
+        means = [percent(table.of(row, name).mean) for name in (*RARE, "rare mean")]
+        change = gained(table.of(row, "rare mean"))
+        rows.append((row, *means, change, percent(table.of(row, "label mean").mean)))
+    title = f"IoU in per cent of {len(judges)} {judge}s trained on real frames, on the synthetic images"
+    out.sheets.append(Sheet(title, ("losses", *RARE, "rare mean", "against plain", "all"), tuple(rows)))
+    out.say(*table.notes, study.targets_in_cells(judge, RARE))
+    out.values["agreement"] = table.to_dict()
+    out.used({f"{judge}, seed {seed}": run for seed, run in judges.items()})
+    return out
 
 
 def fig4(study: Study, scale: str) -> Outcome:
-    """Figure 4: the same test maps drawn by each generator."""
-    drawn = {row: study.pairs(name, (), maps="test") for row, name in COMPARED.items()}
-    return Outcome(
-        "casdm-fig4",
-        scale,
-        "CASDM, Figure 4: images of three generators for the same maps",
-        (),
-        (*study.notes(), "The maps are chosen by a rule: for each rare class, those of median area."),
-        {},
-        {row: folder.name for row, folder in drawn.items()},
-        {"casdm-fig4": images_of_sets(study, drawn, RARE)},
+    """Figure 4: map, frame, and what each generator makes of the same test map."""
+    out = Outcome("casdm-fig4", scale, "CASDM, Figure 4: images of three generators for the same maps")
+    made, table = _made(study, COMPARED), study.data.scenes.classes
+    out.say(*study.notes(), BY_RULE)
+    out.used(made)
+    sets = {name: open_scenes(f"set:{folder}") for name, folder in made.items()}
+    first, places = next(iter(sets.values())), places_of(study.data.scenes)
+    rows, titles = [], []
+    for index in representative(class_areas(first), table.ids_of(RARE), ROWS):
+        mask, name = first[index].mask, first.records[index].details["mask_of"]
+        frame = resize_image(study.data.scenes[places[name]].image, *mask.shape)
+        rows.append([table.colourise(mask), frame, *(one[index].image for one in sets.values())])
+        titles.append(name)
+    sheet = contact_sheet(rows, ["map", "frame", *sets], titles=titles, side=SIDE)
+    out.pictures["casdm-fig4"] = np.asarray(sheet)
+    return out
+
+
+def _made(study: Study, rows: Mapping[str, Generator]) -> dict[str, Path]:
+    """Return each row's pairs for the maps of the test part."""
+    return {row: study.pairs(name, (), maps="test") for row, name in rows.items()}
+
+
+def _measure(
+    study: Study, out: Outcome, made: Mapping[str, Path], published: Mapping[str, Sequence[float]]
+) -> None:
+    """Put into the outcome how real each row's images look, beside what the paper printed."""
+    scores: dict[str, RealismScores] = {}
+    for row, folder in made.items():
+        found = set_realism(folder, most=study.scale.scored)
+        if found is None:  # maps of the test part always have a frame
+            raise ValueError(f"the pairs in {folder} belong to no frames")
+        scores[row] = found
+    count = next(iter(scores.values())).synthetic_images
+    out.sheets += [_quality(scores), _published(published)]
+    out.say(
+        *study.notes(),
+        f"{count} test maps, an image of each generator for each of them.",
+        *(note for one in scores.values() for note in one.notes),
+        "One generator seed: the intervals are over test recordings, and say nothing of another training.",
     )
-
-
-def _measured(study: Study, folder: Path) -> RealismScores:
-    scores = set_realism(folder, most=study.scale.scored)
-    if scores is None:  # maps of the test part always have a frame
-        raise ValueError(f"the pairs in {folder} belong to no frames")
-    return scores
+    out.values["realism"] = {row: one.to_dict() for row, one in scores.items()}
+    out.used(made)
 
 
 def _quality(scores: Mapping[str, RealismScores]) -> Sheet:
@@ -130,7 +129,7 @@ def _quality(scores: Mapping[str, RealismScores]) -> Sheet:
     )
 
 
-def _paired(score: Any, digits: int) -> str:
+def _paired(score: PairedScore | None, digits: int) -> str:
     if score is None:
         return MISSING
     text = f"{score.mean:.{digits}f}"
@@ -147,14 +146,4 @@ def _published(rows: Mapping[str, Sequence[float]]) -> Sheet:
             (row, f"{fid:.2f}", f"{similarity:.2f}", f"{psnr:.2f}")
             for row, (fid, similarity, psnr) in rows.items()
         ),
-    )
-
-
-def _reading(scores: Mapping[str, RealismScores]) -> tuple[str, ...]:
-    notes = dict.fromkeys(note for one in scores.values() for note in one.notes)
-    count = next(iter(scores.values())).synthetic_images
-    return (
-        f"{count} test maps, an image of each generator for each of them.",
-        *notes,
-        "One generator seed: the intervals are over test recordings, and say nothing of another training.",
     )

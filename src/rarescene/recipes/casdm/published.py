@@ -7,11 +7,7 @@ from types import MappingProxyType
 
 # Tables 1 and 5: FID, mean MS-SSIM, mean PSNR.
 IMAGE_QUALITY: Mapping[str, tuple[float, float, float]] = MappingProxyType(
-    {
-        "conditional DDPM": (125.16, 0.62, 12.00),
-        "SDM": (85.51, 0.60, 13.08),
-        "CASDM": (75.89, 0.64, 14.44),
-    }
+    {"conditional DDPM": (125.16, 0.62, 12.00), "SDM": (85.51, 0.60, 13.08), "CASDM": (75.89, 0.64, 14.44)}
 )
 ABLATION: Mapping[str, tuple[float, float, float]] = MappingProxyType(
     {
@@ -24,14 +20,7 @@ ABLATION: Mapping[str, tuple[float, float, float]] = MappingProxyType(
 
 # Tables 2 to 4: (mIoU, mDice) of three classes and of all, a row each of `EXPANSIONS`.
 Row = tuple[tuple[float, float], tuple[float, float], tuple[float, float], tuple[float, float]]
-EXPANSIONS = (
-    "original",
-    "+ duplicates",
-    "+ conditional DDPM",
-    "+ SDM",
-    "+ CASDM",
-    "+ CASDM + maps",
-)
+EXPANSIONS = ("original", "+ duplicates", "+ conditional DDPM", "+ SDM", "+ CASDM", "+ CASDM + maps")
 
 TABLE_2: Mapping[str, tuple[Row, ...]] = MappingProxyType(
     {

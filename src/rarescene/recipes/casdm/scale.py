@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rarescene.diffusion import MapSamplingConfig, SamplingConfig
-from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.plugins import method_for
 from rarescene.generators.casdm_config import CasdmConfig
 from rarescene.generators.conditional_ddpm_config import ConditionalDdpmConfig
 from rarescene.generators.prompted_maps_config import PromptedMapsConfig
 from rarescene.generators.sdm_config import SdmConfig
-from rarescene.recipes.scale import DataScale, read_scale_file
+from rarescene.recipes.scale import DataScale, chosen, read_scale_file
 from rarescene.segmenters.mask2former_config import Mask2FormerConfig
 from rarescene.segmenters.segformer_config import SegFormerConfig
 from rarescene.segmenters.unet_config import UNetConfig
@@ -33,10 +32,7 @@ class SegmenterScale:
     """The segmenters of a scale, and how long each is trained.
 
     Attributes:
-        segformer: the network.
         segformer_steps: optimiser steps; the rest of its training is its usual one.
-        mask2former: likewise.
-        mask2former_steps: likewise.
         unet: the U-Net that answers at full resolution, on which claims about the smallest classes rest.
         unet_steps: likewise; 0 leaves it out.
     """
@@ -60,9 +56,7 @@ class SegmenterScale:
         Raises:
             ConfigError: the scale has none of this name.
         """
-        wanted = [name.strip() for name in names]
-        if unknown := [name for name in wanted if name not in self.names]:
-            raise ConfigError(f"the scale trains no {unknown[0]!r}", f"Choose from {', '.join(self.names)}.")
+        wanted = chosen(names, self.names, "the scale trains no {}")
         left_out: dict[str, Any] = {f"{name}_steps": 0 for name in self.names if name not in wanted}
         return replace(self, **left_out)
 
@@ -87,16 +81,10 @@ class CasdmScale:
     Attributes:
         cholecseg8k: the data of Tables 1, 2, 3 and 5.
         sisvse: the data of Table 4.
-        casdm: the image generator.
         sdm: the baseline SDM.
         conditional_ddpm: the baseline that concatenates the map.
-        maps: the generator of segmentation maps.
-        sampling: how images are drawn.
-        map_sampling: how maps are drawn.
-        segmenters: what is trained with the pairs.
         pairs: synthetic pairs of each method, from training maps; the same number again from prompted maps.
-        scored: test maps whose images are drawn for the image-quality tables, at most.
-        seeds: seeds of the segmenters.
+        scored: test maps whose images are generated for the image-quality tables, at most.
     """
 
     cholecseg8k: DataScale

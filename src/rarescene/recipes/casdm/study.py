@@ -1,4 +1,4 @@
-"""What the recipes of the paper train, draw and score on one data set; each of it once, in a `RunStore`."""
+"""What the recipes of the paper train, generate and score on one data set, each once, in a `RunStore`."""
 
 from __future__ import annotations
 
@@ -31,14 +31,7 @@ StrategyName = Literal["none", "duplicate", "offline"]
 
 
 class Study(DataStudy):
-    """One data set, split once, and the runs on it.
-
-    Args:
-        scale: sizes of everything.
-        source: the data set.
-        data: its specification where it is not the scale's own.
-        store: where runs lie.
-    """
+    """A `DataStudy` with the sizes of a scale."""
 
     def __init__(self, scale: CasdmScale, source: DataScale, data: str, store: RunStore) -> None:
         super().__init__(source, data, store)
@@ -46,26 +39,16 @@ class Study(DataStudy):
 
     def generator(self, name: Generator) -> Path:
         """Return the run of an image generator; those of the ablation differ in the loss alone."""
-        scale = self.scale
-        match name:
-            case "sdm":
-                return self.trained("sdm", scale.sdm).made()
-            case "conditional_ddpm":
-                return self.trained("conditional_ddpm", scale.conditional_ddpm).made()
-            case _:
-                return self.trained("casdm", ablated(scale.casdm, name)).made()
-
-    def maps(self) -> Path:
-        """Return the run of the map generator."""
-        return self.trained("maps", self.scale.maps).made()
+        if name in ("sdm", "conditional_ddpm"):
+            return self.trained(name, getattr(self.scale, name)).made()
+        return self.trained("casdm", ablated(self.scale.casdm, name)).made()
 
     def pairs(self, name: Generator, classes: Sequence[str], maps: Maps = "train") -> Path:
         """Return a set of synthetic pairs.
 
         Args:
-            name: the image generator.
             classes: the pairs show one of these at least; none: any map.
-            maps: what images are drawn for: maps of the training part that show the classes, every map of the
+            maps: what images are made for: maps of the training part that show the classes, every map of the
                 test part (each once, up to the scale's `scored`), or prompted maps.
         """
         scale, generator = self.scale, self.generator(name)
@@ -73,7 +56,7 @@ class Study(DataStudy):
         count = min(scale.scored, len(self.data.split.test)) if maps == "test" else scale.pairs
         options: dict[str, Any] = {"classes": wanted, "count": count, "sampling": scale.sampling, "seed": 0}
         if maps == "prompts":
-            prompted = self.maps()
+            prompted = self.trained("maps", self.scale.maps).made()
             content: dict[str, Any] = {"maps": prompted.name, "map_sampling": asdict(scale.map_sampling)}
             options |= {"maps": prompted, "map_sampling": scale.map_sampling}
         else:
@@ -85,7 +68,7 @@ class Study(DataStudy):
         }  # fmt: skip
 
         def make(out: Path) -> None:
-            say(f"drawing {count} pairs with {generator.name}, maps: {maps}")
+            say(f"generating {count} pairs with {generator.name}, maps: {maps}")
             synthesize(generator, out=out, resume=True, **options)
 
         return self.store.run("pairs", content, make)
@@ -101,10 +84,8 @@ class Study(DataStudy):
         """Return a segmenter's run, scored on the test recordings.
 
         Args:
-            name: which segmenter.
             seed: of weights, order and augmentation.
             strategy: how pairs or copies join.
-            synthetic: the sets of pairs, for `offline`.
             classes: what is copied, for `duplicate`.
         """
         model, training = self.scale.segmenters.model(name), self.scale.segmenters.training(name)

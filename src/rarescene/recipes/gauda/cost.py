@@ -13,8 +13,9 @@ from rarescene.diffusion import SamplingConfig
 from rarescene.foundation.run_record import describe_machine, read_record
 from rarescene.recipes.gauda.published import TABLE_6
 from rarescene.recipes.gauda.scale import PAPER, SEGMENTERS, TITLES, DataName, SegmenterName
-from rarescene.recipes.gauda.study import Cells, GaudaStudy
-from rarescene.recipes.outcome import MISSING, Outcome, Sheet
+from rarescene.recipes.gauda.study import Cells, GaudaStudy, seeds_of
+from rarescene.recipes.outcome import MISSING, NOT_TRAINED, Outcome, Sheet
+from rarescene.scenes import pad_images
 from rarescene.scenes.data import decode
 from rarescene.sources.pair_source import open_pair_source
 
@@ -46,53 +47,41 @@ class Cost:
 
 def table6(studies: Mapping[DataName, GaudaStudy], scale: str) -> Outcome:
     """Table 6: training and inference of every component, and of three ways to train a segmenter."""
-    sheets, notes, values, runs = [], dict[str, None](), dict[str, Any](), dict[str, str]()
+    out = Outcome("gauda-table6", scale, "GAUDA, Table 6: what each part costs")
     for data, study in studies.items():
-        parts = _generators(study, runs) | _datasetgan(study, runs)
+        parts = _generators(study, out) | _datasetgan(study, out)
         cells = {
             (name, scheme): study.cells(name, column)
             for name in SEGMENTERS
             for scheme, column in SCHEMES.items()
         }
-        parts |= {
-            f"{scheme}, {TITLES[name]}": _segmenter(study, name, found)
-            for (name, scheme), found in cells.items()
-            if found is not None
-        }
-        runs |= {
-            f"{name}, {scheme}, seed {seed}, {data}": Path(run).name
-            for (name, scheme), found in cells.items()
-            for seed, run in (found or {}).items()
-        }
-        sheets += [_measured(f"On {study.title}", parts), _added(f"On {study.title}", study, cells)]
-        values[data] = {name: vars(cost) for name, cost in parts.items()}
-        notes |= dict.fromkeys(f"{study.title}: {note}" for note in study.notes())
-    machine = describe_machine()
-    timed = next(iter(studies.values())).scale.timed
-    return Outcome(
-        "gauda-table6",
-        scale,
-        "GAUDA, Table 6: what each part costs",
-        (*sheets, _published()),
-        (
-            *notes,
-            f"Training: seconds of the run's own record, here on {machine['cores']} cores "
-            f"({machine['processor']}). Other work on the machine makes them longer, and the runs were not "
-            "made side by side: what GAUDA adds is measured by turns, in one process, by "
-            "benchmarks/gauda_cost.py.",
-            f"Inference: the median of {timed} single samples, drawn or predicted one at a time, now and "
-            "here; of DDPM one sample. VQ-GANs encode and decode; the LDM's is that of a pair without its "
-            "decoding. A posterior of several samples is part of a prediction of PHiSeg.",
-            "Examples: scenes in all training steps, repetitions included, of a member in an ensemble. The "
-            "paper's column of examples is lost in the text that we have.",
-            "Segmenters: means over seeds.",
-        ),
-        values,
-        runs,
+        for (name, scheme), found in cells.items():
+            if found is not None:
+                parts[f"{scheme}, {TITLES[name]}"] = _segmenter(study, name, found)
+                out.used(seeds_of(f"{name}, {scheme}", found, f", {data}"))
+        out.sheets += [_measured(f"On {study.title}", parts), _added(f"On {study.title}", cells)]
+        out.values[data] = {name: vars(cost) for name, cost in parts.items()}
+        out.say(*study.titled_notes())
+    rows = ((name, _hours(hours), f"{ms:,.0f} ms") for name, (hours, ms) in TABLE_6.items())
+    title = "The paper's, averaged over its data sets and segmenters; LDM by DDPM in 1000 steps"
+    out.sheets.append(Sheet(title, ("component", "training", "inference"), tuple(rows)))
+    machine, timed = describe_machine(), next(iter(studies.values())).scale.timed
+    out.say(
+        f"Training: seconds of the run's own record, here on {machine['cores']} cores "
+        f"({machine['processor']}). Other work on the machine makes them longer, and the runs were not "
+        "made side by side: what GAUDA adds is measured by turns, in one process, by "
+        "benchmarks/gauda_cost.py.",
+        f"Inference: the median of {timed} single samples, generated or predicted one at a time, now and "
+        "here; of DDPM one sample. VQ-GANs encode and decode; the LDM's is that of a pair without its "
+        "decoding. A posterior of several samples is part of a prediction of PHiSeg.",
+        "Examples: scenes in all training steps, repetitions included, of a member in an ensemble. The "
+        "paper's column of examples is lost in the text that we have.",
+        "Segmenters: means over seeds.",
     )
+    return out
 
 
-def _generators(study: GaudaStudy, runs: dict[str, str]) -> dict[str, Cost]:
+def _generators(study: GaudaStudy, out: Outcome) -> dict[str, Cost]:
     """Return the costs of both VQ-GANs, the latent diffusion and the three together."""
     import torch
 
@@ -102,10 +91,8 @@ def _generators(study: GaudaStudy, runs: dict[str, str]) -> dict[str, Cost]:
     if run is None:
         return {}
     scale, count = study.scale, study.scale.timed
-    runs |= {
-        one.name.partition("-")[0]: one.name
-        for one in (study.image_vqgan(), study.mask_vqgan(), study.joint())
-    }
+    parts = (study.image_vqgan(), study.mask_vqgan(), study.joint())
+    out.used({one.name.partition("-")[0]: one.path for one in parts})
     images, masks = _scenes(study, count)
     generator = JointLatent.load(run / "model")
     generator.to(_device())
@@ -117,9 +104,9 @@ def _generators(study: GaudaStudy, runs: dict[str, str]) -> dict[str, Cost]:
         through_masks = _seconds(count, lambda i: codec.masks.decode(codec.masks.encode(masks[i : i + 1])))
         z = codec.encode(images[:1], masks[:1])
         decoding = _seconds(count, lambda i: codec.decode(z, *scale.size))
-    whole = _drawing(study, run, count, steps=scale.sampling.steps, sampler=scale.sampling.sampler)
+    whole = _generating(study, run, count, steps=scale.sampling.steps, sampler=scale.sampling.sampler)
     all_steps = scale.joint.diffusion.timesteps
-    slow = _drawing(study, run, 1, steps=all_steps, sampler="ddpm")
+    slow = _generating(study, run, 1, steps=all_steps, sampler="ddpm")
     return {
         "image VQ-GAN": _trained(study.image_vqgan().path, through_images),
         "mask VQ-GAN": _trained(study.mask_vqgan().path, through_masks),
@@ -129,7 +116,7 @@ def _generators(study: GaudaStudy, runs: dict[str, str]) -> dict[str, Cost]:
     }
 
 
-def _datasetgan(study: GaudaStudy, runs: dict[str, str]) -> dict[str, Cost]:
+def _datasetgan(study: GaudaStudy, out: Outcome) -> dict[str, Cost]:
     """Return the costs of the parts of DatasetGAN: images, latents of images, labels and the whole."""
     import torch
 
@@ -139,7 +126,7 @@ def _datasetgan(study: GaudaStudy, runs: dict[str, str]) -> dict[str, Cost]:
     run = study.have(study.datasetgan())
     if run is None:
         return {}
-    runs["datasetgan"] = run.name
+    out.used({"datasetgan": run})
     count, model = study.scale.timed, study.scale.datasetgan
     images, _ = _scenes(study, count)
     generator = DatasetGan.load(run / "model").to(_device())
@@ -147,17 +134,17 @@ def _datasetgan(study: GaudaStudy, runs: dict[str, str]) -> dict[str, Cost]:
     # What an encoder costs does not depend on its weights.
     encoder = StyleGan2Encoder(model.network, *network.size, network.mean_w).to(_device()).eval()
     latents = network.spread(network.mean_w[None])
-    padded = _padded(images, model.network.stride)
+    padded = pad_images(images, model.network.stride)
     with torch.inference_mode():
-        drawing = _seconds(count, lambda i: network(latents))
+        generating = _seconds(count, lambda i: network(latents))
         encoding = _seconds(count, lambda i: encoder(padded[i : i + 1]))
         both = _seconds(count, lambda i: generator.pairs_of(latents))
-    asked = _drawing(study, run, count)
+    asked = _generating(study, run, count)
     metrics = read_record(run).metrics
     of = {stage: metrics[f"{stage}_seconds"] for stage in ("stylegan2", "encoder", "refinement", "label")}
     seen, labelled = model.encoder.training, model.labels.training
     return {
-        "StyleGAN2": Cost(model.training.steps * model.training.batch_size, of["stylegan2"], drawing),
+        "StyleGAN2": Cost(model.training.steps * model.training.batch_size, of["stylegan2"], generating),
         "StyleGAN encoder": Cost(seen.steps * seen.batch_size, of["encoder"], encoding),
         "refined latents": Cost(model.refinement.frames, of["refinement"]),
         "DatasetGAN, label branch": Cost(
@@ -173,24 +160,26 @@ def _segmenter(study: GaudaStudy, name: SegmenterName, cells: Cells) -> Cost:
 
     from rarescene.segmenters import load_segmenter
 
-    records = [read_record(run) for run in cells.values()]
     training, count = study.scale.segmenters.training(name), study.scale.timed
     network, _ = load_segmenter(next(iter(cells.values())) / "model")
     network.to(_device())
     images, _ = _scenes(study, count)
     with torch.inference_mode():
         predicting = _seconds(count, lambda i: network.predict(images[i : i + 1]))
-    seconds = sum(record.seconds or 0.0 for record in records) / len(records)
-    return Cost(training.steps * training.batch_size, seconds, predicting)
+    return Cost(training.steps * training.batch_size, _trained_for(cells) / len(cells), predicting)
 
 
-def _drawing(
+def _trained_for(cells: Cells) -> float:
+    """Return the seconds that all seeds of a column were trained for."""
+    return sum(read_record(run).seconds or 0.0 for run in cells.values())
+
+
+def _generating(
     study: GaudaStudy, run: Path, count: int, *, steps: int | None = None, sampler: Any = None
 ) -> float:
     """Return the seconds of a pair for a request as the training masks have them; a GAN takes no steps."""
-    if steps is None:
-        sampling = SamplingConfig(block=1)
-    else:
+    sampling = SamplingConfig(block=1)
+    if steps is not None:
         sampling = replace(study.scale.sampling, block=1, steps=steps, sampler=sampler)
     source = open_pair_source(run, sampling=sampling)
     requests = [source.pool.sample(0, index) for index in range(count)]
@@ -228,12 +217,6 @@ def _scenes(study: GaudaStudy, count: int) -> tuple[Tensor, Tensor]:
     return to_images(pixels).to(_device()), to_masks(ids).to(_device())
 
 
-def _padded(images: Tensor, stride: int) -> Tensor:
-    from rarescene.scenes import pad_images
-
-    return pad_images(images, stride)
-
-
 def _device() -> torch.device:
     from rarescene.training import this_rank
 
@@ -246,56 +229,40 @@ def _trained(run: Path, inference: float) -> Cost:
     return Cost(training["steps"] * training["batch_size"], record.seconds, inference)
 
 
+def _hours(hours: float | None) -> str:
+    return MISSING if hours is None else f"{hours:g} h"
+
+
 def _measured(title: str, parts: Mapping[str, Cost]) -> Sheet:
-    return Sheet(
-        f"{title}: training, and inference of a single sample",
-        ("component", "examples", "training", "inference"),
-        tuple(
-            (
-                name,
-                MISSING if cost.examples is None else f"{cost.examples:,}",
-                MISSING if cost.seconds is None else f"{cost.seconds:,.0f} s",
-                MISSING if cost.inference is None else f"{1000 * cost.inference:,.1f} ms",
-            )
-            for name, cost in parts.items()
-        ),
-    )
+    rows = []
+    for name, cost in parts.items():
+        examples = MISSING if cost.examples is None else f"{cost.examples:,}"
+        seconds = MISSING if cost.seconds is None else f"{cost.seconds:,.0f} s"
+        inference = MISSING if cost.inference is None else f"{1000 * cost.inference:,.1f} ms"
+        rows.append((name, examples, seconds, inference))
+    heads = ("component", "examples", "training", "inference")
+    return Sheet(f"{title}: training, and inference of a single sample", heads, tuple(rows))
 
 
-def _added(title: str, study: GaudaStudy, cells: Mapping[tuple[SegmenterName, str], Cells | None]) -> Sheet:
+def _added(title: str, cells: Mapping[tuple[SegmenterName, str], Cells | None]) -> Sheet:
     """Return what the schemes add to the default training, seed by seed averaged, beside the paper's."""
-    paper = {name: hours for name, (hours, _) in TABLE_6.items() if name in SCHEMES}
-    default = "segmenter, default"
     rows: list[tuple[str, str, str]] = []
-    for scheme in list(SCHEMES)[1:]:
+    default, *schemes = SCHEMES
+    for scheme in schemes:
         entries = []
         for name in SEGMENTERS:
-            with_it, without = cells[name, scheme], cells[name, default]
-            if with_it is None or without is None:
-                entries.append(f"{TITLES[name]} not trained")
+            pair = cells[name, scheme], cells[name, default]
+            if pair[0] is None or pair[1] is None:
+                entries.append(f"{TITLES[name]} {NOT_TRAINED}")
                 continue
-            times = [
-                sum(read_record(run).seconds or 0.0 for run in one.values()) for one in (with_it, without)
-            ]
-            entries.append(f"{TITLES[name]} {_signed(times[0] / times[1] - 1)}" if times[1] else MISSING)
-        hours, plain = paper[scheme], paper[default]
-        published = MISSING if hours is None or plain is None else _signed(hours / plain - 1)
-        rows.append((scheme, "; ".join(entries), published))
-    return Sheet(
-        f"{title}: training time added at equal steps", ("scheme", "ours", "the paper's"), tuple(rows)
-    )
+            took, plain = (_trained_for(one or {}) for one in pair)
+            entries.append(f"{TITLES[name]} {_signed(took / plain - 1)}" if plain else MISSING)
+        hours, usual = TABLE_6[scheme][0], TABLE_6[default][0]
+        printed = MISSING if hours is None or usual is None else _signed(hours / usual - 1)
+        rows.append((scheme, "; ".join(entries), printed))
+    heads = ("scheme", "ours", "the paper's")
+    return Sheet(f"{title}: training time added at equal steps", heads, tuple(rows))
 
 
 def _signed(share: float) -> str:
     return f"{share:+.0%}".replace("-", "−")
-
-
-def _published() -> Sheet:
-    return Sheet(
-        "The paper's, averaged over its data sets and segmenters; LDM by DDPM in 1000 steps",
-        ("component", "training", "inference"),
-        tuple(
-            (name, MISSING if hours is None else f"{hours:g} h", f"{milliseconds:,.0f} ms")
-            for name, (hours, milliseconds) in TABLE_6.items()
-        ),
-    )

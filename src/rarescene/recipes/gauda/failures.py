@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -21,7 +19,7 @@ from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.run_record import read_record
 from rarescene.recipes.gauda.scale import PAPER, TITLES, DataName
 from rarescene.recipes.gauda.study import GaudaStudy
-from rarescene.recipes.outcome import MISSING, Outcome, Sheet, percent
+from rarescene.recipes.outcome import MISSING, NOT_TRAINED, Outcome, Sheet, percent
 from rarescene.reports import contact_sheet
 from rarescene.scenes import Request, SceneCache, open_scenes
 from rarescene.scenes.data import decode
@@ -75,74 +73,63 @@ class Failures:
     agreement: np.ndarray
     seen: np.ndarray
 
+    @property
+    def failing(self) -> np.ndarray:
+        """The share of the scenes that fail in each kind, `(3,)`."""
+        share: np.ndarray = (self.shares >= SEEN).mean(axis=0)
+        return share
+
 
 def fig13(studies: Mapping[DataName, GaudaStudy], scale: str) -> Outcome:
     """Figure 13: the worst pairs of each kind."""
-    rows, titles, sheets, notes, values, runs = (
-        [],
-        [],
-        [],
-        dict[str, None](),
-        dict[str, Any](),
-        dict[str, str](),
-    )
+    out, rows, titles = Outcome("gauda-fig13", scale, "GAUDA, Figure 13: failures"), [], []
     judged_by = next(iter(studies.values())).scale.judge
     for data, study in studies.items():
         judges, folder = study.cells(judged_by, PAPER[0]), study.have(study.pairs("joint"))
         if judges is None or folder is None:
-            notes[f"{study.title}: not trained."] = None
+            out.say(f"{study.title}: {NOT_TRAINED}.")
             continue
-        run = judges[study.scale.seeds[0]]
-        pairs = open_scenes(f"set:{folder}")
-        drawn = decode(pairs, *study.scale.size)
+        run, pairs = judges[study.scale.seeds[0]], open_scenes(f"set:{folder}")
+        made = decode(pairs, *study.scale.size)
         real = decode(study.data.scenes.subset(study.data.split.test), *study.scale.size)
         judge = open_judge(run, read_record(run), pairs.classes)
-        of_pairs, of_frames = (find_failures(judge, scenes) for scenes in (drawn, real))
-        missing = _missing(pairs, drawn)
-        sheets.append(_counted(study.title, of_pairs, of_frames, missing))
+        of_pairs, of_frames = (find_failures(judge, scenes) for scenes in (made, real))
+        requests = (Request.from_dict(record.details["request"]) for record in pairs.records)
+        missing = float(
+            np.mean([(made.class_pixels[i, list(one.ids)] == 0).any() for i, one in enumerate(requests)])
+        )
+        out.sheets.append(_counted(study.title, of_pairs, of_frames, missing))
         for kind, name in enumerate(KINDS):
-            for place in _worst(of_pairs, kind):
-                rows.append(_row(drawn, place, of_pairs.seen[place]))
-                titles.append(
-                    f"{name}: {of_pairs.shares[place, kind]:.1%} of the frame, agreement "
-                    f"{of_pairs.agreement[place]:.2f} · {study.title}"
-                )
-        values[data] = {
-            name: {
-                "pairs": float((of_pairs.shares[:, kind] >= SEEN).mean()),
-                "real frames": float((of_frames.shares[:, kind] >= SEEN).mean()),
-            }
+            shares = of_pairs.shares[:, kind]
+            for place in np.argsort(-shares, kind="stable")[:SHOWN].tolist():
+                if shares[place] > 0:
+                    rows.append(_row(made, place, of_pairs.seen[place]))
+                    agreement = f"{shares[place]:.1%} of the frame, agreement {of_pairs.agreement[place]:.2f}"
+                    titles.append(f"{name}: {agreement} · {study.title}")
+        sides = {"pairs": of_pairs.failing, "real frames": of_frames.failing}
+        out.values[data] = {
+            name: {side: float(failing[kind]) for side, failing in sides.items()}
             for kind, name in enumerate(KINDS)
         } | {"without a class asked for": missing}
-        notes |= dict.fromkeys(f"{study.title}: {note}" for note in study.notes())
-        runs |= {f"pairs, {data}": folder.name, f"{judged_by}, {data}": Path(run).name}
-    if not sheets:
-        raise ConfigError("there are no pairs to judge", "Leave --datasets out, to train what draws them.")
+        out.say(*study.titled_notes())
+        out.used({f"pairs, {data}": folder, f"{judged_by}, {data}": run})
+    if not out.sheets:
+        raise ConfigError("there are no pairs to judge", "Leave --datasets out, to train what makes them.")
     labels = ["image", "its mask", f"seen by {TITLES[judged_by]}", "where they differ"]
-    pictures = {}
     if rows:
         sheet = contact_sheet(rows, labels, titles=titles, side=192, flat=(1, 2, 3))
-        pictures["gauda-fig13"] = np.asarray(sheet)
-    return Outcome(
-        "gauda-fig13",
-        scale,
-        "GAUDA, Figure 13: failures",
-        tuple(sheets),
-        (
-            *notes,
-            f"Noisy instrument masks: pieces of an instrument below {PIECE:.1%} of the frame. Wrong or "
-            f"missing labels: regions from {LARGE:.0%} of the frame in which the segmenter sees another "
-            "class than the mask says; small inconsistent regions: such regions below. Borders one pixel "
-            "wide count nowhere.",
-            f"A pair fails in a kind that covers {SEEN:.1%} of the frame or more. On real test frames the "
-            "same is counted as the segmenter's own error.",
-            f"Shown: the {SHOWN} pairs of the largest share of each kind, chosen by rule. Judged by one "
-            f"{TITLES[judged_by]} trained on real frames.",
-        ),
-        values,
-        runs,
-        pictures,
+        out.pictures["gauda-fig13"] = np.asarray(sheet)
+    out.say(
+        f"Noisy instrument masks: pieces of an instrument below {PIECE:.1%} of the frame. Wrong or "
+        f"missing labels: regions from {LARGE:.0%} of the frame in which the segmenter sees another "
+        "class than the mask says; small inconsistent regions: such regions below. Borders one pixel "
+        "wide count nowhere.",
+        f"A pair fails in a kind that covers {SEEN:.1%} of the frame or more. On real test frames the "
+        "same is counted as the segmenter's own error.",
+        f"Shown: the {SHOWN} pairs of the largest share of each kind, chosen by rule. Judged by one "
+        f"{TITLES[judged_by]} trained on real frames.",
     )
+    return out
 
 
 def find_failures(judge: Judge, scenes: SceneCache) -> Failures:
@@ -170,7 +157,6 @@ def failure_shares(
     Args:
         mask: class ids `(H, W)`.
         seen: class ids `(H, W)` that a segmenter sees in the image.
-        instruments: ids of the instruments.
         ignore_index: of unlabelled pixels, which count nowhere.
     """
     noise = sum(
@@ -189,20 +175,6 @@ def _pieces(where: np.ndarray) -> np.ndarray:
     return np.bincount(labels.ravel())[1:]
 
 
-def _missing(pairs: object, drawn: SceneCache) -> float:
-    """Return the share of the pairs whose mask lacks a class that was asked for."""
-    lacking = [
-        any(drawn.class_pixels[index, one] == 0 for one in Request.from_dict(record.details["request"]).ids)
-        for index, record in enumerate(pairs.records)  # type: ignore[attr-defined]
-    ]
-    return float(np.mean(lacking))
-
-
-def _worst(found: Failures, kind: int) -> list[int]:
-    order = np.argsort(-found.shares[:, kind], kind="stable")[:SHOWN]
-    return [int(place) for place in order if found.shares[place, kind] > 0]
-
-
 def _row(scenes: SceneCache, place: int, seen: np.ndarray) -> list[np.ndarray]:
     pixels, masks = scenes.take([place])
     table = scenes.classes
@@ -211,20 +183,8 @@ def _row(scenes: SceneCache, place: int, seen: np.ndarray) -> list[np.ndarray]:
 
 
 def _counted(title: str, pairs: Failures, frames: Failures, missing: float) -> Sheet:
-    rows = [
-        (
-            name,
-            *(
-                percent(value)
-                for one in (pairs, frames)
-                for value in (float((one.shares[:, kind] >= SEEN).mean()), float(one.shares[:, kind].mean()))
-            ),
-        )
-        for kind, name in enumerate(KINDS)
-    ]
+    columns = [column for one in (pairs, frames) for column in (one.failing, one.shares.mean(axis=0))]
+    rows = [(name, *(percent(float(column[kind])) for column in columns)) for kind, name in enumerate(KINDS)]
     rows.append(("a class asked for is missing", percent(missing), MISSING, MISSING, MISSING))
-    return Sheet(
-        f"{title}: failures, in per cent",
-        ("kind", "pairs", "of the area of pairs", "real frames", "of the area "),
-        tuple(rows),
-    )
+    heads = ("kind", "pairs", "of the area of pairs", "real frames", "of the area ")
+    return Sheet(f"{title}: failures, in per cent", heads, tuple(rows))

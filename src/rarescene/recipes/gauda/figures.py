@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -21,10 +20,11 @@ from rarescene.recipes.gauda.scale import (
     SegmenterName,
     read_scale,
 )
-from rarescene.recipes.gauda.study import Cells, GaudaStudy
-from rarescene.recipes.gauda.tables import NOT_TRAINED, Compared, NothingToCompareError, compared
-from rarescene.recipes.outcome import MISSING, Outcome, Sheet, percent
+from rarescene.recipes.gauda.study import Cells, GaudaStudy, seeds_of
+from rarescene.recipes.gauda.tables import Compared, NothingToCompareError, compared
+from rarescene.recipes.outcome import NOT_TRAINED, Outcome, Sheet, percent
 from rarescene.reports import Bars, Chart, Line, bars_picture, charts_picture
+from rarescene.reports.formatting import SCORES
 
 WIDTH = 720
 
@@ -37,49 +37,32 @@ def fig3(studies: Mapping[DataName, GaudaStudy], scale: str) -> Outcome:
     latent = (height // factor) * (width // factor)
     channels = sizes.image_vqgan.network.channels, sizes.mask_vqgan.network.channels
     ours = latent * sum(channels)
-    rows: list[tuple[str, str, int]] = [
-        ("GAUDA, latents of image and mask", f"{channels[0]} + {channels[1]} channels", ours),
-        ("an image and one binary mask, as SinGAN-Seg [41]", "3 + 1 channels", height * width * 4),
-        ("two colour images, image and mask", "3 + 3 channels", height * width * 6),
-    ]  # fmt: skip
-    rows += [
-        (
-            f"image and one-hot mask of {TITLES[data]}",
-            f"3 + {classes} channels",
-            height * width * (3 + classes),
-        )
-        for data, classes in CLASSES.items()
-    ]
-    return Outcome(
-        "gauda-fig3",
-        scale,
-        "GAUDA, Figure 3: dimensions of the space that is learned",
-        (
-            Sheet(
-                f"Variables of one pair of {width}×{height}",
-                ("what is learned", "form", "variables", "times ours"),
-                tuple((name, form, f"{count:,}", f"{count / ours:.1f}") for name, form, count in rows),
-            ),
-        ),
-        (
-            f"Counted from the `{scale}` scale: sides are reduced {factor}-fold. The paper's figure is lost "
-            "in the text that we have, and so are its image size and latent shape.",
-            "In image space learn the methods that the paper compares with: a progressively growing StyleGAN "
-            "[22] and categorical diffusion [29], an image and its map of classes, here one-hot; SinGAN-Seg "
-            "[41], an image and a binary mask. Each is counted in that form at our size, not at its own.",
-        ),
-        {name: count for name, _, count in rows},
-        {},
-        {
-            "gauda-fig3": bars_picture(
-                "Variables of one training sample",
-                [name for name, _, _ in rows],
-                [Bars("variables", [float(count) for _, _, count in rows])],
-                x_label="variables, by powers of ten",
-                logarithmic=True,
-            )
-        },
+    forms = {
+        "GAUDA, latents of image and mask": (f"{channels[0]} + {channels[1]} channels", ours),
+        "an image and one binary mask, as SinGAN-Seg [41]": ("3 + 1 channels", height * width * 4),
+        "two colour images, image and mask": ("3 + 3 channels", height * width * 6),
+    }
+    for data, classes in CLASSES.items():
+        count = height * width * (3 + classes)
+        forms[f"image and one-hot mask of {TITLES[data]}"] = (f"3 + {classes} channels", count)
+    out = Outcome("gauda-fig3", scale, "GAUDA, Figure 3: dimensions of the space that is learned")
+    out.values = {name: count for name, (_, count) in forms.items()}
+    rows = ((name, form, f"{count:,}", f"{count / ours:.1f}") for name, (form, count) in forms.items())
+    heads = ("what is learned", "form", "variables", "times ours")
+    out.sheets.append(Sheet(f"Variables of one pair of {width}×{height}", heads, tuple(rows)))
+    out.say(
+        f"Counted from the `{scale}` scale: sides are reduced {factor}-fold. The paper's picture is lost "
+        "in the text that we have, and so are its image size and latent shape.",
+        "In image space learn the methods that the paper compares with: a progressively growing StyleGAN "
+        "[22] and categorical diffusion [29], an image and its map of classes, here one-hot; SinGAN-Seg "
+        "[41], an image and a binary mask. Each is counted in that form at our size, not at its own.",
     )
+    bars = [Bars("variables", [float(count) for count in out.values.values()])]
+    out.pictures["gauda-fig3"] = bars_picture(
+        "Variables of one training sample", list(forms), bars, x_label="variables, by powers of ten",
+        logarithmic=True,
+    )  # fmt: skip
+    return out
 
 
 def fig6(studies: Mapping[DataName, GaudaStudy], scale: str) -> Outcome:
@@ -94,80 +77,60 @@ def fig7(studies: Mapping[DataName, GaudaStudy], scale: str) -> Outcome:
 
 def fig12(studies: Mapping[DataName, GaudaStudy], scale: str) -> Outcome:
     """Figure 12: Dice and average precision by method."""
-    sheets, pictures, notes, values, runs = [], [], dict[str, None](), dict[str, Any](), dict[str, str]()
-    nothing = None
+    out = Outcome("gauda-fig12", scale, "GAUDA, Figure 12: Dice and average precision")
+    pictures, nothing = [], None
     for data, study in studies.items():
         try:
             segmenters = _found(study, "dice")
         except NothingToCompareError as error:
             nothing = error
-            notes[f"{study.title}: not trained."] = None
+            out.say(f"{study.title}: {NOT_TRAINED}.")
             continue
         for segmenter, found in segmenters.items():
             title = f"{TITLES[segmenter]} on {study.title}"
             precision = {column: _precision(cells) for column, cells in found.cells.items()}
-            sheets.append(_dice_sheet(title, found, precision))
-            means = ("label mean", "sample mean")
-            bars = [
-                *(_bars_of(found, measure, f"Dice, {measure}") for measure in means),
-                *(
-                    _over_seeds(precision, f"{measure}_mean", f"AP, {measure}")
-                    for measure in ("label", "sample")
-                ),
-            ]
+            out.sheets.append(_dice_sheet(title, found, precision))
+            bars = [_bars_of(found, f"{one} mean", f"Dice, {one} mean") for one in ("label", "sample")]
+            bars += [_over_seeds(precision, f"{one}_mean", f"AP, {one}") for one in ("label", "sample")]
             pictures.append(_bars(title, bars, "Dice, and average precision"))
-            values[f"{segmenter}, {data}"] = {
+            out.values[f"{segmenter}, {data}"] = {
                 "dice": found.tested.to_dict(),
                 "average precision": {column.name: one for column, one in precision.items()},
             }
-            runs |= _runs(segmenter, data, found)
-        notes |= dict.fromkeys(f"{study.title}: {note}" for note in study.notes())
-    if not sheets and nothing is not None:
+            _used(out, segmenter, data, found)
+        out.say(*study.titled_notes())
+    if not out.sheets and nothing is not None:
         raise nothing
-    return Outcome(
-        "gauda-fig12",
-        scale,
-        "GAUDA, Figure 12: Dice and average precision",
-        tuple(sheets),
-        (
-            *notes,
-            "Dice: mean over seeds, 95 % intervals over test recordings. AP: mean over seeds, and the lowest "
-            "and highest of them.",
-        ),
-        values,
-        runs,
-        {"gauda-fig12": np.concatenate(pictures)},
+    out.say(
+        "Dice: mean over seeds, 95 % intervals over test recordings. AP: mean over seeds, and the lowest "
+        "and highest of them."
     )
+    out.pictures["gauda-fig12"] = np.concatenate(pictures)
+    return out
 
 
 def _iou(recipe: str, number: int, data: DataName, study: GaudaStudy, scale: str) -> Outcome:
-    parts, sheets, values, runs = [], [], dict[str, Any](), dict[str, str]()
-    charts = []
+    title = f"GAUDA, Figure {number} (IoU on {TITLES[data]}), here on {study.title}"
+    out, parts, charts = Outcome(recipe, scale, title), [], []
     for segmenter, found in _found(study, "iou").items():
         title = f"{TITLES[segmenter]} on {study.title}"
         measures = ("label mean", "sample mean")
-        bars = [_bars_of(found, measure, measure) for measure in measures]
-        parts.append(_bars(title, bars, "IoU"))
+        parts.append(_bars(title, [_bars_of(found, measure, measure) for measure in measures], "IoU"))
         charts.append(_frames(title, study, found))
-        sheets.append(_sheet(title, found, measures))
-        values[segmenter] = found.tested.to_dict()
-        runs |= _runs(segmenter, data, found)
+        out.sheets.append(_sheet(title, found))
+        out.values[segmenter] = found.tested.to_dict()
+        _used(out, segmenter, data, found)
     parts.append(charts_picture(charts, columns=len(charts), width=WIDTH // len(charts), height=380))
     wide = max(part.shape[1] for part in parts)
-    return Outcome(
-        recipe,
-        scale,
-        f"GAUDA, Figure {number} (IoU on {TITLES[data]}), here on {study.title}",
-        tuple(sheets),
-        (
-            *study.notes(),
-            "Bars: mean over seeds, 95 % intervals over test recordings. Curves: every test frame's own IoU, "
-            "seeds averaged, from the worst to the best; the long tail is on the left.",
-        ),
-        values,
-        runs,
-        {recipe: np.concatenate([_widened(part, wide) for part in parts])},
+    out.say(
+        *study.notes(),
+        "Bars: mean over seeds, 95 % intervals over test recordings. Curves: every test frame's own IoU, "
+        "seeds averaged, from the worst to the best; the long tail is on the left.",
     )
+    margins = [((0, 0), (0, wide - part.shape[1]), (0, 0)) for part in parts]
+    padded = [np.pad(part, one, constant_values=255) for part, one in zip(parts, margins, strict=True)]
+    out.pictures[recipe] = np.concatenate(padded)
+    return out
 
 
 def _found(study: GaudaStudy, score: Literal["iou", "dice"]) -> Mapping[SegmenterName, Compared]:
@@ -221,19 +184,14 @@ def frames_iou(study: GaudaStudy, cells: Cells) -> np.ndarray:
     return mean
 
 
-def _sheet(title: str, found: Compared, measures: Sequence[str]) -> Sheet:
-    def entry(column: Column, measure: str) -> str:
-        one = found.of(column, measure)
-        if one is None or one.mean is None:
-            return NOT_TRAINED if column not in found.cells else MISSING
-        interval = one.interval
-        return percent(one.mean) + (
-            "" if interval is None else f" [{percent(interval.low)}, {percent(interval.high)}]"
-        )
+def _sheet(title: str, found: Compared) -> Sheet:
+    shown = ("label mean", "sample mean", "sample median")
 
-    shown = (*measures, "sample median")
+    def entry(column: Column, measure: str) -> str:
+        return found.entry(column, measure) if column in found.cells else NOT_TRAINED
+
     return Sheet(
-        f"{title}: {found.tested.score.replace('iou', 'IoU').replace('dice', 'Dice')} in per cent",
+        f"{title}: {SCORES[found.tested.score]} in per cent",
         ("method", *shown),
         tuple((column.head, *(entry(column, measure) for measure in shown)) for column in COLUMNS),
     )
@@ -242,20 +200,19 @@ def _sheet(title: str, found: Compared, measures: Sequence[str]) -> Sheet:
 def _dice_sheet(
     title: str, found: Compared, precision: Mapping[Column, Sequence[Mapping[str, Any]]]
 ) -> Sheet:
-    dice = _sheet(title, found, ("label mean", "sample mean"))
+    dice = _sheet(title, found)
     means = [_over_seeds(precision, score).values for score in ("label_mean", "sample_mean", "sample_median")]
-    rows = [(*row, *map(percent, values)) for row, *values in zip(dice.rows, *means, strict=True)]
-    heads = ("method", *(f"Dice, {head}" for head in dice.columns[1:]))
+    heads = [f"{score}, {head}" for score in ("Dice", "AP") for head in dice.columns[1:]]
     return Sheet(
         f"{title}: Dice and average precision (AP) in per cent",
-        (*heads, "AP, label mean", "AP, sample mean", "AP, sample median"),
-        tuple(rows),
+        ("method", *heads),
+        tuple((*row, *map(percent, values)) for row, *values in zip(dice.rows, *means, strict=True)),
     )
 
 
 def _precision(cells: Cells) -> list[dict[str, Any]]:
     """Return the average precision of each seed, as `evaluate` wrote it."""
-    return [read_json(Path(run) / METRICS)["average_precision"] for run in cells.values()]
+    return [read_json(run / METRICS)["average_precision"] for run in cells.values()]
 
 
 def _over_seeds(precision: Mapping[Column, Sequence[Mapping[str, Any]]], score: str, name: str = "") -> Bars:
@@ -270,13 +227,6 @@ def _over_seeds(precision: Mapping[Column, Sequence[Mapping[str, Any]]], score: 
     )
 
 
-def _runs(segmenter: SegmenterName, data: DataName, found: Compared) -> dict[str, str]:
-    return {
-        f"{segmenter}, {column.name}, seed {seed}, {data}": Path(run).name
-        for column, cells in found.cells.items()
-        for seed, run in cells.items()
-    }
-
-
-def _widened(picture: np.ndarray, width: int) -> np.ndarray:
-    return np.pad(picture, ((0, 0), (0, width - picture.shape[1]), (0, 0)), constant_values=255)
+def _used(out: Outcome, segmenter: SegmenterName, data: DataName, found: Compared) -> None:
+    for column, cells in found.cells.items():
+        out.used(seeds_of(f"{segmenter}, {column.name}", cells, f", {data}"))

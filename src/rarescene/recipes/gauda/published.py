@@ -1,7 +1,7 @@
 """What the paper printed: shares from 0 to 1, hours and milliseconds.
 
 The text of Tables 1 to 4 that we have is flat: "Augmentation (aug) ✓ ✓ ✓ Adaptive Sampling (AS) ✓ ✓ GAUDA
-✓ ✓", then a name and six figures a row. Three ticks, two and two over six columns, and what the text says
+✓ ✓", then a name and six numbers a row. Three ticks, two and two over six columns, and what the text says
 of them (aug harms PHiSeg; GAUDA + aug improves over GAUDA for the ensemble on CholecSeg8k; GAUDA or
 GAUDA + aug is best for 10 of 13 and 15 of 17 classes with the ensemble, and 11 of 13 with PHiSeg), fit
 one order alone: that of `COLUMNS`.
@@ -23,7 +23,7 @@ CLASSES: Mapping[str, int] = MappingProxyType({"cholecseg8k": 13, "cadis": 17}) 
 
 Six = tuple[float, float, float, float, float, float]
 
-# IoU of each class and means, a figure for each of `COLUMNS`. Classes bear the names of our class tables: the
+# IoU of each class and means, a number for each of `COLUMNS`. Classes bear the names of our class tables: the
 # paper writes out "Phacoemulsification Handpiece" and "Irrigation/Aspiration Handpiece".
 
 # PHiSeg on CholecSeg8k.
@@ -133,7 +133,7 @@ TABLE_5: Mapping[tuple[str, str], tuple[float, float, float, float, float]] = Ma
 )
 
 # Table 6: training time in hours, inference in milliseconds for a single sample; averaged by the paper over
-# data sets and segmenters. Its column "Num. Examples" has lost all figures in the text that we have.
+# data sets and segmenters. Its column "Num. Examples" has lost all numbers in the text that we have.
 TABLE_6: Mapping[str, tuple[float | None, float]] = MappingProxyType(
     {
         "image VQ-GAN": (11.4, 4.0),

@@ -10,36 +10,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rarescene.evaluation import (
-    CoherenceScores,
-    CopyRate,
-    Share,
-    coherence_scores,
-    copy_rate,
-)
+from rarescene.evaluation import CoherenceScores, CopyRate, Share, coherence_scores
 from rarescene.evaluation.config import CopyConfig, RealismConfig
 from rarescene.evaluation.pair_scores import CopyCheck
 from rarescene.foundation.run_record import read_record
 from rarescene.generators.datasetgan_config import DatasetGanConfig
 from rarescene.recipes.gauda.published import TABLE_5
 from rarescene.recipes.gauda.scale import PAPER, TITLES, DataName
-from rarescene.recipes.gauda.study import Cells, GaudaStudy, Generator
-from rarescene.recipes.outcome import MISSING, Outcome, Sheet, percent
+from rarescene.recipes.gauda.study import Cells, GaudaStudy, Generator, seeds_of
+from rarescene.recipes.outcome import MISSING, NOT_TRAINED, Outcome, Sheet, percent
 from rarescene.recipes.study import Scores
 from rarescene.reports import Chart, Line, Measure, charts_picture
-from rarescene.reports.coherence_page import share_line
-from rarescene.reports.formatting import with_interval
+from rarescene.reports.coherence import share_line
 from rarescene.reports.realism import distances_to_real
 from rarescene.scenes import open_scenes
 from rarescene.scenes.data import decode
 
 METHODS: Mapping[str, Generator] = {"LDM": "joint", "DatasetGAN": "datasetgan"}
-NOT_TRAINED = "not trained"
 
 
 @dataclass(frozen=True)
@@ -47,7 +40,6 @@ class Judged:
     """One generator's pairs, measured.
 
     Attributes:
-        pairs: the set.
         coherence: RO and SO, of the judges of all seeds together; SO beside those of its own seeds.
         learners: how many seeds SO is of.
         copies: rate of copies, in the measure that decides.
@@ -62,101 +54,93 @@ class Judged:
     distances: tuple[Measure, ...]
     seconds: float
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return {
+            "coherence": self.coherence.to_dict(), "copies": asdict(self.copies), "seconds": self.seconds,
+            "distances": [asdict(measure) for measure in self.distances],
+        }  # fmt: skip
+
+
+Found = Mapping[tuple[str, str], Judged | None]
+"""(method, title of the data) → what was measured; None where it is not trained."""
+
 
 def table5(studies: Mapping[DataName, GaudaStudy], scale: str) -> Outcome:
     """Table 5: latent diffusion against DatasetGAN."""
+    out = Outcome("gauda-table5", scale, "GAUDA, Table 5: latent diffusion and DatasetGAN")
     found: dict[tuple[str, str], Judged | None] = {}
-    notes: dict[str, None] = {}
-    runs: dict[str, str] = {}
     sizes = next(iter(studies.values())).scale
-    judge, gan = sizes.judge, sizes.datasetgan
     for data, study in studies.items():
-        notes |= dict.fromkeys(f"{study.title}: {note}" for note in study.notes())
+        out.say(*study.titled_notes())
         for method, name in METHODS.items():
             one = found[method, study.title] = _judged(study, name)
             if one is not None:
-                runs |= {
-                    f"{method}, {data}": study.generator(name).name,
-                    f"pairs of {method}, {data}": one.pairs.name,
-                }
-                notes |= dict.fromkeys(one.coherence.notes)
-                seeds = f"{one.learners} of {len(study.scale.seeds)} seeds"
-                notes[
-                    f"{method}, {study.title}: SO of {seeds}, its share of real on real of the same seeds."
-                ] = None
-    known = [one for one in found.values() if one is not None]
-    heads = [measure.name for measure in known[0].distances] if known else []
-    return Outcome(
-        "gauda-table5",
-        scale,
-        "GAUDA, Table 5: latent diffusion and DatasetGAN",
-        (_like_the_paper(found, heads), _published(), _shares(found), _budget(found)),
-        (
-            *notes,
-            f"RO and SO: label mean of {TITLES[judge]}, the confusion of all seeds together; intervals over "
-            "pairs (RO) and over test recordings (SO).",
-            "Distances are between distributions of images, in the features of the network that they are "
-            "named after, and no FID; beside them, in brackets, those of real training frames.",
-            "Copies maximise RO and SO: beside their rate stands that of real frames of other recordings.",
-            f"DatasetGAN: {_stages(gan)}. It is not asked for classes: it draws until a pair shows those of "
-            "the request.",
-            "One generator seed.",
-        ),
-        {f"{method}, {data}": None if one is None else _values(one) for (method, data), one in found.items()},
-        runs,
+                made = {f"{method}, {data}": study.generator(name).path}
+                out.used(made | {f"pairs of {method}, {data}": one.pairs})
+                seeds = f"{one.learners} of {len(sizes.seeds)} seeds"
+                what = f"SO of {seeds}, its share of real on real of the same seeds"
+                out.say(*one.coherence.notes, f"{method}, {study.title}: {what}.")
+    printed = tuple(
+        (method, TITLES[data], f"{fid:.2f}", f"{kid:.3f} ± {spread:.3f}", percent(ro), percent(so))
+        for (method, data), (fid, kid, spread, ro, so) in TABLE_5.items()
     )
+    title = "The paper's (FID and KID of Inception; its own data, size and split)"
+    heads = ("method", "data", "FID ↓", "KID ↓", "RO ↑", "SO ↑")
+    out.sheets = [_like_the_paper(found), Sheet(title, heads, printed), _shares(found), _budget(found)]
+    out.say(
+        f"RO and SO: label mean of {TITLES[sizes.judge]}, the confusion of all seeds together; intervals "
+        "over pairs (RO) and over test recordings (SO).",
+        "Distances are between distributions of images, in the features of the network that they are "
+        "named after, and no FID; beside them, in brackets, those of real training frames.",
+        "Copies maximise RO and SO: beside their rate stands that of real frames of other recordings.",
+        f"DatasetGAN: {_stages(sizes.datasetgan)}. It is not asked for classes: it generates until a pair "
+        "shows those of the request.",
+        "One generator seed.",
+    )
+    out.values = {
+        f"{method}, {data}": None if one is None else one.to_dict() for (method, data), one in found.items()
+    }
+    return out
 
 
 def fig5(studies: Mapping[DataName, GaudaStudy], scale: str) -> Outcome:
     """Figure 5: RO over the guidance scale."""
-    charts, rows, notes, values, runs = [], [], dict[str, None](), dict[str, Any](), dict[str, str]()
-    judge = next(iter(studies.values())).scale.judge
+    out = Outcome("gauda-fig5", scale, "GAUDA, Figure 5: RO over the guidance scale")
+    charts, rows = [], []
+    sizes = next(iter(studies.values())).scale
     for data, study in studies.items():
-        judges = study.cells(judge, PAPER[0])
-        swept = {s: study.have(study.pairs("joint", guidance=s, count=study.scale.swept))
-                 for s in study.scale.guidances}  # fmt: skip
+        judges = study.cells(sizes.judge, PAPER[0])
+        swept = {s: study.have(study.pairs("joint", guidance=s, count=sizes.swept)) for s in sizes.guidances}
         known = {s: pairs for s, pairs in swept.items() if pairs is not None}
         if judges is None or not known:
             rows.append((f"{study.title}, {NOT_TRAINED}", *[MISSING] * 4))
             continue
         lines = {s: _coherence(study, judges, pairs).of("label mean") for s, pairs in known.items()}
         copies = dict(zip(known, _copies(study, list(known.values())), strict=True))
-        rows += [
-            (
-                f"{study.title}, s = {s:g}", with_interval(line.ro.value, line.ro.interval, MISSING),
-                with_interval(line.ro.share, line.ro.share_interval, MISSING), percent(copies[s].pairs),
-                percent(copies[s].held_out),
-            )
-            for s, line in lines.items()
-        ]  # fmt: skip
+        for s, line in lines.items():
+            ro = percent(line.ro.value, line.ro.interval), percent(line.ro.share, line.ro.share_interval)
+            near = percent(copies[s].pairs), percent(copies[s].held_out)
+            rows.append((f"{study.title}, s = {s:g}", *ro, *near))
         charts.append(_chart(study.title, {s: line.ro for s, line in lines.items()}))
-        notes |= dict.fromkeys(f"{study.title}: {note}" for note in study.notes())
-        values[data] = {f"{s:g}": asdict(line) | {"copies": asdict(copies[s])} for s, line in lines.items()}
-        runs |= {f"pairs at {s:g}, {data}": pairs.name for s, pairs in known.items()}
-        runs |= {f"{judge}, seed {seed}, {data}": Path(run).name for seed, run in judges.items()}
-    count = next(iter(studies.values())).scale.swept
-    return Outcome(
-        "gauda-fig5",
-        scale,
-        "GAUDA, Figure 5: RO over the guidance scale",
-        (
-            Sheet(
-                f"RO of {TITLES[judge]} in per cent, label mean",
-                ("guidance", "RO IoU", "of real on real", "copies", "real frames"),
-                tuple(rows),
-            ),
-        ),
-        (
-            *notes,
-            f"{count} pairs at each scale, of the same requests and seeds; intervals over pairs.",
-            "Copies: share of the pairs nearer to a training frame than 1 % of the training frames are to "
-            "another recording, beside the same share of validation and test frames.",
-            "One generator seed. The paper's curve and its best scale are lost in the text that we have.",
-        ),
-        values,
-        runs,
-        {"gauda-fig5": charts_picture(charts, columns=len(charts))} if charts else {},
+        out.say(*study.titled_notes())
+        out.values[data] = {
+            f"{s:g}": asdict(line) | {"copies": asdict(copies[s])} for s, line in lines.items()
+        }
+        out.used({f"pairs at {s:g}, {data}": pairs for s, pairs in known.items()})
+        out.used(seeds_of(sizes.judge, judges, f", {data}"))
+    title = f"RO of {TITLES[sizes.judge]} in per cent, label mean"
+    heads = ("guidance", "RO IoU", "of real on real", "copies", "real frames")
+    out.sheets.append(Sheet(title, heads, tuple(rows)))
+    out.say(
+        f"{sizes.swept} pairs at each scale, of the same requests and seeds; intervals over pairs.",
+        "Copies: share of the pairs nearer to a training frame than 1 % of the training frames are to "
+        "another recording, beside the same share of validation and test frames.",
+        "One generator seed. The paper's curve and its best scale are lost in the text that we have.",
     )
+    if charts:
+        out.pictures["gauda-fig5"] = charts_picture(charts, columns=len(charts))
+    return out
 
 
 def _judged(study: GaudaStudy, name: Generator) -> Judged | None:
@@ -167,19 +151,18 @@ def _judged(study: GaudaStudy, name: Generator) -> Judged | None:
         return None
     learners = study.alone(study.scale.judge, name)
     scenes, split = study.data.scenes, study.data.split
-    test, training = (decode(scenes.subset(part), *study.scale.size) for part in (split.test, split.train))
-    behind = (
-        [study.image_vqgan(), study.mask_vqgan(), study.joint()] if name == "joint" else [study.datasetgan()]
+    made, test, training = (
+        decode(one, *study.scale.size)
+        for one in (open_scenes(f"set:{pairs}"), scenes.subset(split.test), scenes.subset(split.train))
     )
+    autoencoders = [study.image_vqgan(), study.mask_vqgan()] if name == "joint" else []
     return Judged(
         pairs,
         _coherence(study, judges, pairs, learners),
         len(learners),
         _copies(study, [pairs])[0],
-        distances_to_real(
-            decode(open_scenes(f"set:{pairs}"), *study.scale.size), test, training, RealismConfig()
-        ),
-        sum(read_record(run.path).seconds or 0.0 for run in behind),
+        distances_to_real(made, test, training, RealismConfig()),
+        sum(read_record(run.path).seconds or 0.0 for run in (*autoencoders, study.generator(name))),
     )
 
 
@@ -205,31 +188,29 @@ def _coherence(
         return found
     so = _pooled(study.at_size(run) for run in learners.values())
     beside = scores({seed: judges[seed] for seed in learners}, so)
-    return replace(
-        found,
-        lines=tuple(replace(line, so=same.so) for line, same in zip(found.lines, beside.lines, strict=True)),
-    )
+    lines = (replace(line, so=same.so) for line, same in zip(found.lines, beside.lines, strict=True))
+    return replace(found, lines=tuple(lines))
 
 
 def _pooled(seeds: Iterable[Scores]) -> Scores:
     """Return what several seeds found, added up by recording."""
     parts = list(seeds)
-    return {name: reduce(lambda one, other: one + other, (part[name] for part in parts)) for name in parts[0]}
+    return {name: reduce(add, (part[name] for part in parts)) for name in parts[0]}
 
 
 def _copies(study: GaudaStudy, sets: Sequence[Path]) -> list[CopyRate]:
     """Return the rate of copies in each set, by the measure that decides."""
-    config, split = CopyConfig(), study.data.split
+    split = study.data.split
     training, unseen = (
         decode(study.data.scenes.subset(part), *study.scale.size)
         for part in (split.train, (*split.validation, *split.test))
     )
-    check, found = CopyCheck(training, unseen, config), []
-    for pairs in sets:
-        drawn = decode(open_scenes(f"set:{pairs}"), *study.scale.size)
-        near = check.of(drawn)[config.measure]
-        found.append(copy_rate(near, [record.name for record in drawn.records]))
-    return found
+    check = CopyCheck(training, unseen, CopyConfig())
+    rates = []
+    for scenes in (open_scenes(f"set:{pairs}") for pairs in sets):
+        names = [record.name for record in scenes.records]
+        rates.append(check.rates(decode(scenes, *study.scale.size), names)[0])
+    return rates
 
 
 def _chart(title: str, swept: Mapping[float, Share]) -> Chart:
@@ -240,23 +221,24 @@ def _chart(title: str, swept: Mapping[float, Share]) -> Chart:
     return Chart(title, (ro, real), x_label="guidance scale s", y_label="label-mean IoU")
 
 
-def _like_the_paper(found: Mapping[tuple[str, str], Judged | None], heads: list[str]) -> Sheet:
+def _like_the_paper(found: Found) -> Sheet:
+    known = [one for one in found.values() if one is not None]
+    names = [measure.name for measure in known[0].distances] if known else []
     rows = []
     for (method, data), one in found.items():
         if one is None:
-            rows.append((method, data, *[MISSING] * len(heads), NOT_TRAINED, MISSING))
+            rows.append((method, data, *[MISSING] * len(names), NOT_TRAINED, MISSING))
             continue
         line = one.coherence.of("label mean")
         distances = [
-            f"{_short(measure.value)}"
-            + ("" if measure.reference is None else f" [{_short(measure.reference)}]")
-            for measure in one.distances
+            _short(each.value) + ("" if each.reference is None else f" [{_short(each.reference)}]")
+            for each in one.distances
         ]
-        so = MISSING if line.so is None else percent(line.so.value)
+        so = percent(None if line.so is None else line.so.value)
         rows.append((method, data, *distances, percent(line.ro.value), so))
     return Sheet(
         "Pairs against real test frames; IoU in per cent, in brackets what training frames have",
-        ("method", "data", *(f"{head} ↓" for head in heads), "RO ↑", "SO ↑"),
+        ("method", "data", *(f"{name} ↓" for name in names), "RO ↑", "SO ↑"),
         tuple(rows),
     )
 
@@ -265,78 +247,35 @@ def _short(value: float | None) -> str:
     return MISSING if value is None else f"{value:.3g}"
 
 
-def _published() -> Sheet:
-    return Sheet(
-        "The paper's (FID and KID of Inception; its own data, size and split)",
-        ("method", "data", "FID ↓", "KID ↓", "RO ↑", "SO ↑"),
-        tuple(
-            (method, TITLES[data], f"{fid:.2f}", f"{kid:.3f} ± {spread:.3f}", percent(ro), percent(so))
-            for (method, data), (fid, kid, spread, ro, so) in TABLE_5.items()
-        ),
-    )
-
-
-def _shares(found: Mapping[tuple[str, str], Judged | None]) -> Sheet:
+def _shares(found: Found) -> Sheet:
     rows = []
     for (method, data), one in found.items():
-        if one is None:
-            continue
-        for measure in ("label mean", "sample mean", "rare mean"):
-            try:
-                line = one.coherence.of(measure)
-            except KeyError:
-                continue
-            so = MISSING if line.so is None else with_interval(line.so.share, line.so.share_interval, MISSING)
-            first = measure == "label mean"
-            rows.append(
-                (
-                    f"{method}, {data}, {measure}", percent(line.real),
-                    with_interval(line.ro.share, line.ro.share_interval, MISSING), so,
-                    percent(one.copies.pairs) if first else "", percent(one.copies.held_out) if first else "",
-                )
-            )  # fmt: skip
-    return Sheet(
-        "Shares of real on real, and copies, in per cent",
-        ("pairs", "real on real", "RO share", "SO share", "copies", "real frames"),
-        tuple(rows),
-    )
+        for line in one.coherence.lines if one is not None else ():
+            if one is not None and line.measure in ("label mean", "sample mean", "rare mean"):
+                so = MISSING if line.so is None else percent(line.so.share, line.so.share_interval)
+                first = line.measure == "label mean"
+                near = [percent(rate) if first else "" for rate in (one.copies.pairs, one.copies.held_out)]
+                ro = percent(line.ro.share, line.ro.share_interval)
+                rows.append((f"{method}, {data}, {line.measure}", percent(line.real), ro, so, *near))
+    heads = ("pairs", "real on real", "RO share", "SO share", "copies", "real frames")
+    return Sheet("Shares of real on real, and copies, in per cent", heads, tuple(rows))
 
 
 def _stages(gan: DatasetGanConfig) -> str:
     """Return the length of DatasetGAN's training in words."""
-    trained = ", ".join(
-        f"{words} {training.steps} steps of {training.batch_size}"
-        for words, training in (
-            ("StyleGAN2", gan.training),
-            ("encoder", gan.encoder.training),
-            ("label branch at most", gan.labels.training),
-        )
-    )
+    stages = {
+        "StyleGAN2": gan.training, "encoder": gan.encoder.training,
+        "label branch at most": gan.labels.training,
+    }  # fmt: skip
+    trained = ", ".join(f"{words} {one.steps} steps of {one.batch_size}" for words, one in stages.items())
     return f"{trained}, {gan.refinement.frames} labelled frames"
 
 
-def _budget(found: Mapping[tuple[str, str], Judged | None]) -> Sheet:
-    return Sheet(
-        "Training of the generators, all parts together",
-        ("method", "seconds", "of the longer one"),
-        tuple(
-            (
-                f"{method}, {data}",
-                f"{one.seconds:,.0f}",
-                f"{one.seconds / max(_of_data(found, data)):.0%}" if one.seconds else MISSING,
-            )
-            for (method, data), one in found.items()
-            if one is not None
-        ),
-    )
-
-
-def _of_data(found: Mapping[tuple[str, str], Judged | None], data: str) -> list[float]:
-    return [one.seconds for (_, name), one in found.items() if name == data and one is not None]
-
-
-def _values(one: Judged) -> dict[str, object]:
-    return {
-        "coherence": one.coherence.to_dict(), "copies": asdict(one.copies), "seconds": one.seconds,
-        "distances": [asdict(measure) for measure in one.distances],
-    }  # fmt: skip
+def _budget(found: Found) -> Sheet:
+    seconds = {key: one.seconds for key, one in found.items() if one is not None}
+    rows = []
+    for (method, data), own in seconds.items():
+        longest = max(other for (_, name), other in seconds.items() if name == data)
+        rows.append((f"{method}, {data}", f"{own:,.0f}", f"{own / longest:.0%}" if own else MISSING))
+    title = "Training of the generators, all parts together"
+    return Sheet(title, ("method", "seconds", "of the longer one"), tuple(rows))

@@ -20,7 +20,7 @@ from rarescene.foundation.errors import ConfigError
 from rarescene.generators.datasetgan_config import DatasetGanConfig
 from rarescene.generators.joint_latent_config import JointLatentConfig
 from rarescene.generators.vq_gan_config import ImageVqGanConfig, MaskVqGanConfig
-from rarescene.recipes.scale import DataScale, read_scale_file
+from rarescene.recipes.scale import DataScale, chosen, read_scale_file
 from rarescene.segmenters.phiseg_config import PHiSegConfig
 from rarescene.segmenters.unet_ensemble_config import UNetEnsembleConfig
 from rarescene.training.config import TrainingConfig
@@ -38,7 +38,6 @@ TITLES = {
 NAMED = (
     "image_vqgan", "mask_vqgan", "joint", "datasetgan", "segmenters.phiseg", "segmenters.unet_ensemble",
 )  # fmt: skip
-SPELLED = {"phiseg": "phiseg", "unet-ensemble": "unet_ensemble", "unet_ensemble": "unet_ensemble"}
 
 
 @dataclass(frozen=True)
@@ -62,8 +61,6 @@ class SegmenterScale:
     """The segmenters of a scale, the same for all columns.
 
     Attributes:
-        phiseg: the first.
-        unet_ensemble: the second.
         refresh_every: optimiser steps between two validations, and so between two refreshes.
     """
 
@@ -88,16 +85,11 @@ class GaudaScale:
     Attributes:
         cholecseg8k: the data of Tables 1 and 2.
         cadis: the data of Tables 3 and 4.
-        image_vqgan: the autoencoder of images.
-        mask_vqgan: the autoencoder of masks.
-        joint: the latent diffusion model of both.
         datasetgan: the baseline of Table 5.
-        sampling: how pairs are drawn; `guidance` is that of the tables.
+        sampling: how pairs are sampled; `guidance` is that of the tables.
         guidances: those of the sweep of Figure 5.
-        segmenters: what is trained with the pairs.
         classic: the paper's classic augmentation.
         adaptive: adaptive sampling; a column says what it goes by.
-        gauda: the online strategy.
         validation_scenes: how many scenes a validation looks at; None for all.
         pairs: pairs of the offline column, copies of the duplicates, pairs that coherence is judged on.
         swept: pairs at each guidance of the sweep.
@@ -158,10 +150,9 @@ def segmenters_of(names: Iterable[str]) -> tuple[SegmenterName, ...]:
     Raises:
         ConfigError: the paper has none of such a name.
     """
-    wanted = {SPELLED.get(name.strip(), name.strip()) for name in names}
-    if unknown := sorted(wanted.difference(SEGMENTERS)):
-        raise ConfigError(f"the scale trains no {unknown[0]!r}", "Choose from phiseg, unet-ensemble.")
-    return tuple(name for name in SEGMENTERS if name in wanted)
+    known = [name.replace("_", "-") for name in SEGMENTERS]
+    wanted = chosen((name.replace("_", "-") for name in names), known, "the scale trains no {}")
+    return tuple(name for name, spelled in zip(SEGMENTERS, known, strict=True) if spelled in wanted)
 
 
 @dataclass(frozen=True)
@@ -200,7 +191,7 @@ OURS = (
     Column("offline", "offline", ("offline",)),
     Column("adaptive-uncertainty", "AS, uncertainty", ("adaptive",), "uncertainty"),
 )
-"""What the paper does not compare with: copies of rare frames, pairs drawn before, another adaptive one."""
+"""What the paper does not compare with: copies of rare frames, pairs made before, another adaptive one."""
 
 
 COLUMNS = PAPER + OURS
@@ -212,8 +203,6 @@ def columns_of(names: Iterable[str]) -> tuple[Column, ...]:
     Raises:
         ConfigError: there is none of such a name.
     """
-    wanted = {name.strip() for name in names} | {"none"}
-    if unknown := sorted(wanted - {column.name for column in COLUMNS}):
-        known = ", ".join(column.name for column in COLUMNS)
-        raise ConfigError(f"no column is called {unknown[0]!r}", f"Choose from {known}.")
+    known = [column.name for column in COLUMNS]
+    wanted = chosen([*names, "none"], known, "no column is called {}")
     return tuple(column for column in COLUMNS if column.name in wanted)

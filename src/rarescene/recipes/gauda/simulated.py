@@ -4,7 +4,7 @@ command:       rarescene reproduce gauda-fig10, rarescene reproduce gauda-fig11
 machine:       one core
 running time:  gauda-fig10 four minutes, most of them for the other settings; gauda-fig11 a minute and a half
 
-The paper's figures are pictures without a table; what the text claims of them is put to the test over seeds.
+The paper's figures are charts without a table; what the text claims of them is put to the test over seeds.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from rarescene.recipes.gauda.simulations import (
     draw_set,
     sample_adaptively,
 )
-from rarescene.recipes.outcome import MISSING, Outcome, Sheet, points
+from rarescene.recipes.outcome import MISSING, Outcome, Sheet, percent, points
 from rarescene.reports import Chart, Cloud, Line, charts_picture
 
 if TYPE_CHECKING:
     from rarescene.recipes.gauda.study import GaudaStudy
 
 SMOKE = SimulationConfig(seeds=3, epochs=6, members=3, points=100, test_points=200)
-"""Seconds; its figures mean nothing."""
+"""Seconds; its scores mean nothing."""
 
 SEEDS_ELSEWHERE = 20
 """Seeds of the other settings."""
@@ -64,102 +64,99 @@ MEASURES = {
 
 def fig10(studies: Mapping[str, GaudaStudy], scale: str) -> Outcome:
     """Figure 10: sampling weights by uncertainty against sampling weights by validation accuracy."""
+    out = Outcome("gauda-fig10", scale, "GAUDA, Figure 10: sampling by uncertainty against sampling by score")
     config = SMOKE if scale == "smoke" else SimulationConfig()
     curves = {scheme: sample_adaptively(scheme, config) for scheme in get_args(Sampling)}
-    elsewhere = {"as above": _differences(curves["uncertainty"], curves["score"])}
+    found = _differences(curves["uncertainty"], curves["score"])
+    elsewhere = {"as above": found}
     for name, change in VARIANTS.items():
         other = replace(config, seeds=min(config.seeds, SEEDS_ELSEWHERE), **change)
         elsewhere[name] = _differences(
             sample_adaptively("uncertainty", other), sample_adaptively("score", other)
         )
-    found = elsewhere["as above"]
-    return Outcome(
-        "gauda-fig10",
-        scale,
-        "GAUDA, Figure 10: sampling by uncertainty against sampling by score",
-        (
-            _levels(curves, config, "rare_share"),
-            _compared(
-                {
-                    "uncertainty, against score": found,
-                    "uncertainty, against uniform": _differences(curves["uncertainty"], curves["uniform"]),
-                    "score, against uniform": _differences(curves["score"], curves["uniform"]),
-                },
-                f"Paired differences, {config.seeds} seeds",
-                ("accuracy", "balanced"),
-            ),
-            _compared(
-                elsewhere,
-                f"Uncertainty against score elsewhere ({SEEDS_ELSEWHERE} seeds; as above: {config.seeds})",
-                ("accuracy", "balanced"),
-            ),
-        ),
-        (
-            "The paper claims faster convergence and a higher test accuracy by uncertainty.",
-            _verdict("Test accuracy, uncertainty higher than score", found["accuracy"]),
-            _verdict("Balanced accuracy, uncertainty higher than score", found["balanced"]),
-            _verdict("Test accuracy settles earlier", -found["accuracy settled"]),
-            _verdict("Balanced accuracy reaches its own level earlier", -found["reached"]),
-            _verdict("Balanced accuracy settles earlier", -found["settled"]),
-            _elsewhere(elsewhere),
-            "Test points are as lopsided as training points, so whoever never says rare has an accuracy of "
-            f"{100 * (1 - config.rare):.0f} %, and there networks begin: accuracy rewards caution about the "
-            "rare class, balanced accuracy, the mean of both classes' accuracies, does not.",
-            "Score swings from class to class at first, since a class that is all right is not drawn at all.",
-            *_setting(config, scale),
-        ),
-        {
-            "config": asdict(config),
-            "curves": {name: _summary(one) for name, one in curves.items()},
-            "differences": {name: _stated(one) for name, one in elsewhere.items()},
-        },
-        pictures={"gauda-fig10": _sampling_picture(curves, config)},
+    pairs = {
+        "uncertainty, against score": found,
+        "uncertainty, against uniform": _differences(curves["uncertainty"], curves["uniform"]),
+        "score, against uniform": _differences(curves["score"], curves["uniform"]),
+    }
+    measures, seeds = ("accuracy", "balanced"), f"{SEEDS_ELSEWHERE} seeds; as above: {config.seeds}"
+    out.sheets = [
+        _levels(curves, config, "rare_share"),
+        _compared(pairs, f"Paired differences, {config.seeds} seeds", measures),
+        _compared(elsewhere, f"Uncertainty against score elsewhere ({seeds})", measures),
+    ]
+    out.say(
+        "The paper claims faster convergence and a higher test accuracy by uncertainty.",
+        _verdict("Test accuracy, uncertainty higher than score", found["accuracy"]),
+        _verdict("Balanced accuracy, uncertainty higher than score", found["balanced"]),
+        _verdict("Test accuracy settles earlier", -found["accuracy settled"]),
+        _verdict("Balanced accuracy reaches its own level earlier", -found["reached"]),
+        _verdict("Balanced accuracy settles earlier", -found["settled"]),
+        _elsewhere(elsewhere),
+        "Test points are as lopsided as training points, so whoever never says rare has an accuracy of "
+        f"{100 * (1 - config.rare):.0f} %, and there networks begin: accuracy rewards caution about the "
+        "rare class, balanced accuracy, the mean of both classes' accuracies, does not.",
+        "Score swings from class to class at first, since a class that is all right is not drawn at all.",
+        *_setting(config, scale),
     )
+    out.values = _values(config, curves, elsewhere)
+    data = draw_set(config.points, config, Draws([0], "data"), 1)
+    where, labels = data.where[0].numpy(), data.labels[0].numpy()
+    clouds = (Cloud("common", where[labels == 0], 1), Cloud("rare", where[labels == 1], 0))
+    charts = (
+        Chart("Training points of one seed", (), clouds, "x", "y"),
+        _chart("Test accuracy", curves, "accuracy"),
+        _chart("Balanced test accuracy", curves, "balanced"),
+        _chart("Rare class among the points drawn", curves, "rare_share", "share"),
+    )
+    out.pictures["gauda-fig10"] = charts_picture(charts, columns=2)
+    return out
 
 
 def fig11(studies: Mapping[str, GaudaStudy], scale: str) -> Outcome:
     """Figure 11: the share of the rare class, doubled at random before or by uncertainty while training."""
+    title = "GAUDA, Figure 11: augmentation before the training against augmentation while it runs"
+    out = Outcome("gauda-fig11", scale, title)
     config = SMOKE if scale == "smoke" else SimulationConfig()
     curves = {scheme: augment_while_training(scheme, config) for scheme in get_args(Augmentation)}
-    led, chance = "online, most uncertain class", "online, random class"
-    against = _differences(curves[led], curves["pre-train"])
-    control = _differences(curves[led], curves[chance])
-    return Outcome(
-        "gauda-fig11",
-        scale,
-        "GAUDA, Figure 11: augmentation before the training against augmentation while it runs",
-        (
-            _levels(curves, config, "rare_data"),
-            _compared(
-                {
-                    "most uncertain class, against pre-train": against,
-                    "random class, against pre-train": _differences(curves[chance], curves["pre-train"]),
-                    "most uncertain, against random class": control,
-                },
-                f"Paired differences, {config.seeds} seeds",
-                ("rare_data", "balanced"),
-            ),
-        ),
-        (
-            "The paper claims a significantly higher share of the limited class for online augmentation.",
-            _verdict("Share of the rare class, by uncertainty higher than pre-train", against["rare_data"]),
-            _verdict("The same, by uncertainty higher than a random class", control["rare_data"]),
-            _verdict("Balanced accuracy, by uncertainty higher than pre-train", against["balanced"]),
-            _verdict("Balanced accuracy, by uncertainty higher than a random class", control["balanced"]),
-            _verdict("Test accuracy, by uncertainty higher than pre-train", against["accuracy"]),
-            _verdict("Test accuracy, by uncertainty higher than a random class", control["accuracy"]),
-            "The random class is our control: whoever asks for classes instead of points raises the share of "
-            "a rare one, whatever leads the choice.",
-            "New points come from the true distribution of their class, as from a perfect generator.",
-            *_setting(config, scale),
-        ),
-        {
-            "config": asdict(config),
-            "curves": {name: _summary(one) for name, one in curves.items()},
-            "differences": {"against pre-train": _stated(against), "against random class": _stated(control)},
-        },
-        pictures={"gauda-fig11": _augmentation_picture(curves)},
-    )  # fmt: skip
+    led, chance = curves["online, most uncertain class"], curves["online, random class"]
+    against, control = _differences(led, curves["pre-train"]), _differences(led, chance)
+    pairs = {
+        "most uncertain class, against pre-train": against,
+        "random class, against pre-train": _differences(chance, curves["pre-train"]),
+        "most uncertain, against random class": control,
+    }
+    out.sheets = [
+        _levels(curves, config, "rare_data"),
+        _compared(pairs, f"Paired differences, {config.seeds} seeds", ("rare_data", "balanced")),
+    ]
+    out.say(
+        "The paper claims a significantly higher share of the limited class for online augmentation.",
+        _verdict("Share of the rare class, by uncertainty higher than pre-train", against["rare_data"]),
+        _verdict("The same, by uncertainty higher than a random class", control["rare_data"]),
+        _verdict("Balanced accuracy, by uncertainty higher than pre-train", against["balanced"]),
+        _verdict("Balanced accuracy, by uncertainty higher than a random class", control["balanced"]),
+        _verdict("Test accuracy, by uncertainty higher than pre-train", against["accuracy"]),
+        _verdict("Test accuracy, by uncertainty higher than a random class", control["accuracy"]),
+        "The random class is our control: whoever asks for classes instead of points raises the share of "
+        "a rare one, whatever leads the choice.",
+        "New points come from the true distribution of their class, as from a perfect generator.",
+        *_setting(config, scale),
+    )
+    out.values = _values(config, curves, {"against pre-train": against, "against random class": control})
+    epochs = range(1, led.uncertainty.shape[1] + 1)
+    uncertain = tuple(
+        _line(name, epochs, led.uncertainty[..., place], series)
+        for place, (name, series) in enumerate((("common", 1), ("rare", 0)))
+    )
+    charts = (
+        _chart("Rare class in the training data", curves, "rare_data", "share"),
+        Chart("Uncertainty, online by it", uncertain, (), "epoch", "variance", (0.0,)),
+        _chart("Test accuracy", curves, "accuracy"),
+        _chart("Balanced test accuracy", curves, "balanced"),
+    )
+    out.pictures["gauda-fig11"] = charts_picture(charts, columns=2)
+    return out
 
 
 def level(curve: np.ndarray) -> np.ndarray:
@@ -204,10 +201,8 @@ def _differences(one: Curves, other: Curves) -> dict[str, np.ndarray]:
 def _levels(curves: Mapping[str, Curves], config: SimulationConfig, share: str) -> Sheet:
     rows, measures = [], ("accuracy", "balanced", "rare_accuracy", share)
     for name, one in curves.items():
-        cells = [_per_cent(level(getattr(one, measure))) for measure in measures]
-        mean, interval = mean_interval(reached(one.balanced).astype(float))
-        bounds = "" if interval is None else f" [{interval.low:.0f}, {interval.high:.0f}]"
-        rows.append((name, *cells, f"{mean:.0f}{bounds}"))
+        cells = [percent(*mean_interval(level(getattr(one, measure)))) for measure in measures]
+        rows.append((name, *cells, _epochs(reached(one.balanced).astype(float), "")))
     return Sheet(
         f"After {config.epochs} epochs, in per cent; means over {config.seeds} seeds",
         ("", *(MEASURES[measure] for measure in measures), "reached"),
@@ -220,10 +215,10 @@ def _compared(rows: Mapping[str, Mapping[str, np.ndarray]], title: str, measures
     for name, found in rows.items():
         cells = []
         for measure in measures:
-            cells += [points(*mean_interval(found[measure])), _effect(found[measure])]
-        mean, interval = mean_interval(found["reached"])
-        bounds = "" if interval is None else f" [{interval.low:+.0f}, {interval.high:+.0f}]"
-        lines.append((name, *cells, f"{mean:+.0f}{bounds}".replace("-", "−")))
+            d = cohens_d(found[measure])
+            effect = MISSING if d is None else f"{d:+.2f}".replace("-", "−")
+            cells += [points(*mean_interval(found[measure])), effect]
+        lines.append((name, *cells, _epochs(found["reached"], "+")))
     return Sheet(
         f"{title}: points, Cohen's d, epochs",
         ("", MEASURES[measures[0]], "d", MEASURES[measures[1]], "d", "reached"),
@@ -231,15 +226,11 @@ def _compared(rows: Mapping[str, Mapping[str, np.ndarray]], title: str, measures
     )
 
 
-def _effect(differences: np.ndarray) -> str:
-    d = cohens_d(differences)
-    return MISSING if d is None else f"{d:+.2f}".replace("-", "−")
-
-
-def _per_cent(values: np.ndarray) -> str:
+def _epochs(values: np.ndarray, sign: str) -> str:
+    """Return the mean of numbers of epochs over seeds with its interval; a `sign` of "+" shows theirs."""
     mean, interval = mean_interval(values)
-    text = f"{100 * mean:.1f}"
-    return text if interval is None else f"{text} [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
+    bounds = "" if interval is None else f" [{interval.low:{sign}.0f}, {interval.high:{sign}.0f}]"
+    return f"{mean:{sign}.0f}{bounds}".replace("-", "−")
 
 
 def _verdict(claim: str, differences: np.ndarray) -> str:
@@ -257,14 +248,13 @@ def _elsewhere(rows: Mapping[str, Mapping[str, np.ndarray]]) -> str:
         bounds = [mean_interval(found[measure])[1] for found in rows.values()]
         higher = sum(one is not None and one.low > 0 for one in bounds)
         lower = sum(one is not None and one.high < 0 for one in bounds)
-        words.append(
-            f"{MEASURES[measure]} is higher in {higher} and lower in {lower} of {len(rows)} settings"
-        )
-    return f"By uncertainty, {words[0]}; {words[1]}."
+        often = f"higher in {higher} and lower in {lower} of {len(rows)} settings"
+        words.append(f"{MEASURES[measure]} is {often}")
+    return f"By uncertainty, {'; '.join(words)}."
 
 
 def _setting(config: SimulationConfig, scale: str) -> tuple[str, ...]:
-    smoke = ("At smoke the figures mean nothing.",) if scale == "smoke" else ()
+    smoke = ("At smoke the scores mean nothing.",) if scale == "smoke" else ()
     return (
         *smoke,
         f"{config.members} networks of {config.hidden} nodes (the paper's); {config.points:,} training "
@@ -280,53 +270,34 @@ def _setting(config: SimulationConfig, scale: str) -> tuple[str, ...]:
     )
 
 
-def _summary(one: Curves) -> dict[str, Any]:
-    """Return the mean of every curve over seeds, and each seed's level."""
-    scalars = {name: value for name, value in vars(one).items() if value.ndim == 2}
-    return {
-        "mean": {name: value.mean(axis=0).round(5).tolist() for name, value in scalars.items()},
-        "level": {name: level(value).round(5).tolist() for name, value in scalars.items()},
-        "uncertainty": one.uncertainty.mean(axis=0).round(6).tolist(),
-    }
+def _values(
+    config: SimulationConfig,
+    curves: Mapping[str, Curves],
+    differences: Mapping[str, Mapping[str, np.ndarray]],
+) -> dict[str, Any]:
+    """Return the numbers behind the tables: curves as means over seeds, each seed's level, differences."""
 
+    def summary(one: Curves) -> dict[str, Any]:
+        scalars = {name: value for name, value in vars(one).items() if value.ndim == 2}
+        return {
+            "mean": {name: value.mean(axis=0).round(5).tolist() for name, value in scalars.items()},
+            "level": {name: level(value).round(5).tolist() for name, value in scalars.items()},
+            "uncertainty": one.uncertainty.mean(axis=0).round(6).tolist(),
+        }
 
-def _stated(found: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    stated = {}
-    for name, values in found.items():
+    def stated(values: np.ndarray) -> dict[str, Any]:
         mean, interval = mean_interval(values)
-        stated[name] = {
-            "mean": mean, "interval": None if interval is None else asdict(interval), "d": cohens_d(values)
-        }  # fmt: skip
-    return stated
+        bounds = None if interval is None else asdict(interval)
+        return {"mean": mean, "interval": bounds, "d": cohens_d(values)}
 
-
-def _sampling_picture(curves: Mapping[str, Curves], config: SimulationConfig) -> np.ndarray:
-    data = draw_set(config.points, config, Draws([0], "data"), 1)
-    where, labels = data.where[0].numpy(), data.labels[0].numpy()
-    clouds = (Cloud("common", where[labels == 0], 1), Cloud("rare", where[labels == 1], 0))
-    charts = (
-        Chart("Training points of one seed", (), clouds, "x", "y"),
-        _chart("Test accuracy", curves, "accuracy"),
-        _chart("Balanced test accuracy", curves, "balanced"),
-        _chart("Rare class among the points drawn", curves, "rare_share", "share"),
-    )
-    return charts_picture(charts, columns=2)
-
-
-def _augmentation_picture(curves: Mapping[str, Curves]) -> np.ndarray:
-    led = curves["online, most uncertain class"]
-    epochs = range(1, led.uncertainty.shape[1] + 1)
-    uncertain = tuple(
-        _line(name, epochs, led.uncertainty[..., place], series)
-        for place, (name, series) in enumerate((("common", 1), ("rare", 0)))
-    )
-    charts = (
-        _chart("Rare class in the training data", curves, "rare_data", "share"),
-        Chart("Uncertainty, online by it", uncertain, (), "epoch", "variance", (0.0,)),
-        _chart("Test accuracy", curves, "accuracy"),
-        _chart("Balanced test accuracy", curves, "balanced"),
-    )
-    return charts_picture(charts, columns=2)
+    return {
+        "config": asdict(config),
+        "curves": {name: summary(one) for name, one in curves.items()},
+        "differences": {
+            name: {measure: stated(values) for measure, values in found.items()}
+            for name, found in differences.items()
+        },
+    }
 
 
 def _chart(title: str, curves: Mapping[str, Curves], measure: str, label: str = "accuracy") -> Chart:

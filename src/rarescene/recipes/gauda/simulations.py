@@ -30,7 +30,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rarescene.foundation.errors import ConfigError
+from rarescene.foundation.configs import check_numbers
 from rarescene.foundation.seeds import derive_seed
 
 COMMON, RARE = 0, 1
@@ -77,12 +77,10 @@ class SimulationConfig:
     weighting: Weighting = "point"
 
     def __post_init__(self) -> None:
-        for name in ("seeds", "epochs", "members", "hidden", "points", "test_points", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}", f"Set {name} to 1 or more.")
-        if not 0 < self.rare < 1 or not 0 <= self.dropout < 1:
-            what = f"a rare share of {self.rare} and a dropout of {self.dropout} are no simulation"
-            raise ConfigError(what, "The share lies between 0 and 1; so does dropout, which may be 0.")
+        counts = ("seeds", "epochs", "members", "hidden", "points", "test_points", "batch_size")
+        check_numbers(self, *counts, least=1)
+        check_numbers(self, "rare", above=0, below=1)
+        check_numbers(self, "dropout", least=0, below=1)
 
     @property
     def steps(self) -> int:
@@ -103,11 +101,11 @@ class Curves:
     """What was measured after each of E epochs, of S seeds.
 
     Attributes:
-        accuracy: of the ensemble on the test points, `(S, E)`.
-        balanced: mean of the accuracies of both classes, `(S, E)`.
-        rare_accuracy: accuracy on the rare class, `(S, E)`.
-        rare_share: share of the rare class among the points that the epoch drew, `(S, E)`.
-        rare_data: share of the rare class in the training data of the epoch, `(S, E)`.
+        accuracy: of the ensemble on the test points, `(S, E)` as the next four.
+        balanced: mean of the accuracies of both classes.
+        rare_accuracy: accuracy on the rare class.
+        rare_share: share of the rare class among the points that the epoch drew.
+        rare_data: share of the rare class in the training data of the epoch.
         uncertainty: of both classes on the validation points, `(S, E, 2)`.
     """
 
@@ -200,9 +198,8 @@ class Ensembles:
         )  # (S, M hidden, N)
         hidden = stacked.relu_().view(seeds * members, -1, points.shape[1])  # (S M, hidden, N)
         margin = second[:, RARE] - second[:, COMMON], second_bias[:, RARE] - second_bias[:, COMMON]
-        return (
-            torch.baddbmm(margin[1][:, None], margin[0][:, None], hidden).sigmoid().view(seeds, members, -1)
-        )
+        chance = torch.baddbmm(margin[1][:, None], margin[0][:, None], hidden).sigmoid()
+        return chance.view(seeds, members, -1)
 
 
 def class_accuracies(posterior: Tensor, labels: Tensor) -> Tensor:
@@ -228,8 +225,6 @@ def point_weights(value: Tensor, labels: Tensor, weighting: Weighting) -> Tensor
 
     Args:
         value: what is adapted to, not negative: `(S, 2)` of the classes, or `(S, N)` of the points.
-        labels: int64 `(S, N)`.
-        weighting: see `SimulationConfig`.
     """
     match weighting:
         case "own":
@@ -295,9 +290,8 @@ def augment_while_training(scheme: Augmentation, config: SimulationConfig) -> Cu
         if scheme == "online, random class":
             chosen = (more.uniform(1) < 0.5).long()  # (S, 1)
         else:
-            chosen = class_uncertainties(run.posterior, run.validation.labels).argmax(
-                1, keepdim=True
-            )  # (S, 1)
+            unsure = class_uncertainties(run.posterior, run.validation.labels)  # (S, 2)
+            chosen = unsure.argmax(1, keepdim=True)
         data = _joined(data, draw_points(chosen.expand(-1, parts[epoch]), config, more))
     return run.curves()
 
@@ -306,8 +300,6 @@ class _Run:
     """One training of all seeds: data, networks, and what is measured after each epoch.
 
     Attributes:
-        training: the training points.
-        validation: the validation points.
         posterior: of the validation points after the last epoch, `(S, M, N)`.
     """
 

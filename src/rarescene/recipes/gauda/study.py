@@ -1,4 +1,4 @@
-"""What the recipes of the paper train, draw and score on one data set; each of it once, in a `RunStore`."""
+"""What the recipes of the paper train, generate and score on one data set, each once, in a `RunStore`."""
 
 from __future__ import annotations
 
@@ -42,15 +42,14 @@ Cells = Mapping[int, Path]
 """Seed → run of one column of a table."""
 
 
+def seeds_of(words: str, cells: Cells, after: str = "") -> dict[str, Path]:
+    """Return the runs of a column under the names that an outcome gives them."""
+    return {f"{words}, seed {seed}{after}": run for seed, run in cells.items()}
+
+
 @dataclass(frozen=True)
 class Sitting:
-    """What one call may train. What earlier calls have trained is shown all the same.
-
-    Attributes:
-        here: whether anything may be trained on this data set.
-        segmenters: those that may be trained.
-        columns: the columns that may be trained.
-    """
+    """What one call may train. What earlier calls have trained is shown all the same."""
 
     here: bool = True
     segmenters: tuple[SegmenterName, ...] = SEGMENTERS
@@ -63,20 +62,13 @@ class GaudaStudy(DataStudy):
     A run is `planned` first: its address is known before it is there, so that a table can show what it has.
 
     Args:
-        scale: sizes of everything.
         name: the data set of the paper.
         data: specification of what is taken for it.
-        store: where runs lie.
         sitting: what may be trained now.
     """
 
     def __init__(
-        self,
-        scale: GaudaScale,
-        name: DataName,
-        data: str,
-        store: RunStore,
-        sitting: Sitting = Sitting(),
+        self, scale: GaudaScale, name: DataName, data: str, store: RunStore, sitting: Sitting = Sitting()
     ) -> None:
         source: DataScale = getattr(scale, name)
         super().__init__(source, data, store)
@@ -129,7 +121,6 @@ class GaudaStudy(DataStudy):
         """Return a set of pairs, asked for as the training masks show classes.
 
         Args:
-            name: the generator.
             classes: the requests ask for one of these at least; none: any request.
             guidance: scale of classifier-free guidance of the joint generator; by default the scale's.
             count: how many; by default the scale's `pairs`.
@@ -145,7 +136,7 @@ class GaudaStudy(DataStudy):
 
         def make(out: Path) -> None:
             run = generator.made()
-            say(f"drawing {number} pairs with {run.name}")
+            say(f"generating {number} pairs with {run.name}")
             applied = sampling if name == "joint" else SamplingConfig(block=sampling.block)
             synthesize(run, out=out, classes=wanted, count=number, sampling=applied, seed=0, resume=True)
 
@@ -221,19 +212,21 @@ class GaudaStudy(DataStudy):
     def notes(self) -> tuple[str, ...]:
         """Return what every table of this study must say."""
         scale = self.scale
-        trained = ", ".join(
-            f"{words} {config.training.steps} steps of {config.training.batch_size}"
-            for words, config in (
-                ("image VQ-GAN", scale.image_vqgan),
-                ("mask VQ-GAN", scale.mask_vqgan),
-                ("latent diffusion", scale.joint),
-            )
-        )
-        drawn = f"pairs drawn by {scale.sampling.sampler} in {scale.sampling.steps} steps"
+        models = {
+            "image VQ-GAN": scale.image_vqgan.training,
+            "mask VQ-GAN": scale.mask_vqgan.training,
+            "latent diffusion": scale.joint.training,
+        }
+        trained = ", ".join(f"{name} {one.steps} steps of {one.batch_size}" for name, one in models.items())
+        sampled = f"pairs sampled by {scale.sampling.sampler} in {scale.sampling.steps} steps"
         return (
             *self.setting(*scale.size),
-            f"Generator, one seed: {trained}; {drawn}, guidance {scale.sampling.guidance:g}.",
+            f"Generator, one seed: {trained}; {sampled}, guidance {scale.sampling.guidance:g}.",
         )
+
+    def titled_notes(self) -> tuple[str, ...]:
+        """Return the notes for a table of several studies."""
+        return tuple(f"{self.title}: {note}" for note in self.notes())
 
     def _scored(
         self,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rarescene.foundation.errors import ConfigError
+from rarescene.foundation.provenance import joined_licences
 from rarescene.scenes.class_table import ClassTable
 from rarescene.scenes.request import Request
 from rarescene.scenes.scene import Scene, SceneRecord, SceneSet
@@ -156,8 +157,7 @@ class Export:
     @property
     def licence(self) -> str:
         """The licences of all sets, each once, joined by " + "."""
-        parts = [part for source in self.sources for part in source.scenes.licence.split(" + ")]
-        return " + ".join(dict.fromkeys(parts))
+        return joined_licences(*(source.scenes.licence for source in self.sources))
 
     @property
     def synthetic(self) -> int:
