@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,6 +27,7 @@ from rarescene.scenes import (
     write_huggingface,
     write_nnunet,
 )
+from rarescene.scenes.export.writing import whole_folder
 
 from .exporting import data, drawn, mixed, scene_set, synthetic_set
 
@@ -163,11 +165,11 @@ def test_a_failure_leaves_nothing_behind(
     write: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saved = Image.Image.save
-    left = [3]
+    room = [3]
 
     def full(self: Image.Image, *arguments: object) -> None:
-        left[0] -= 1
-        if left[0] < 0:
+        room[0] -= 1
+        if room[0] < 0:
             raise OSError(errno.ENOSPC, "No space left on device")
         saved(self, *arguments)  # type: ignore[arg-type]
 
@@ -176,10 +178,21 @@ def test_a_failure_leaves_nothing_behind(
         with pytest.raises(DataError, match="No space left on device"):
             write(mixed(), tmp_path / "Dataset501_T")
     assert not list(tmp_path.iterdir())
-    (tmp_path / ".Dataset501_T.partial").mkdir()  # as a killed export leaves it
-    (tmp_path / ".Dataset501_T.partial" / "half").write_text("half")
+    left = tmp_path / ".Dataset501_T.partial" / ".rarescene" / "partial"  # as a killed export leaves it
+    left.mkdir(parents=True)
+    (left / "half").write_text("half")
     out = write(mixed(), tmp_path / "Dataset501_T")
     assert not (out / "half").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["Dataset501_T"]
+
+
+def test_a_second_export_to_one_folder_is_told_of_the_first(tmp_path: Path) -> None:
+    out = tmp_path / "Dataset501_T"
+    with whole_folder(out) as first:
+        (first / "a").write_text("a")
+        with pytest.raises(ConfigError, match=rf"process {os.getpid()} on"):
+            write_coco(mixed(), out)
+    assert [path.name for path in out.iterdir()] == ["a"]
     assert [path.name for path in tmp_path.iterdir()] == ["Dataset501_T"]
 
 

@@ -10,7 +10,7 @@ from rarescene.evaluation.run_metrics import ScoredRuns, read_scored
 from rarescene.foundation.console import CONSOLE, say
 from rarescene.foundation.errors import ConfigError, RareSceneError
 from rarescene.foundation.files import write_json
-from rarescene.foundation.outputs import need_own_file
+from rarescene.foundation.outputs import alone_at, need_own_file
 from rarescene.foundation.run_record import read_record
 from rarescene.scenes import open_scenes
 from rarescene.scenes.data import class_ids
@@ -46,7 +46,8 @@ def compare(
     found = scored.compared(baseline or scored.strategies[0], rare, score)
     CONSOLE.print(comparison_table(found))
     if out is not None:
-        write_json(out, found.to_dict())
+        with alone_at(out):
+            write_json(out, found.to_dict())
         say(f"written to {out}")
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 from rarescene.foundation.console import CONSOLE, progress, say
 from rarescene.foundation.errors import ConfigError, DataError
 from rarescene.foundation.files import write_json
-from rarescene.foundation.outputs import need_own_file
+from rarescene.foundation.outputs import alone_at, alone_in, need_own_file
 from rarescene.foundation.plugins import methods
 from rarescene.foundation.run_record import read_record
 from rarescene.reports.cards import write_segmenter_card
@@ -138,10 +138,11 @@ def evaluate(
         else f"metrics_{source.scenes.name if synthetic else part}.json"
     )
     path = out or run / usual
-    write_json(path, metrics.to_dict())
     column = scores_of_run(run.resolve().name, trained, metrics)
-    if path == run / METRICS:
-        write_segmenter_card(run, trained, sum(weight.numel() for weight in network.parameters()), column)
+    with alone_in(run, wait=True) if out is None else alone_at(path):
+        write_json(path, metrics.to_dict())
+        if path == run / METRICS:
+            write_segmenter_card(run, trained, sum(weight.numel() for weight in network.parameters()), column)
     if not quiet:
         CONSOLE.print(overlap_table([column], table))
         if columns := metric_columns(metrics.measured):

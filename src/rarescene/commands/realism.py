@@ -13,7 +13,7 @@ from pathlib import Path
 from rarescene.foundation.console import CONSOLE, say
 from rarescene.foundation.errors import CheckpointError, DataError
 from rarescene.foundation.files import write_json
-from rarescene.foundation.outputs import need_own_file
+from rarescene.foundation.outputs import alone_at, need_own_file
 from rarescene.foundation.run_record import read_record
 from rarescene.reports.realism import (
     MOST,
@@ -70,9 +70,10 @@ def realism(
     measures = (*distances_to_real(cache, test, training, config, most), *paired_measures(pairs, most))
     CONSOLE.print(realism_table(measures, title=f"Images of {pairs.resolve().name}"))
     if out is not None:
-        write_json(
-            out,
-            {"pairs": str(pairs), "data": source.provenance().union(made.provenance).describe()}
-            | measures_to_dict(measures),
-        )
+        with alone_at(out):
+            write_json(
+                out,
+                {"pairs": str(pairs), "data": source.provenance().union(made.provenance).describe()}
+                | measures_to_dict(measures),
+            )
         say(f"written to {out}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rarescene.foundation.console import CONSOLE, say
-from rarescene.foundation.outputs import need_own_file
+from rarescene.foundation.outputs import alone_at, need_own_file
 
 MADE_BY = '<meta name="generator" content="rarescene">'
 """Stands in every page."""
@@ -35,7 +35,8 @@ def report(
 
     need_own_file(out, MADE_BY)
     page = build_report(runs, title=title, classes=classes, rows=rows, realism=realism)
-    write_report(page, out)
+    with alone_at(out):
+        write_report(page, out)
     for verdict in page.verdicts().values():
         CONSOLE.print(verdict_text(verdict))
     say(f"written to {out}")

@@ -18,21 +18,22 @@ PRIVATE = ".rarescene"
 """What a command keeps in its --out while it writes: the lock, who holds it, and files that are not whole."""
 
 _PARTIAL = "partial"
-_open_folders: list[Path] = []
+_places: list[tuple[Path, Path]] = []
 
 
 @contextmanager
-def written_within(folder: Path) -> Iterator[None]:
-    """Begin files below `folder` in a place of its own, which `drop_partial` empties after a kill."""
-    _open_folders.append(folder.absolute())
+def begun_in(home: Path, target: Path) -> Iterator[None]:
+    """Begin `target`, or files below it, in a private place of `home`, which `drop_partial` removes."""
+    place = target.absolute(), home.absolute() / PRIVATE / _PARTIAL
+    _places.append(place)
     try:
         yield
     finally:
-        _open_folders.remove(folder.absolute())
+        _places.remove(place)
 
 
 def drop_partial(folder: Path) -> None:
-    """Remove what a killed command had begun to write below `folder`, and nothing else."""
+    """Remove what a killed command had begun in a folder, and nothing else."""
     shutil.rmtree(folder / PRIVATE / _PARTIAL, ignore_errors=True)
 
 
@@ -89,9 +90,9 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 def _beginning_of(path: Path) -> Path:
     """Return where to begin a file or folder: with the command that writes there, or else beside it."""
     name = f"{uuid.uuid4().hex}{path.suffix}"
-    for folder in reversed(_open_folders):
-        if path.absolute().is_relative_to(folder) and _one_device(folder, path.parent):
-            return folder / PRIVATE / _PARTIAL / name
+    for target, place in reversed(_places):
+        if path.absolute().is_relative_to(target) and _one_device(place.parent, path.parent):
+            return place / name
     return path.with_name(f".partial-{name}")
 
 

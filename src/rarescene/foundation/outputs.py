@@ -8,12 +8,13 @@ gone when it ends.
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -21,11 +22,10 @@ from typing import Any, ParamSpec, TypeVar
 from rarescene.foundation.errors import CheckpointError, ConfigError, DataError, RareSceneError
 from rarescene.foundation.files import (
     PRIVATE,
+    begun_in,
     drop_partial,
     need_ordinary,
     read_json,
-    write_json,
-    written_within,
 )
 from rarescene.foundation.locks import held
 from rarescene.foundation.run_record import RECORD, command_line, read_record
@@ -74,7 +74,7 @@ def claimed(
         CheckpointError: what it holds is of another kind.
     """
     if os.environ.get("RANK", "0") not in ("", "0"):
-        with written_within(out):
+        with begun_in(out, out):
             yield
         return
     try:
@@ -86,28 +86,33 @@ def claimed(
         raise
     with alone_in(out):
         _refuse(out, what, kind, marker, resume)  # the one who wrote until now may have left something
-        with written_within(out):
-            yield
+        yield
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[Path]:
-    """Hold the lock of a folder, which is made if it is missing, and empty it of what is not whole.
+def alone_in(folder: Path, target: Path | None = None, *, wait: bool = False) -> Iterator[Path]:
+    """Hold the lock of a folder, which is made if it is missing, and remove what a kill left unfinished.
+
+    Args:
+        folder: of the lock.
+        target: what is begun there, if it is not for the folder itself, which goes afterwards.
+        wait: for somebody else to end.
 
     Raises:
         ConfigError: somebody else holds it; the message tells who.
         DataError: the folder cannot be written to.
     """
-    private, missing = folder / PRIVATE, not folder.exists()
+    private, passing = folder / PRIVATE, target is not None or not folder.exists()
     with ExitStack() as stack:
-        stack.callback(_leave, folder, missing)
+        stack.callback(_leave, folder, passing)
         try:
             private.mkdir(parents=True, exist_ok=True)
-            if not stack.enter_context(held(private / _LOCK, wait=False)):
+            if not stack.enter_context(held(private / _LOCK, wait=wait)):
                 print(f"note: no locks here; see that nobody else writes to {folder}", file=sys.stderr)
             drop_partial(folder)
             writer = {"command": command_line(), "process": os.getpid(), "machine": platform.node()}
-            write_json(private / _WRITER, {**writer, "since": time.strftime("%H:%M:%S")})
+            told = json.dumps({**writer, "since": time.strftime("%H:%M:%S")})
+            (private / _WRITER).write_text(told, encoding="utf-8")
         except BlockingIOError as error:
             remedy = "Wait for it to end, or choose another --out."
             raise ConfigError(_whose(private), remedy, folder) from error
@@ -115,7 +120,8 @@ def alone_in(folder: Path) -> Iterator[Path]:
             what = f"could not be written ({error.strerror or error})"
             raise DataError(what, "Choose another folder, or make room in this one.", folder) from error
         stack.callback(_tidy, folder)
-        yield folder
+        with begun_in(folder, target or folder):
+            yield folder
 
 
 def _tidy(folder: Path) -> None:
@@ -125,12 +131,17 @@ def _tidy(folder: Path) -> None:
         (folder / PRIVATE / _WRITER).unlink()
 
 
-def _leave(folder: Path, missing: bool) -> None:
-    """Remove the folder of the lock, and one that was made for nothing; not where somebody else came in."""
+def _leave(folder: Path, passing: bool) -> None:
+    """Remove the folder of the lock, and one that nothing was written to; not where somebody else came in."""
     with suppress(OSError):
         (folder / PRIVATE).rmdir()
-        if missing:
+        if passing:
             folder.rmdir()
+
+
+def alone_at(path: Path) -> AbstractContextManager[Path]:
+    """Hold the place of a single file while it is written, as `alone_in` holds a folder."""
+    return alone_in(path.with_name(f".{path.name}.rarescene"), path)
 
 
 def need_own_file(path: Path | None, *marks: str) -> None:

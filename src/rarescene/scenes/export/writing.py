@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from rarescene.foundation.errors import ConfigError, DataError
-from rarescene.foundation.files import atomic_folder, write_json, write_text, written_within
+from rarescene.foundation.files import atomic_folder, write_json, write_text
 from rarescene.foundation.outputs import alone_in
 from rarescene.scenes.export.cases import SYNTHETIC, Case, Export
 from rarescene.scenes.scene import Scene
@@ -43,7 +43,8 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     """
     folder = Path(folder).resolve()
     need_empty_folder(folder)
-    with alone_in(folder.with_name(f".{folder.name}.partial")) as home, written_within(home):
+    home = folder.with_name(f".{folder.name}.partial")
+    with alone_in(home, home):
         try:
             with atomic_folder(home / folder.name) as whole:
                 yield whole
