@@ -60,7 +60,7 @@ def evaluate(
     from rarescene.foundation.protocols import BayesianSegmenter, Predicted
     from rarescene.reports import metric_columns, metric_table, overlap_table
     from rarescene.reports.tables import scores_of_run
-    from rarescene.scenes import resize_image, resize_mask
+    from rarescene.scenes import data_digest, pixel_digest, resize_image, resize_mask
     from rarescene.segmenters import load_segmenter
     from rarescene.training import to_images, to_masks
 
@@ -98,12 +98,15 @@ def evaluate(
     if taken := [name for name in meters if name in FIELDS]:
         what = f"the metric {taken[0]!r} bears the name of a field of {METRICS}"
         raise ConfigError(what, f"Rename it, or uninstall {methods('metrics')[taken[0]].package}.")
-    done = 0
+    pixels: list[str] = []
     with progress("scoring") as advance:
         for batch in source.scenes.subset(chosen).batches(BATCH):
             seen = np.stack([resize_image(scene.image, height, width) for scene in batch])
-            small = to_masks(np.stack([resize_mask(scene.mask, height, width) for scene in batch]))
-            images, posterior = to_images(seen).to(device), None
+            ids = np.stack(
+                [resize_mask(one.mask, height, width, ignore_index=table.ignore_index) for one in batch]
+            )
+            pixels += [pixel_digest(image, mask) for image, mask in zip(seen, ids, strict=True)]
+            small, images, posterior = to_masks(ids), to_images(seen).to(device), None
             if isinstance(network, BayesianSegmenter):
                 posterior = network.posterior(images, samples)  # (M, B, C, h, w)
             probabilities = network.predict(images) if posterior is None else posterior.mean(dim=0)
@@ -116,8 +119,18 @@ def evaluate(
             overlap.update(probabilities.argmax(1).cpu(), masks, groups)
             for meter in meters.values():
                 meter.update(Predicted(probabilities, masks, groups, posterior, small))
-            done += len(batch)
-            advance(done, len(chosen))
+            advance(len(pixels), len(chosen))
+    names = [source.scenes.records[index].name for index in chosen]
+    told = trained.decoded.get(part)
+    same_part = tuple(source.split.recordings.get(part, ())) == tuple(
+        trained.provenance.recordings.get(part, ())
+    )
+    if told and same_part and source.scenes.name == trained.provenance.name:
+        if data_digest(table, names, pixels) != told:
+            say(
+                f"note: the {part} scenes are not as they were when {run} was trained: masks, images or what the "
+                "class table says of them were changed since"
+            )
 
     metrics = RunMetrics(
         segmenter=settings["segmenter"],

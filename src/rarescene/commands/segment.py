@@ -20,6 +20,7 @@ from rarescene.foundation.seeds import derive_seed
 from rarescene.scenes import AugmentConfig, SceneSet
 from rarescene.scenes.data import decode
 from rarescene.scenes.pool import ScenePool
+from rarescene.scenes.split import PARTS
 from rarescene.sources.leakage import agreed_size, open_generator, open_pairs
 from rarescene.sources.mask_source import check_map_sampling
 from rarescene.training.config import TrainingConfig
@@ -158,6 +159,9 @@ class SegmentationRun(TrainingRun):
             refuse_more_steps(self.out, training.steps)
         everything = (self.source.scenes, *pairs)
         self.pool = ScenePool([decode(one, self.height, self.width) for one in everything])
+        real, *drawn = self.pool.caches
+        parts = {part: real.subset(getattr(self.source.split, part)) for part in PARTS}
+        self.learn_from(parts | {f"synthetic {n}": one for n, one in enumerate(drawn, start=1)})
 
     def learner(self) -> Learner:
         """Return the network, its weights from the run's seed, as the loop trains it."""

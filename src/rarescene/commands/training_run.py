@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rarescene.foundation.console import say
+from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.files import write_json
 from rarescene.foundation.provenance import Provenance
 from rarescene.foundation.run_folder import same_run
-from rarescene.foundation.run_record import RunRecord
+from rarescene.foundation.run_record import RECORD, RunRecord, read_record
 from rarescene.scenes.data import decode, open_data
 from rarescene.sources.requests import REQUESTS
 
@@ -81,8 +83,34 @@ class TrainingRun:
             same_run(self.out, self.record)
 
     def decode(self, height: int, width: int, *, images: bool = True) -> SceneCache:
-        """Return the training scenes at this size."""
-        return decode(self.train, height, width, images=images)
+        """Return the training scenes at this size.
+
+        Raises:
+            ConfigError: they are not those that the resumed run was begun with.
+        """
+        scenes = decode(self.train, height, width, images=images)
+        self.learn_from({"train": scenes})
+        return scenes
+
+    def learn_from(self, parts: Mapping[str, SceneCache]) -> None:
+        """Put into the record what the data are once decoded, or see that they still are what they were.
+
+        Raises:
+            ConfigError: a part of the data is not what the resumed run was begun with.
+        """
+        self.record = replace(
+            self.record, decoded={part: one.digest for part, one in parts.items() if len(one)}
+        )
+        if self.resume and (self.out / RECORD).is_file():
+            earlier = read_record(self.out).decoded
+            changed = [part for part, told in self.record.decoded.items() if earlier.get(part, told) != told]
+            if changed:
+                what = f"the run was begun with other masks or images ({', '.join(changed)})"
+                remedy = (
+                    "Restore the data, and what the class table says of values and colours, as they were, or "
+                    "choose another --out."
+                )
+                raise ConfigError(what, remedy, self.out / RECORD)
 
     def start(self, said: str, pool: RequestPool | None = None) -> None:
         """Say what is trained, and keep the requests that it may be asked for later."""

@@ -41,6 +41,7 @@ class RunRecord:
         config: the resolved configuration, JSON values.
         provenance: where the weights, pairs or scores come from.
         class_table: the class table as JSON values.
+        decoded: of a training, part of the data → digest of its scenes as they were decoded (`SceneCache`).
         seconds: of a training, what it took in all, by every process that went on with it from a checkpoint;
             of any other command, what the process that ended it spent.
         metrics: the figures that the run ended with.
@@ -59,6 +60,7 @@ class RunRecord:
     finished: str | None = None
     seconds: float | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
+    decoded: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def begin(cls, *, accelerator: str | None = None, processes: int = 1, **fields: Any) -> RunRecord:

@@ -8,7 +8,7 @@ from rarescene.foundation.lazy import show_lazily
 
 if TYPE_CHECKING:
     from rarescene.scenes.augmenting import augment
-    from rarescene.scenes.cache import SceneCache, alone, cache_root
+    from rarescene.scenes.cache import SceneCache, alone, cache_root, data_digest, pixel_digest
     from rarescene.scenes.class_table import ClassTable, Colour, SceneClass
     from rarescene.scenes.config import NO_AUGMENTATION, AugmentConfig
     from rarescene.scenes.datasets.class_tables import CHOLECSEG8K

@@ -1,8 +1,8 @@
 """A data set decoded once, as memory-mapped arrays: epochs decode no files, and memory does not grow.
 
-A cache is found again by what it was made from: the scenes, the sizes and times of their files, and the
-target size. Its pages belong to the operating system's file cache, shared by all processes, and not to the
-process's own memory.
+A cache is found again by all that decides its pixels: the scenes, the sizes and times of their files, what
+the values and colours of masks mean, and the target size. One that is damaged is made again. Its pages belong
+to the operating system's file cache, shared by all processes, and not to the process's own memory.
 """
 
 from __future__ import annotations
@@ -12,24 +12,28 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import PIL
 
-from rarescene.foundation.errors import DataError
+from rarescene.foundation.errors import DataError, RareSceneError
 from rarescene.foundation.files import read_json, write_json
 from rarescene.scenes.class_table import ClassTable
+from rarescene.scenes.pairs import PairReader
 from rarescene.scenes.scene import IMAGES_NEEDED, Recorded, Scene, SceneRecord, SceneSet
 from rarescene.scenes.transforms import resize_image, resize_mask
 
-_FORMAT = 1
+_FORMAT = 2  # raised whenever the same files are decoded or resized otherwise than before
 _INDEX = "index.json"
 _DONE = "done.npy"
+_FILES = (_INDEX, "images.npy", "masks.npy")  # what a finished cache consists of
 _BLOCK = 256  # scenes between two flushes; what a killed build loses at most
 
 
@@ -48,6 +52,7 @@ class SceneCache(Recorded):
         masks: uint8 `(N, H, W)`, memory-mapped. Use `take_masks`, likewise.
         class_pixels: int64 `(n, C)`, the pixels of each class in each scene.
         rows: int64 `(n,)`, the row of each scene in the arrays.
+        digests: of the pixels of each scene, see `pixel_digest`.
     """
 
     folder: Path
@@ -59,6 +64,7 @@ class SceneCache(Recorded):
     masks: np.ndarray
     class_pixels: np.ndarray
     rows: np.ndarray
+    digests: tuple[str, ...] = ()
 
     @classmethod
     def build(
@@ -76,6 +82,7 @@ class SceneCache(Recorded):
         """Decode and resize all scenes, or find the cache that an earlier call made of the very same files.
 
         A killed build goes on where it stopped; of several processes one builds and the others wait for it.
+        A cache that is damaged is made again.
 
         Args:
             scenes: the scenes.
@@ -99,11 +106,30 @@ class SceneCache(Recorded):
         root = cache_root() if folder is None else Path(folder)
         key = _key(scenes, height, width, images, keep_rare)
         target = root / f"{_plain(scenes.name)}-{height}x{width}-{key}"
-        if not (target / _INDEX).is_file():
+        if (found := cls._sound(target)) is None:
             with alone(target):
-                if not (target / _INDEX).is_file():
+                if (found := cls._sound(target)) is None:
+                    for name in _FILES:
+                        (target / name).unlink(missing_ok=True)
                     _fill(scenes, height, width, target, images, keep_rare, workers, progress)
-        return cls.open(target)
+                    found = cls.open(target)
+        return found
+
+    @classmethod
+    def _sound(cls, folder: Path) -> SceneCache | None:
+        """Return the cache that lies in a folder, or None where none does or it is damaged.
+
+        Raises:
+            DataError: it may be sound, and cannot be read here and now.
+        """
+        try:
+            return cls.open(folder)
+        except DataError as error:
+            cause = error.__cause__
+            cause = cause.__cause__ or cause if isinstance(cause, RareSceneError) else cause
+            if isinstance(cause, (OSError, MemoryError)) and not isinstance(cause, FileNotFoundError):
+                raise
+            return None
 
     @classmethod
     def open(cls, folder: Path) -> SceneCache:
@@ -111,21 +137,23 @@ class SceneCache(Recorded):
         remedy = "Delete this folder; the cache is made again from the data."
         try:
             index = read_json(folder / _INDEX)
-            pictured = index.get("images", True)
-            images = np.load(folder / "images.npy", mmap_mode="r") if pictured else None
+            if index.pop("sum") != _sum(index):
+                raise ValueError("its index was changed")
+            images = np.load(folder / "images.npy", mmap_mode="r") if index["images"] else None
             masks = np.load(folder / "masks.npy", mmap_mode="r")
+            records = tuple(
+                SceneRecord(name, group, order, details=details)
+                for name, group, order, details in index["scenes"]
+            )
+            if not len(records) == len(masks) == len(masks if images is None else images):
+                raise ValueError("its arrays and its index differ in length")
+            pixels = np.array(index["class_pixels"], np.int64).reshape(len(records), -1)
+            table, digests = ClassTable.from_dict(index["classes"]), tuple(index["digests"])
         except Exception as error:
             raise DataError(f"the cache cannot be read ({error})", remedy, folder) from error
-        records = tuple(
-            SceneRecord(name, group, order, details=details)
-            for name, group, order, details in index["scenes"]
-        )
-        if not len(records) == len(masks) == len(masks if images is None else images):
-            raise DataError("the cache's arrays and its index differ in length", remedy, folder)
-        pixels = np.array(index["class_pixels"], np.int64).reshape(len(records), -1)
-        table = ClassTable.from_dict(index["classes"])
         rows = np.arange(len(records))
-        return cls(folder, index["name"], table, index["licence"], records, images, masks, pixels, rows)
+        name, licence = index["name"], index["licence"]
+        return cls(folder, name, table, licence, records, images, masks, pixels, rows, digests)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -142,6 +170,11 @@ class SceneCache(Recorded):
     def size(self) -> tuple[int, int]:
         """Height and width of the cached scenes."""
         return self.masks.shape[1], self.masks.shape[2]
+
+    @cached_property
+    def digest(self) -> str:
+        """A short hash of the scenes as decoded, in this order: see `data_digest`."""
+        return data_digest(self.classes, self.names, self.digests)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -169,7 +202,26 @@ class SceneCache(Recorded):
         """Return a view of these scenes, in this order; nothing is copied."""
         chosen = np.fromiter(indices, np.int64)
         records = tuple(self.records[index] for index in chosen)
-        return replace(self, records=records, class_pixels=self.class_pixels[chosen], rows=self.rows[chosen])
+        digests = tuple(self.digests[index] for index in chosen) if self.digests else ()
+        pixels, rows = self.class_pixels[chosen], self.rows[chosen]
+        return replace(self, records=records, class_pixels=pixels, rows=rows, digests=digests)
+
+
+def pixel_digest(image: np.ndarray | None, mask: np.ndarray) -> str:
+    """Return a short hash of a scene's mask, and of its image where there is one, as decoded and resized."""
+    digest = hashlib.sha256(np.ascontiguousarray(mask))
+    if image is not None:
+        digest.update(np.ascontiguousarray(image))
+    return digest.hexdigest()[:16]
+
+
+def data_digest(classes: ClassTable, names: Iterable[str], pixels: Iterable[str]) -> str:
+    """Return a short hash of scenes: their classes, their names, and their `pixel_digest`s, in this order.
+
+    Data of which a single pixel, an id or a name differs have another one.
+    """
+    text = json.dumps([classes.fingerprint, list(names), list(pixels)])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def cache_root() -> Path:
@@ -244,10 +296,18 @@ def _fill(
             [record.name, record.group, record.order, dict(record.details)] for record in scenes.records
         ],
         "class_pixels": [np.bincount(mask.ravel(), minlength=256)[:length].tolist() for mask in masks],
+        "digests": [
+            pixel_digest(None if images is None else images[row], mask) for row, mask in enumerate(masks)
+        ],
     }
     (partial / _DONE).unlink()
-    write_json(partial / _INDEX, index)
+    write_json(partial / _INDEX, index | {"sum": _sum(index)})
     partial.replace(target)
+
+
+def _sum(index: Mapping[str, Any]) -> str:
+    """Return a short hash of an index, by which it is known to be as it was written."""
+    return hashlib.sha256(json.dumps(index, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _array(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:
@@ -290,21 +350,28 @@ def alone(target: Path) -> Iterator[None]:
 
 
 def _key(scenes: SceneSet, height: int, width: int, images: bool, keep_rare: bool) -> str:
-    """Return the content address: of the scenes, of their files' sizes and times, and of the target size."""
+    """Return the content address: all that decides a decoded pixel, without decoding any.
+
+    That is the scenes, their files, what the values and colours of their masks mean, the version of the
+    library that decodes, and the target size.
+    """
     digest = hashlib.sha256()
     head = [_FORMAT, scenes.name, scenes.licence, scenes.classes.to_dict(), height, width, keep_rare]
-    head += [] if images else ["masks alone"]
+    head += [PIL.__version__] if images else [PIL.__version__, "masks alone"]
+    ours = scenes.reader if isinstance(scenes.reader, PairReader) else None
+    head.append(None if ours is None else ours.code.to_json())
     digest.update(json.dumps(head).encode())
     for record in scenes.records:
         files = [_state(path) for path in (record.image if images else None, record.mask)]
         line = [record.name, record.group, record.order, dict(record.details), files]
         digest.update(json.dumps(line, sort_keys=True).encode())
-    if scenes.records[0].mask is None:
-        # Scenes drawn on demand have no files to tell by; three of them stand for the program that draws
-        # them.
-        for index in {0, len(scenes) // 2, len(scenes) - 1}:
-            scene = scenes[index]
-            digest.update((scene.image.tobytes() if images else b"") + scene.mask.tobytes())
+    if ours is None:
+        # Scenes that are drawn on demand, or read by somebody's own reader, are not told by their files
+        # alone; a few of them stand for the program.
+        for index in sorted({0, len(scenes) // 2, len(scenes) - 1}):
+            scene = scenes[index] if images else None
+            digest.update(scene.image.tobytes() if scene else b"")
+            digest.update((scene.mask if scene else scenes.mask(index)).tobytes())
     return digest.hexdigest()[:16]
 
 
@@ -315,7 +382,8 @@ def _state(path: Path | None) -> list[Any] | None:
         state = path.stat()
     except OSError as error:
         raise DataError("is missing", "Restore the file, or remove its counterpart as well.", path) from error
-    return [str(path.resolve()), state.st_size, state.st_mtime_ns]
+    # The time of the last change of any kind tells a file that was put in another's place with its old date.
+    return [str(path.resolve()), state.st_size, state.st_mtime_ns, state.st_ctime_ns]
 
 
 def _plain(name: str) -> str:
