@@ -12,6 +12,7 @@ from rarescene.foundation.plugins import need_method
 from rarescene.foundation.provenance import SPLIT_OPTIONS, Place, Provenance, Seen, is_phantom
 from rarescene.scenes.cache import SceneCache
 from rarescene.scenes.class_table import ClassTable
+from rarescene.scenes.datasets.groups import unclear
 from rarescene.scenes.datasets.open import brought_by, open_scenes
 from rarescene.scenes.scene import SceneSet
 from rarescene.scenes.split import Split, looks_at_classes, split_rules, split_scenes
@@ -87,6 +88,8 @@ def open_data(
     scored; for that the data are decoded once at thumbnail size.
     """
     scenes = open_scenes(spec, group_by=group_by)
+    if scenes.doubt:
+        _say_once(f"note: {unclear(scenes.doubt)}")
     shares = None if fractions is None else (fractions[0], fractions[1], fractions[2])
     pixels = (
         decode(scenes, 64, 64, images=scenes.has_images).class_pixels if looks_at_classes(split) else None

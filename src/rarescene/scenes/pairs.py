@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,11 +14,17 @@ from rarescene.foundation.errors import DataError
 from rarescene.scenes.class_table import ClassTable, Colour
 from rarescene.scenes.datasets.class_tables import WATERSHED_CODES
 from rarescene.scenes.faults import Fault, Listing, attempt
-from rarescene.scenes.rasters import Raster, read_image, read_raster
+from rarescene.scenes.rasters import Raster, read_image, read_raster, stored_turned
 from rarescene.scenes.scene import Scene, SceneRecord, SceneSet, in_order
 
 _UNKNOWN = -1
+_WHITE: Colour = (255, 255, 255)
 _NAMED = 6  # unknown values that a message names before it stops
+
+
+Reading = list[tuple[int, bool] | None]
+"""What each value of a file means in one way of reading it: the class id, and whether that is said or only
+taken for granted; None where the class table does not know it."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,8 @@ class MaskCode:
         refuse_strokes: a mask whose value 0 fills most of the frame is taken for annotation strokes
             (CholecSeg8k).
         first_channel: a file with three channels holds values in the first one, and no colours (CaDIS).
+        granted: nobody said what the ignore index and white stand for; that they are unlabelled is taken for
+            granted. A mask that is black and white alone is then refused.
     """
 
     classes: ClassTable
@@ -38,14 +47,21 @@ class MaskCode:
     colours: Mapping[Colour, int]
     refuse_strokes: bool = False
     first_channel: bool = False
+    granted: bool = False
 
     @classmethod
     def plain(cls, classes: ClassTable) -> MaskCode:
         """Return the code of masks with the table's own ids or colours; white is a class or unlabelled."""
         ignore = {classes.ignore_index: classes.ignore_index}
-        colours: dict[Colour, int] = {(255, 255, 255): classes.ignore_index}
+        colours: dict[Colour, int] = {_WHITE: classes.ignore_index}
         colours |= {entry.colour: entry.id for entry in classes.classes}
         return cls(classes, {entry.id: entry.id for entry in classes.classes} | ignore, colours)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all that decides a decoded pixel, as JSON values."""
+        told = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        pairs = {"values": sorted(self.values.items()), "colours": sorted(self.colours.items())}
+        return told | pairs | {"classes": self.classes.to_dict()}
 
     @cached_property
     def lookup(self) -> np.ndarray:
@@ -57,38 +73,122 @@ class MaskCode:
     def decode(self, raster: Raster, path: Path) -> np.ndarray:
         """Return uint8 `(H, W)` of class ids.
 
-        A file with three channels is read by its colours, and by its values where the channels are equal and
-        the colours are not the table's. Raises `DataError` for values or colours that the table does not
-        know.
-        """
-        if raster.values.ndim == 2:
-            self._compare_palette(raster, path)
-            return self._by_value(raster.values, path)
-        if self.first_channel:
-            return self._by_value(raster.values[..., 0], path)
-        ids = self._by_colour(raster.values)
-        if ids is not None:
-            return ids
-        first = raster.values[..., 0]
-        if np.array_equal(first, raster.values[..., 1]) and np.array_equal(first, raster.values[..., 2]):
-            return self._by_value(first, path)
-        raise self._unknown_colours(raster.values, path)
+        The values of a file (its numbers, its palette indices) and what it shows (its colours, its grays) are
+        both read, where the class table knows them. A file of three channels shows its colours, and its
+        values are in the first one where the channels are equal.
 
-    def _by_value(self, values: np.ndarray, path: Path) -> np.ndarray:
-        if self.refuse_strokes and np.count_nonzero(values == 0) > values.size // 2:
+        Raises:
+            DataError: the table knows neither the values nor the colours, the ways of reading contradict each
+                other, or the file is black and white and nobody said what white means.
+        """
+        values, gray = raster.values, raster.values.ndim == 2
+        if gray or self.first_channel:
+            ids = self._read(raster if gray else Raster(values[..., 0]), path)
+        else:
+            first, by_colour = values[..., 0], self._by_colour(values)
+            if np.array_equal(first, values[..., 1]) and np.array_equal(first, values[..., 2]):
+                ids = self._read(Raster(first), path, coloured=by_colour is not None)
+            elif by_colour is None:
+                raise self._unknown_colours(values, path)
+            else:
+                ids = by_colour
+        if raster.alpha is not None and not self.first_channel:
+            _refuse_transparency(raster, raster.alpha, path)
+        return ids
+
+    def _read(self, raster: Raster, path: Path, *, coloured: bool = False) -> np.ndarray:
+        """Return the class ids of a file of one channel; `coloured` where it had three, all known colours."""
+        values = raster.values
+        if self.refuse_strokes and not coloured and np.count_nonzero(values == 0) > values.size // 2:
             raise stroke_error(path)
-        ids = self.lookup[values]
-        if ids.min(initial=0) < 0:
-            counts = np.bincount(values.ravel(), minlength=256)
-            unknown = [value for value in np.flatnonzero(counts) if self.lookup[value] < 0]
-            if looks_like_strokes(counts):
-                raise stroke_error(path)
-            named = ", ".join(f"{value} ({counts[value]} pixels)" for value in unknown[:_NAMED])
-            more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
-            known = ", ".join(map(str, sorted(self.values)))
-            remedy = f"Add the id to the class table, which knows {known}, or correct the mask."
-            raise DataError(f"holds ids that the class table does not know: {named}{more}", remedy, path)
-        return ids.astype(np.uint8)
+        counts = np.bincount(values.ravel(), minlength=256)
+        used = np.flatnonzero(counts)
+        grays = np.minimum(np.arange(256) * raster.step, 255).astype(np.uint8)
+        palette = np.stack([grays] * 3, -1) if raster.palette is None else raster.palette
+        shown = [_colour(palette[value]) for value in used]
+        readings: dict[str, Reading] = {"value": [self._of_value(int(value)) for value in used]}
+        own = np.array_equal(palette[used], self.classes.palette()[used])  # as our own sets show their ids
+        if not own or any(self.values.get(int(value)) != value for value in used):
+            readings["colour"] = [self._of_colour(colour) for colour in shown]
+            if raster.palette is not None or raster.step > 1:
+                readings["gray"] = [self._of_value(c[0]) if len(set(c)) == 1 else None for c in shown]
+        full = {way: reading for way, reading in readings.items() if None not in reading}
+        if not full:
+            raise self._unknown_values(counts, path)
+        if raster.palette is not None and "value" in full and "colour" in readings:
+            full["colour"] = readings["colour"]  # some colours that name other classes are enough to doubt
+        table = np.full(256, self.classes.ignore_index, np.uint8)
+        for place, value in enumerate(used):
+            known = {way: reading[place] for way, reading in full.items() if reading[place] is not None}
+            firm = {way: entry[0] for way, entry in known.items() if entry and entry[1]}
+            loose = {way: entry[0] for way, entry in known.items() if entry and not entry[1]}
+            rivals = firm | loose if loose and not coloured and len(self.classes) > 2 else firm
+            if len(set(rivals.values())) > 1:
+                raise self._contradiction(int(value), shown[place], rivals, raster, path)
+            if not firm and (set(used.tolist()) <= {0, 255} or set(shown) <= {(0, 0, 0), _WHITE}):
+                raise self._black_and_white(path)
+            table[value] = next(iter((firm or loose).values()))
+        ids: np.ndarray = table[values]
+        return ids
+
+    def _of_value(self, value: int) -> tuple[int, bool] | None:
+        found = self.values.get(value)
+        return None if found is None else (found, not (self.granted and value == self.classes.ignore_index))
+
+    def _of_colour(self, colour: Colour) -> tuple[int, bool] | None:
+        found = self.colours.get(colour)
+        granted = self.granted and colour == _WHITE and found == self.classes.ignore_index
+        return None if found is None else (found, not granted)
+
+    def _called(self, class_id: int) -> str:
+        return repr(self.classes.names[class_id]) if class_id < len(self.classes) else "unlabelled"
+
+    def _contradiction(
+        self, value: int, shown: Colour, ways: Mapping[str, int], raster: Raster, path: Path
+    ) -> DataError:
+        words = {
+            "value": f"by its value {value}",
+            "colour": f"by its colour {shown}",
+            "gray": f"by its gray {shown[0]}",
+        }
+        if raster.palette is not None:
+            words["value"] = f"by its palette index {value}"
+        told = " and ".join(f"{self._called(found)} {words[way]}" for way, found in ways.items())
+        what = f"can be read in several ways: a pixel is {told}"
+        if raster.palette is not None:
+            what = f"its palette colours name other classes than its palette indices: a pixel is {told}"
+        remedy = "Save the mask as plain ids (mode L, 8 bits) or as RGB colours, so that only one reading is possible."
+        return DataError(what, remedy, path)
+
+    def _black_and_white(self, path: Path) -> DataError:
+        what = (
+            "is black and white, which can be read in two ways: white (255) is a class, or it is unlabelled"
+        )
+        remedy = (
+            'Say in the class table what it is: `"values": [255]` in its class and `"values": [0]` in that of '
+            'black, or `"ignore_values": [255]` beside `"classes"` if it is unlabelled.'
+        )
+        return DataError(what, remedy, path)
+
+    def _unknown_values(self, counts: np.ndarray, path: Path) -> DataError:
+        if looks_like_strokes(counts):
+            return stroke_error(path)
+        ends = soft_edges(counts)
+        if ends is not None and np.count_nonzero(counts) > 8:
+            low, high = ends
+            what = f"has soft edges: {low}, {high}, and {np.count_nonzero(counts) - 2} values between them"
+            remedy = (
+                "Export the mask without smoothing, or tell in the class table where to cut: "
+                f'`"values": ["0-{(low + high) // 2}"]` in the one class and '
+                f'`"values": ["{(low + high) // 2 + 1}-255"]` in the other.'
+            )
+            return DataError(what, remedy, path)
+        unknown = [value for value in np.flatnonzero(counts) if self.lookup[value] < 0]
+        named = ", ".join(f"{value} ({counts[value]} pixels)" for value in unknown[:_NAMED])
+        more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
+        known = ", ".join(map(str, sorted(self.values)))
+        remedy = f"Add the id to the class table, which knows {known}, or correct the mask."
+        return DataError(f"holds ids that the class table does not know: {named}{more}", remedy, path)
 
     @cached_property
     def _packed_colours(self) -> dict[int, int]:
@@ -107,25 +207,21 @@ class MaskCode:
 
     def _unknown_colours(self, pixels: np.ndarray, path: Path) -> DataError:
         codes, counts = np.unique(_packed(pixels), return_counts=True)
-        order = [i for i in np.argsort(-counts, kind="stable") if int(codes[i]) not in self._packed_colours]
-        named = ", ".join(f"{_unpacked(int(codes[i]))} ({counts[i]} pixels)" for i in order[:_NAMED])
+        colours = [_unpacked(int(code)) for code in codes]
+        order = [i for i in np.argsort(-counts, kind="stable") if colours[i] not in self.colours]
+        ids = [i for i in order if len(set(colours[i])) == 1 and colours[i][0] in self.values]
+        gray = counts[ids].sum() > pixels.shape[0] * pixels.shape[1] // 2
+        if gray:  # a mask of ids but for a few pixels, and these are what is wrong
+            order = [i for i in order if i not in ids]
+        named = ", ".join(f"{colours[i]} ({counts[i]} pixels)" for i in order[:_NAMED])
         more = f" and {len(order) - _NAMED} more" if len(order) > _NAMED else ""
+        if gray:
+            remedy = "Correct these pixels, or save the mask with a single channel."
+            return DataError(f"holds ids in gray, but for pixels of the colours {named}{more}", remedy, path)
         remedy = (
             "Add the colour to the class table, or export the mask without smoothing or lossy compression."
         )
         return DataError(f"holds colours that the class table does not know: {named}{more}", remedy, path)
-
-    def _compare_palette(self, raster: Raster, path: Path) -> None:
-        """Refuse a palette file whose indices say one thing and its colours another: one of them is wrong."""
-        if raster.palette is None:
-            return
-        used = np.flatnonzero(np.bincount(raster.values.ravel(), minlength=256))
-        shown = [self.colours.get(_colour(raster.palette[value])) for value in used]
-        if None not in shown and any(self.values.get(int(v)) != c for v, c in zip(used, shown, strict=True)):
-            remedy = (
-                "Save the mask as plain ids (mode L) or as RGB colours, so that only one reading is possible."
-            )
-            raise DataError("its palette colours name other classes than its palette indices", remedy, path)
 
 
 @dataclass(frozen=True)
@@ -144,7 +240,7 @@ class PairReader:
         image = None if record.image is None else read_image(record.image)
         mask = self.code.decode(read_raster(mask_path), mask_path)
         if image is not None:
-            _same_size(image, mask, mask_path)
+            _same_size(image, mask, mask_path, record.image)
         return Scene(image, mask, record)
 
     def faults(self, record: SceneRecord) -> tuple[Scene | None, list[Fault]]:
@@ -155,7 +251,7 @@ class PairReader:
         raster = attempt(lambda: read_raster(mask_path), found)
         mask = None if raster is None else attempt(lambda: self.code.decode(raster, mask_path), found)
         if image is not None and raster is not None:
-            attempt(lambda: _same_size(image, raster.values, mask_path), found)
+            attempt(lambda: _same_size(image, raster.values, mask_path, image_path), found)
         return (None if found or mask is None else Scene(image, mask, record)), found
 
 
@@ -166,6 +262,7 @@ def list_pairs(
     faults: Iterable[Fault] = (),
     notes: Iterable[str] = (),
     name: str = "",
+    doubt: str = "",
 ) -> Listing:
     """Return what a data set of pairs of files lists, sorted by recording and position.
 
@@ -176,10 +273,26 @@ def list_pairs(
         faults: what is missing or contradictory.
         notes: what is worth knowing and no fault.
         name: what the data set is called; by default as its class table.
+        doubt: why the recordings may be wrong, where they were guessed from names.
     """
     ordered = tuple(sorted(records, key=in_order))
-    scenes = SceneSet(name or code.classes.name, code.classes, ordered, PairReader(code), licence)
+    scenes = SceneSet(name or code.classes.name, code.classes, ordered, PairReader(code), licence, doubt)
     return Listing(scenes if ordered else None, tuple(faults), tuple(notes), sorted=True)
+
+
+def soft_edges(counts: np.ndarray) -> tuple[int, int] | None:
+    """Return the two values of a binary mask that was smoothed, from a histogram `(256,)`, or None.
+
+    Of such a mask the two ends hold almost all pixels, and several values lie between them.
+    """
+    used = np.flatnonzero(counts)
+    if len(used) < 5 or used[-1] - used[0] < 128:
+        return None
+    low, high = int(used[0]), int(used[-1])
+    between = counts.sum() - counts[low] - counts[high]
+    # The ends of a mask that was compressed or smoothed strongly are spread over a few values themselves.
+    near = counts[: low + 16].sum() + counts[max(high - 15, low + 16) :].sum()
+    return (low, high) if between < counts.sum() // 5 or near > counts.sum() * 9 // 10 else None
 
 
 def looks_like_strokes(counts: np.ndarray) -> bool:
@@ -202,11 +315,39 @@ def _mask_file(record: SceneRecord) -> Path:
     return record.mask
 
 
-def _same_size(image: np.ndarray, mask: np.ndarray, path: Path) -> None:
-    if image.shape[:2] != mask.shape[:2]:
-        (h, w), (mh, mw) = image.shape[:2], mask.shape[:2]
-        remedy = "Export image and mask at the same size; masks may only be resized by nearest neighbour."
-        raise DataError(f"is {mw}x{mh} pixels, its image {w}x{h}", remedy, path)
+def _same_size(image: np.ndarray, mask: np.ndarray, path: Path, image_path: Path | None) -> None:
+    if image.shape[:2] == mask.shape[:2]:
+        return
+    (h, w), (mh, mw) = image.shape[:2], mask.shape[:2]
+    what = f"is {mw}x{mh} pixels, its image {w}x{h}"
+    remedy = "Export image and mask at the same size; masks may only be resized by nearest neighbour."
+    if image_path is not None and stored_turned(image_path):
+        what += ", turned upright as its EXIF orientation says"
+        remedy = (
+            "Save the image upright, without an EXIF orientation, and draw the mask on what is then seen."
+        )
+    raise DataError(what, remedy, path)
+
+
+def _refuse_transparency(raster: Raster, alpha: np.ndarray, path: Path) -> None:
+    """Refuse a mask in which what lies beneath transparent pixels is not what they show, which is nothing."""
+    levels = np.unique(alpha)
+    beneath = raster.values[alpha == 0]
+    if raster.palette is not None:
+        plain = (beneath == 0) | np.isin(raster.palette[beneath], (0, 255)).all(axis=-1)
+    else:
+        plain = np.isin(beneath.reshape(len(beneath), -1), (0, 255)).all(axis=-1)
+        plain &= np.ptp(beneath.reshape(len(beneath), -1), axis=-1) == 0
+    remedy = "Save the mask without an alpha channel, each pixel as what it is."
+    if len(levels) > 2:
+        what = f"is transparent in {len(levels)} degrees, so where a class ends is not known"
+        raise DataError(what, remedy, path)
+    if not plain.all():
+        what = (
+            f"is transparent in {len(beneath)} pixels, which can be read in two ways: as nothing, which they "
+            f"show, or as what lies beneath, {beneath[~plain][0].tolist()} for instance"
+        )
+        raise DataError(what, remedy, path)
 
 
 def _packed(pixels: np.ndarray) -> np.ndarray:

@@ -101,7 +101,7 @@ def read_requests(path: Path, table: ClassTable) -> list[Request]:
         ConfigError: a line is not understood; it is numbered.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError("cannot be read", "Give a text file with one request a line.", path) from error
     requests = []

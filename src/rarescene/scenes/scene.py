@@ -72,6 +72,16 @@ class Scene:
         return self.pixels
 
 
+@dataclass(frozen=True)
+class Recording:
+    """A recording of a data set: its name, how many frames it has, and the names of the first and the last."""
+
+    name: str
+    frames: int
+    first: str
+    last: str
+
+
 class Recorded:
     """Scenes of which the records are known: a `SceneSet`, or a `SceneCache`."""
 
@@ -87,6 +97,14 @@ class Recorded:
         """The recording of each scene, in the order of the scenes."""
         return tuple(record.group for record in self.records)
 
+    @cached_property
+    def listed(self) -> tuple[Recording, ...]:
+        """The recordings, sorted, with their sizes and their first and last frames."""
+        members: dict[str, list[SceneRecord]] = {group: [] for group in self.groups}
+        for record in sorted(self.records, key=in_order):
+            members[record.group].append(record)
+        return tuple(Recording(name, len(of), of[0].name, of[-1].name) for name, of in members.items())
+
     def subset(self, indices: Iterable[int]) -> Self:
         """Return these scenes, in this order; nothing is copied."""
         raise NotImplementedError
@@ -101,7 +119,8 @@ class Recorded:
 class SceneSet(Recorded):
     """A data set of scenes with one class table. They are read when asked for; `reader` is thread-safe.
 
-    Where a record names a mask file and no image, `reader` reads the mask alone.
+    Where a record names a mask file and no image, `reader` reads the mask alone. `doubt` says why the
+    recordings may be wrong, where they were guessed from names and the rule is not clear.
     """
 
     name: str
@@ -109,6 +128,7 @@ class SceneSet(Recorded):
     records: tuple[SceneRecord, ...]
     reader: Callable[[SceneRecord], Scene]
     licence: str = "unknown"
+    doubt: str = ""
 
     def __len__(self) -> int:
         return len(self.records)

@@ -264,7 +264,7 @@ def _from_file(records: Sequence[SceneRecord], path: Path) -> Split:
         f"Known rules: {', '.join(split_rules())}; or a YAML or JSON file with train, validation and test."
     )
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         content = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
     except OSError as error:
         raise ConfigError(f"is no rule of splitting and no file ({error.strerror})", known, path) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import colorsys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,69 +13,153 @@ import numpy as np
 from rarescene.foundation.errors import DataError
 from rarescene.scenes.class_table import Colour
 from rarescene.scenes.datasets.class_tables import CHOLECSEG8K, WATERSHED_CODES
-from rarescene.scenes.rasters import MASK_FOLDERS, read_raster, walk_files
+from rarescene.scenes.pairs import soft_edges
+from rarescene.scenes.rasters import IMAGE_FOLDERS, MASK_FOLDERS, plain_folder, read_raster, walk_files
 
 _MOST_CLASSES = 64
-_MOST_FILES = (
-    200  # evenly spread over the folder; reading all of a large one would make an error message slow
-)
+_MOST_ID = 64  # ids are small numbers; 128 beside 0 and 255 is a gray that was chosen to be seen
+_WHITE: Colour = (255, 255, 255)
 
 
 def propose_class_table(folder: Path) -> dict[str, Any]:
     """Return a class table, as `classes.json` holds it, from the ids or colours of the masks under `folder`.
 
     Classes are called `class 0`, `class 1`, … from the most to the least frequent colour, or in the order of
-    their ids; the codes and colours of CholecSeg8k get their names. Raises `DataError` when the files are no
-    label masks.
+    their ids; the codes and colours of CholecSeg8k get their names. A binary mask whose edges were smoothed
+    gets two classes and a note. Raises `DataError` when the files are no label masks.
     """
-    inside = [
-        path for path in sorted(folder.iterdir()) if path.is_dir() and path.name.casefold() in MASK_FOLDERS
-    ]
-    return propose_from(walk_files(inside[0] if inside else folder), folder.resolve().name)
+    inside = {plain_folder(path.name): path for path in sorted(folder.iterdir()) if path.is_dir()}
+    masks = next((inside[name] for name in MASK_FOLDERS if name in inside), folder)
+    if masks is folder and set(inside) & set(IMAGE_FOLDERS):
+        raise DataError("has no folder of masks", "Call it `masks`, or name it in a YAML file.", folder)
+    return propose_from(walk_files(masks), folder.resolve().name)
 
 
-def propose_from(masks: Sequence[Path], name: str) -> dict[str, Any]:
-    """Return a class table from these mask files; `name` is what the data set is called."""
+def propose_from(
+    masks: Sequence[Path],
+    name: str,
+    *,
+    most: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Return a class table from these mask files.
+
+    Args:
+        masks: the files.
+        name: what the data set is called.
+        most: how many of them are looked at, evenly spread; by default all. A note says if some are not.
+        progress: called with the number of masks looked at and the number of all.
+
+    Raises:
+        DataError: there are none, or they are no label masks.
+    """
     if not masks:
         raise DataError(
             "there are no masks to propose a class table from", "Put label masks into a folder `masks`."
         )
-    values, colours = Counter[int](), Counter[Colour]()
-    for path in masks[:: max(1, len(masks) // _MOST_FILES)]:
-        raster = read_raster(path).values
-        gray = raster.ndim == 2 or bool(np.ptp(raster, axis=-1).max() == 0)
+    chosen = masks[:: -(-len(masks) // most)] if most else masks
+    values, colours = np.zeros(256, np.int64), Counter[Colour]()
+    flat = 0  # pixels of values between the ends whose neighbours are all alike: a class, and no edge
+    for number, path in enumerate(chosen, start=1):
+        raster = read_raster(path)
+        ids = raster.values * raster.step
+        gray = ids.ndim == 2 or bool(np.ptp(ids, axis=-1).max() == 0)
         if gray:
-            flat = raster if raster.ndim == 2 else raster[..., 0]
-            found = np.bincount(flat.ravel(), minlength=256)
-            values.update({int(value): int(found[value]) for value in np.flatnonzero(found)})
+            first = ids if ids.ndim == 2 else ids[..., 0]
+            values += np.bincount(first.ravel(), minlength=256)
+            flat += _flat(first)
         else:
-            pixels, counts = np.unique(raster.reshape(-1, 3), axis=0, return_counts=True)
+            pixels, counts = np.unique(ids.reshape(-1, 3), axis=0, return_counts=True)
             colours.update(
                 {(int(r), int(g), int(b)): int(n) for (r, g, b), n in zip(pixels, counts, strict=True)}
             )
-        if len(values) > _MOST_CLASSES or len(colours) > _MOST_CLASSES:
-            remedy = "Export the masks without smoothing or lossy compression: one value or colour a class."
-            what = f"has more than {_MOST_CLASSES} different values or colours, so it is no label mask"
-            raise DataError(what, remedy, path)
+        if np.count_nonzero(values) > _MOST_CLASSES and soft_edges(values) is None or len(colours) > 4096:
+            raise _no_label_mask(path)
+        if progress:
+            progress(number, len(chosen))
     if colours:
-        return _from_colours(colours + Counter({(v, v, v): n for v, n in values.items()}), name)
-    return _from_values(sorted(values), name)
+        if len(colours) > _MOST_CLASSES or _blended(colours):
+            raise _no_label_mask(chosen[-1])
+        found = colours + Counter({(v, v, v): int(values[v]) for v in np.flatnonzero(values)})
+        table = _from_colours(found, name)
+    else:
+        ends = soft_edges(values)
+        soft = ends is not None and flat <= values.sum() // 1000
+        if not soft and np.count_nonzero(values) > _MOST_CLASSES:
+            raise _no_label_mask(chosen[-1])
+        table = (
+            _smoothed(*ends, name) if soft and ends else _from_values(np.flatnonzero(values).tolist(), name)
+        )
+    if len(chosen) < len(masks):
+        told = (
+            f"It rests on {len(chosen)} of {len(masks)} masks; a class that the others alone show is missing."
+        )
+        table["note"] = f"{table.get('note', '')} {told}".strip()
+    return table
+
+
+def _no_label_mask(path: Path) -> DataError:
+    remedy = "Export the masks without smoothing or lossy compression: one value or colour a class."
+    what = f"has more than {_MOST_CLASSES} different values, or colours that blend, so it is no label mask"
+    return DataError(what, remedy, path)
+
+
+def _flat(values: np.ndarray) -> int:
+    """Return how many pixels lie between black and white and have eight neighbours of their own value."""
+    centre = values[1:-1, 1:-1]
+    if not centre.size:
+        return 0
+    alike = (centre > centre.min()) & (centre < centre.max())
+    for y in range(3):
+        for x in range(3):
+            alike &= values[y : y + centre.shape[0], x : x + centre.shape[1]] == centre
+    return int(alike.sum())
+
+
+def _blended(colours: Counter[Colour]) -> bool:
+    """Say whether most colours are mixtures of the two most frequent ones: a mask that was smoothed."""
+    (first, most), (second, more), *rest = [*colours.most_common(), ((0, 0, 0), 0), ((0, 0, 0), 0)]
+    others = np.array([colour for colour, count in rest if count], float)
+    if len(others) < 5 or most + more < 0.8 * colours.total():
+        return False
+    ends = np.array([first, second], float)
+    along = ends[1] - ends[0]
+    share = (others - ends[0]) @ along / max(along @ along, 1.0)
+    off = np.abs(others - ends[0] - share[:, None] * along).max(axis=1)
+    return bool(((off < 4) & (share > 0) & (share < 1)).mean() > 0.8)
+
+
+def _smoothed(low: int, high: int, name: str) -> dict[str, Any]:
+    cut = (low + high + 1) // 2
+    spans = {low: f"0-{cut - 1}", high: f"{cut}-255"}
+    classes = [
+        {"id": class_id, "name": f"class {value}", "colour": list(_distinct(class_id)), "values": [span]}
+        for class_id, (value, span) in enumerate(spans.items())
+    ]
+    note = f"The masks have soft edges; they were taken for two classes, cut at {cut}."
+    return {"name": name, "ignore_index": 255, "note": note, "classes": classes}
 
 
 def _from_values(values: list[int], name: str) -> dict[str, Any]:
-    chosen = [value for value in values if value != 255] or values
-    if set(chosen) <= {0, *WATERSHED_CODES} and len(set(chosen) & set(WATERSHED_CODES)) > 1 and 50 in chosen:
+    others = [value for value in values if value != 255]
+    if set(others) <= {0, *WATERSHED_CODES} and len(set(others) & set(WATERSHED_CODES)) > 1 and 50 in others:
         return _cholecseg8k(name)
+    # Beside ids, 255 is what is not labelled; beside black alone, or beside grays, it is a class like them.
+    unlabelled = 255 in values and len(others) > 1 and max(others) < _MOST_ID
+    chosen = others if unlabelled else values
     classes: list[dict[str, Any]] = []
     for class_id, value in enumerate(chosen):
         entry = {"id": class_id, "name": f"class {value}", "colour": list(_distinct(class_id))}
         classes.append(entry if chosen[-1] < len(chosen) else entry | {"values": [value]})
-    return {"name": name, "ignore_index": 255, "classes": classes}
+    table = {"name": name, "ignore_index": 255, "classes": classes}
+    return table | ({"ignore_values": [255]} if unlabelled else {})
 
 
 def _from_colours(colours: Counter[Colour], name: str) -> dict[str, Any]:
     known = {entry.colour: entry.name for entry in CHOLECSEG8K.classes}
-    chosen = [colour for colour, _ in colours.most_common() if colour != (255, 255, 255)]
+    chosen = [colour for colour, _ in colours.most_common()]
+    if set(chosen) <= {_WHITE, *known}:  # CholecSeg8k, whose white is a border
+        chosen = [colour for colour in chosen if colour != _WHITE]
     classes = [
         {"id": class_id, "name": known.get(colour, f"class {class_id}"), "colour": list(colour)}
         for class_id, colour in enumerate(chosen)

@@ -37,7 +37,7 @@ import yaml
 from rarescene.foundation.errors import ConfigError, DataError
 from rarescene.foundation.methods import DatasetMethod
 from rarescene.foundation.plugins import by_command, package_of
-from rarescene.scenes.datasets.groups import regroup
+from rarescene.scenes.datasets.groups import regroup, told_apart
 from rarescene.scenes.datasets.phantom.config import LICENCE as PHANTOM_LICENCE
 from rarescene.scenes.datasets.phantom.config import MARK as PHANTOM_MARK
 from rarescene.scenes.faults import Fault, Listing
@@ -71,7 +71,7 @@ def list_scenes(spec: str | Path, *, group_by: str | None = None) -> Listing:
     if unknown is not None:
         refuse_option(unknown, method)
     listing = _list_folder(method, path, options) if method.folder else method.list(path, **options)
-    return listing if pattern is None else regroup(listing, pattern)
+    return told_apart(listing if pattern is None else regroup(listing, pattern))
 
 
 def brought_by(spec: str | Path) -> str:
@@ -108,7 +108,7 @@ def _understood(spec: str) -> tuple[DatasetMethod, str, dict[str, str]]:
 
 def _from_yaml(file: Path, known: Mapping[str, DatasetMethod]) -> tuple[DatasetMethod, str, dict[str, str]]:
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(
             f"cannot be read ({error.strerror})", "Check the path of the YAML file.", file

@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from rarescene.foundation.errors import RareSceneError
+from rarescene.scenes.datasets.groups import unclear
 from rarescene.scenes.datasets.open import list_scenes
 from rarescene.scenes.faults import Fault
 from rarescene.scenes.pairs import PairReader
+from rarescene.scenes.rasters import stored_turned
 from rarescene.scenes.scene import Scene, SceneRecord, SceneSet
 
 
@@ -78,6 +80,12 @@ def scan_scenes(
                 sizes.add(size)
             if progress:
                 progress(index + 1, len(scenes))
+    notes += [unclear(scenes.doubt)] if scenes.doubt else []
+    turned = sum(record.image is not None and stored_turned(record.image) for record in scenes.records)
+    if turned:
+        notes.append(
+            f"{turned} images are stored turned, and are read upright as their EXIF orientation says"
+        )
     class_pixels = np.stack(pixels) if pixels else np.zeros((0, length), np.int64)
     notes += _notes(scenes.subset(sound), class_pixels, sizes)
     without = sum(not record.has_image for record in scenes.records)
