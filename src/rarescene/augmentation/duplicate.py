@@ -9,6 +9,7 @@ import numpy as np
 
 from rarescene.augmentation.base import FixedStrategy, without_seed
 from rarescene.foundation.configs import check_numbers
+from rarescene.foundation.console import _say_once
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.methods import StrategyMethod, Surroundings
 from rarescene.foundation.seeds import derive_seed
@@ -70,13 +71,23 @@ class Duplicate(FixedStrategy):
 
 
 def _build(config: DuplicateConfig, around: Surroundings) -> Duplicate:
-    """Copy what is named, or else what is rare in the training recordings alone."""
-    from rarescene.scenes import class_statistics
-    from rarescene.scenes.data import class_ids
+    """Copy what is named, or else what is rare in the training recordings alone.
 
-    real = around.scenes.caches[0]
-    rare = (entry.name for entry in class_statistics(real.subset(around.train)).rare)
-    targets = class_ids(around.table, config.classes) or around.table.ids_of(rare)
+    Raises:
+        ConfigError: a class is not known, or none is named and none is rare.
+    """
+    from rarescene.scenes import class_statistics
+    from rarescene.scenes.statistics import nothing_rare
+
+    real, table = around.scenes.caches[0], around.table
+    targets = table.ids_in(config.classes)
+    if not targets:
+        found = class_statistics(real.subset(around.train))
+        targets = tuple(entry.id for entry in found.rare)
+        if not targets and config.count != 0:
+            what, _, remedy = nothing_rare(found, "--duplicate.classes").partition(". ")
+            raise ConfigError(f"nothing to duplicate: {what}", f"{remedy}; `rarescene stats` shows all.")
+        _say_once(f"duplicated are scenes of {', '.join(table.names[target] for target in targets)}")
     return Duplicate(replace(config, seed=around.seed), real.class_pixels > 0, targets)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rarescene.foundation.console import CONSOLE, progress, say
+from rarescene.foundation.console import progress, say, show
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.files import write_json
 
@@ -17,35 +17,39 @@ def check(data: str, *, group_by: str | None = None, write_classes: bool = False
     Args:
         data: NAME:PATH or a YAML file.
         group_by: regular expression whose first group tells the recordings of a folder apart.
-        write_classes: for a folder without classes.json: write the one that is proposed, to be edited.
+        write_classes: for a folder without classes.json: write the one that all of its masks propose, to be
+            edited.
     """
-    from rarescene.reports import faults_table
+    from rarescene.reports import faults_table, recordings_table
     from rarescene.scenes import scan_scenes
 
     if write_classes:
         _write_proposal(data)
     with progress("checking") as advance:
         found = scan_scenes(data, group_by=group_by, progress=advance)
-    CONSOLE.print(faults_table(found.faults, found.notes))
+    show(faults_table(found.faults, found.notes))
     if found.scenes is not None:
         scenes = found.scenes
+        show(recordings_table(scenes.listed))
         say(f"{len(scenes)} sound scenes of {len(scenes.groups)} recordings; licence: {scenes.licence}")
     return 1 if found.faults else 0
 
 
 def _write_proposal(data: str) -> None:
-    from rarescene.scenes import propose_class_table
+    from rarescene.scenes.datasets.folder import FOLDER, propose_for
+    from rarescene.scenes.datasets.open import understood
 
-    name, _, path = data.partition(":")
-    folder = Path(path).expanduser()
-    target = folder / "classes.json"
-    if name != "folder":
+    method, path, options = understood(data)
+    root = Path(path).expanduser()
+    if method.name != FOLDER.name:
         raise ConfigError(
             f"--write-classes is for folder:PATH, not for {data!r}", "Leave --write-classes out."
         )
-    if not folder.is_dir():
-        raise ConfigError("is not a folder", "Check the path of the data.", folder)
-    if target.exists():
-        raise ConfigError("exists already", "Edit it, or delete it to have another one proposed.", target)
-    write_json(target, propose_class_table(folder))
+    if not root.is_dir():
+        raise ConfigError("is not a folder", "Check the path of the data.", root)
+    with progress("looking at masks") as advance:
+        target, table = propose_for(root, **options, progress=advance)
+    write_json(target, table)
     say(f"wrote {target}: give the classes their names, then check again")
+    if "note" in table:
+        say(f"note: {table['note']}")

@@ -18,7 +18,7 @@ from rarescene.augmentation.offline import OfflineConfig
 from rarescene.commands import segment
 from rarescene.evaluation.config import CopyConfig
 from rarescene.foundation.configs import config_from
-from rarescene.foundation.console import CONSOLE, say
+from rarescene.foundation.console import say, show
 from rarescene.foundation.errors import ConfigError, DataError
 from rarescene.foundation.files import atomic, write_json, write_text
 from rarescene.foundation.outputs import writes_folder
@@ -108,7 +108,7 @@ def coherence(
     if not source.split.test:
         raise DataError(f"{source.spec} has no test scenes to score on", "Choose another --split.")
     sets = [open_set(folder, source) for folder in pairs]
-    rare = rare_classes(source.scenes, classes)
+    rare = rare_classes(source, classes)
 
     names = _names(pairs)
     alone = [None if ro_alone else out / f"synthetic-{name}" for name in names]
@@ -151,7 +151,7 @@ def coherence(
             Image.fromarray(chart).save(temporary, format="PNG")
     write_text(out / PAGE, coherence_markdown(report, None if chart is None else CHART))
     ended.write(out)
-    CONSOLE.print(coherence_table(report))
+    show(coherence_table(report))
     say(f"written to {out / PAGE}")
 
 

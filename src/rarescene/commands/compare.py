@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 from rarescene.evaluation.run_metrics import ScoredRuns, read_scored
-from rarescene.foundation.console import CONSOLE, say
+from rarescene.foundation.console import say, show
 from rarescene.foundation.errors import ConfigError, RareSceneError
 from rarescene.foundation.files import write_json
 from rarescene.foundation.outputs import alone_at, need_own_file
 from rarescene.foundation.run_record import read_record
-from rarescene.scenes import open_scenes
-from rarescene.scenes.data import class_ids
+from rarescene.scenes.data import open_as_in
 from rarescene.scenes.statistics import rare_classes
 
 
@@ -44,7 +43,7 @@ def compare(
     scored = read_scored(runs)
     rare = _rare_classes(scored, runs[0], classes)
     found = scored.compared(baseline or scored.strategies[0], rare, score)
-    CONSOLE.print(comparison_table(found))
+    show(comparison_table(found))
     if out is not None:
         with alone_at(out):
             write_json(out, found.to_dict())
@@ -58,13 +57,13 @@ def _rare_classes(scored: ScoredRuns, run: Path, classes: str) -> tuple[str, ...
         ConfigError: a class is not known, or the data are asked and cannot be opened.
     """
     if classes:
-        return tuple(scored.classes.names[index] for index in class_ids(scored.classes, classes))
+        return tuple(scored.classes.names[index] for index in scored.classes.ids_in(classes))
     record = read_record(run, "segmenter")
     try:
-        scenes = open_scenes(record.provenance.spec, group_by=record.provenance.options["group_by"])
+        source = open_as_in(record.provenance)
     except RareSceneError as error:
         what = f"the data that tell which classes are rare cannot be opened ({error.what})"
         raise ConfigError(
             what, "Name the rare classes with --classes, or restore the data.", error.path
         ) from error
-    return rare_classes(scenes)
+    return rare_classes(source)

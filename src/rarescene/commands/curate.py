@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rarescene.augmentation.curation import CurationConfig, RankedBy
 from rarescene.evaluation.config import CopyConfig
-from rarescene.foundation.console import CONSOLE, say
+from rarescene.foundation.console import say, show
 from rarescene.foundation.errors import ConfigError, DataError
 from rarescene.foundation.files import file_hash, write_json_lines, write_text
 from rarescene.foundation.outputs import writes_folder
@@ -115,7 +115,7 @@ def curate(
         held_out = source.places((*source.split.validation, *source.split.test))
         trained.provenance.seen.refuse(held_out, "the segmenter", segmenter)
         judge = open_judge(segmenter, trained, table)
-    rare = table.ids_of(rare_classes(source.scenes, classes or str(made.config.get("classes") or "")))
+    rare = table.ids_of(rare_classes(source, classes or str(made.config.get("classes") or "")))
 
     cache = decode(synthetic, *synthetic.mask(0).shape)
     training, validation = (_real(source, part, cache.size) for part in ("train", "validation"))
@@ -160,7 +160,7 @@ def curate(
     write_text(out / PAGE, render_curation(page))
     write_set_card(out, ended, made, curated, filtered=page.summary)
     ended.write(out)
-    CONSOLE.print(curation_table(page))
+    show(curation_table(page))
     say(f"{len(kept)} of {len(cache)} pairs in {out}; what was dropped, and why: {out / PAGE}")
 
 

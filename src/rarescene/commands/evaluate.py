@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from rarescene.foundation.console import CONSOLE, progress, say
+from rarescene.foundation.console import progress, say, show
 from rarescene.foundation.errors import ConfigError, DataError
 from rarescene.foundation.files import write_json
 from rarescene.foundation.outputs import alone_at, alone_in, need_own_file
@@ -122,15 +122,13 @@ def evaluate(
             advance(len(pixels), len(chosen))
     names = [source.scenes.records[index].name for index in chosen]
     told = trained.decoded.get(part)
-    same_part = tuple(source.split.recordings.get(part, ())) == tuple(
-        trained.provenance.recordings.get(part, ())
-    )
-    if told and same_part and source.scenes.name == trained.provenance.name:
-        if data_digest(table, names, pixels) != told:
-            say(
-                f"note: the {part} scenes are not as they were when {run} was trained: masks, images or what the "
-                "class table says of them were changed since"
-            )
+    theirs, ours = trained.provenance.recordings.get(part, ()), source.split.recordings.get(part, ())
+    the_same = source.scenes.name == trained.provenance.name and tuple(theirs) == tuple(ours)
+    if told and the_same and data_digest(table, names, pixels) != told:
+        say(
+            f"note: the {part} scenes are not as they were when {run} was trained: masks, images or what "
+            "the class table says of them were changed since"
+        )
 
     metrics = RunMetrics(
         segmenter=settings["segmenter"],
@@ -157,7 +155,7 @@ def evaluate(
         if path == run / METRICS:
             write_segmenter_card(run, trained, sum(weight.numel() for weight in network.parameters()), column)
     if not quiet:
-        CONSOLE.print(overlap_table([column], table))
+        show(overlap_table([column], table))
         if columns := metric_columns(metrics.measured):
-            CONSOLE.print(metric_table(columns, table))
+            show(metric_table(columns, table))
         say(f"written to {path}")

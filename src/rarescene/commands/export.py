@@ -17,7 +17,7 @@ from rarescene.scenes import (
     write_huggingface,
     write_nnunet,
 )
-from rarescene.scenes.data import class_ids, open_data
+from rarescene.scenes.data import open_data
 from rarescene.sources.leakage import open_finished, open_pairs
 
 
@@ -45,7 +45,7 @@ def export_coco(*, out: Path, things: str = "", **options: Any) -> None:
     """
     export = _gather(out, **options)
     with progress("exporting") as advance:
-        write_coco(export, out, class_ids(export.classes, things), advance)
+        write_coco(export, out, export.classes.ids_in(things), advance)
     _summarise(export, out)
 
 

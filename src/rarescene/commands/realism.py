@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rarescene.foundation.console import CONSOLE, say
+from rarescene.foundation.console import say, show
 from rarescene.foundation.errors import CheckpointError, DataError
 from rarescene.foundation.files import write_json
 from rarescene.foundation.outputs import alone_at, need_own_file
@@ -68,7 +68,7 @@ def realism(
     )
     assert test is not None
     measures = (*distances_to_real(cache, test, training, config, most), *paired_measures(pairs, most))
-    CONSOLE.print(realism_table(measures, title=f"Images of {pairs.resolve().name}"))
+    show(realism_table(measures, title=f"Images of {pairs.resolve().name}"))
     if out is not None:
         with alone_at(out):
             write_json(

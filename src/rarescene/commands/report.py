@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rarescene.foundation.console import CONSOLE, say
+from rarescene.foundation.console import say, show
 from rarescene.foundation.outputs import alone_at, need_own_file
 
 MADE_BY = '<meta name="generator" content="rarescene">'
@@ -38,5 +38,5 @@ def report(
     with alone_at(out):
         write_report(page, out)
     for verdict in page.verdicts().values():
-        CONSOLE.print(verdict_text(verdict))
+        show(verdict_text(verdict))
     say(f"written to {out}")

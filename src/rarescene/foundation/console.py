@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -16,12 +16,15 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
 CONSOLE = Console(highlight=False, emoji=False)
+
+_UNFOLDED = 10_000  # columns, more than any line needs
 
 
 @contextmanager
@@ -46,6 +49,17 @@ def progress(label: str) -> Iterator[Callable[[int, int], None]]:
     finally:
         if bar.live.is_started:
             bar.stop()
+
+
+def show(content: RenderableType) -> None:
+    """Print a table or text; where it goes to a file, nothing is folded, so that names can be searched."""
+    if CONSOLE.is_terminal:
+        CONSOLE.print(content)
+        return
+    for part in content.renderables if isinstance(content, Group) else [content]:
+        if isinstance(part, Table):
+            part.min_width, part.width = part.width, None
+        Console(highlight=False, emoji=False, width=_UNFOLDED).print(part)
 
 
 def say(text: str) -> None:

@@ -14,12 +14,12 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from rarescene.foundation.console import CONSOLE, say
+from rarescene.foundation.console import CONSOLE, say, show
 from rarescene.foundation.errors import CheckpointError
 from rarescene.foundation.outputs import writes_folder
 from rarescene.foundation.run_folder import same_run
 from rarescene.foundation.run_record import RECORD, RunRecord, read_record
-from rarescene.scenes.data import decode, open_as_in
+from rarescene.scenes.data import open_as_in
 from rarescene.training.config import TrainingConfig
 
 WEIGHTS = Path(__file__).parent / "weights" / "phantom_casdm"
@@ -49,7 +49,7 @@ def demo(*, out: Path = Path("demo"), pairs: int = 400, seed: int = 0, quick: bo
     from rarescene.diffusion import SamplingConfig
     from rarescene.foundation.plugins import by_command
     from rarescene.reports import build_report, comparison_table, overlap_table, verdict_text, write_report
-    from rarescene.scenes import class_statistics
+    from rarescene.scenes.statistics import rare_classes
     from rarescene.segmenters.unet_config import UNetConfig
 
     began = time.perf_counter()
@@ -71,7 +71,7 @@ def demo(*, out: Path = Path("demo"), pairs: int = 400, seed: int = 0, quick: bo
     CONSOLE.rule("1. Phantom scenes, and what is rare in them")
     stats(data)
     source = open_as_in(trained.provenance)
-    rare = ",".join(entry.name for entry in class_statistics(decode(source.scenes, 64, 64)).rare)
+    rare = source.scenes.classes.listed(rare_classes(source))
 
     CONSOLE.rule(f"2. {pairs} synthetic pairs that show {rare.replace(',', ', ')}")
     sampling = SamplingConfig(steps=4 if quick else 20, precision="bf16", block=16)
@@ -101,11 +101,11 @@ def demo(*, out: Path = Path("demo"), pairs: int = 400, seed: int = 0, quick: bo
     runs = [WEIGHTS, made, *(out / strategy for strategy in strategies)]
     page = build_report(runs, title="rarescene demo", classes=rare)
     write_report(page, out / "report.html")
-    CONSOLE.print(overlap_table(page.runs, page.classes, rare=page.rare))
+    show(overlap_table(page.runs, page.classes, rare=page.rare))
     assert page.comparison is not None
-    CONSOLE.print(comparison_table(page.comparison))
+    show(comparison_table(page.comparison))
     for verdict in page.verdicts().values():
-        CONSOLE.print(verdict_text(verdict))
+        show(verdict_text(verdict))
     record.ended(time.perf_counter() - began).write(out)
     minutes = (time.perf_counter() - began) / 60
     say(f"{minutes:.1f} minutes. The page: {out / 'report.html'}.")

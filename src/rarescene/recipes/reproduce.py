@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from rarescene.foundation.console import CONSOLE, say
+from rarescene.foundation.console import say, show
 from rarescene.foundation.errors import ConfigError
 from rarescene.recipes.run_store import RunStore
 from rarescene.recipes.scale import DataScale, ScaleName
@@ -106,7 +106,7 @@ def reproduce(
     outcome = replace(make(recipe, chosen, scale, specs, store, given | {"split": split}), options=options)
     outcome.write(out / scale)
     for sheet in outcome.sheets:
-        CONSOLE.print(sheet.for_terminal())
+        show(sheet.for_terminal())
     for note in outcome.notes:
         say(f"· {note}")
     say(f"written to {out / scale / recipe}.md")

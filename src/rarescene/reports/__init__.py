@@ -59,6 +59,7 @@ if TYPE_CHECKING:
         metric_table,
         overlap_table,
         realism_table,
+        recordings_table,
         statistics_table,
         verdict_text,
     )

@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from rarescene.foundation.console import CONSOLE, say
+from rarescene.foundation.console import say, show
 from rarescene.foundation.errors import RareSceneError
 from rarescene.foundation.run_record import RunRecord
 from rarescene.reports.formatting import percent
@@ -44,7 +44,7 @@ def score_maps(made: SceneSet, trained: RunRecord) -> dict[str, Any]:
         for when, name in (("first_draw", "kept_at_first"), ("after_redraws", "kept"))
     }
     shares = {when: kept_shares(found) for when, found in reports.items()}
-    CONSOLE.print(kept_table(shares["first_draw"], shares["after_redraws"], table))
+    show(kept_table(shares["first_draw"], shares["after_redraws"], table))
     whole = {when: float(np.mean([report.kept for report in found])) for when, found in reports.items()}
     tries = float(np.mean([record.details["tries"] for record in made.records]))
     say(

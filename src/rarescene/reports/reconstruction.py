@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rarescene.foundation.console import CONSOLE, progress, say
+from rarescene.foundation.console import progress, say, show
 from rarescene.foundation.files import write_json
 from rarescene.reports.gallery import contact_sheet, representative, write_picture
 from rarescene.reports.realism import Measure
@@ -169,4 +169,4 @@ def _print_classes(result: MapReconstruction) -> None:
         if entry.iou is not None and entry.kept is not None:
             thin = "" if entry.thin_recall is None else f"{entry.thin_recall:.1%} of {entry.thin_pixels}"
             table.add_row(entry.name, f"{entry.iou:.1%}", f"{entry.kept:.1%} of {entry.scenes}", thin)
-    CONSOLE.print(table)
+    show(table)

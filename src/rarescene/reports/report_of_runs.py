@@ -61,8 +61,8 @@ def build_report(
     source = open_as_in((segmenters or runs)[0].record.provenance)
     scenes, table = source.scenes, source.scenes.classes
 
-    statistics = statistics_of(scenes)
-    rare = rare_classes(scenes, classes, statistics)
+    statistics = statistics_of(source)
+    rare = rare_classes(source, classes, statistics)
     scores, comparison, equal_steps, shown = _scores(segmenters, rare)
     phantom = any(run.record.provenance.phantom for run in runs)
     logs = {

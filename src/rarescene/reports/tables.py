@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from rarescene.evaluation import ComparisonTable, Interval, OverlapScores, RecordingOverlap, RunMetrics
     from rarescene.evaluation.confusion import Confusion
     from rarescene.reports.realism import Measure
-    from rarescene.scenes import ClassTable, Fault, SceneStatistics
+    from rarescene.scenes import ClassTable, Fault, Recording, SceneStatistics
 
 WIDTH = 80
 RUNS_ABREAST = 3
@@ -106,6 +106,23 @@ def statistics_table(statistics: SceneStatistics, classes: ClassTable) -> Render
         *parts,
         *(Text(f"{entry.name}: {entry.why}", style="dim") for entry in statistics.classes if entry.why),
     )
+
+
+def recordings_table(recordings: Sequence[Recording], most: int = 8) -> RenderableType:
+    """Return how many frames each recording has, and its first and last one; of many, the first ones."""
+    table = plain_table(count(len(recordings), "recording"))
+    table.add_column("recording", overflow="fold", ratio=2)
+    table.add_column("frames", justify="right", no_wrap=True)
+    table.add_column("first", overflow="fold", ratio=3)
+    table.add_column("last", overflow="fold", ratio=3)
+    for one in recordings[:most]:
+        table.add_row(Text(one.name), f"{one.frames:,}", Text(one.first), Text(one.last))
+    more = len(recordings) - most
+    if more <= 0:
+        return Group(table)
+    sizes = [one.frames for one in recordings]
+    told = f"and {more:,} more; they have {min(sizes):,} to {max(sizes):,} frames"
+    return Group(table, Text(told, style="dim"))
 
 
 def overlap_table(

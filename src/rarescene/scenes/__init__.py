@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rarescene.scenes.rasters import IMAGE_SUFFIXES, read_image, walk_files, write_image, write_mask
     from rarescene.scenes.request import PLACES, ClassRequest, KeptReport, Request
     from rarescene.scenes.request_pool import RequestPool, read_requests
-    from rarescene.scenes.scene import Scene, SceneRecord, SceneSet
+    from rarescene.scenes.scene import Recording, Scene, SceneRecord, SceneSet
     from rarescene.scenes.split import (
         Split,
         SplitRule,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,8 +32,8 @@ class ClassTable:
     """The classes of a data set, with ids 0 to C-1 in order.
 
     Raises:
-        ConfigError: the ids are not 0 to C-1 in order, two classes share a name, or the ignore index is
-            taken.
+        ConfigError: the ids are not 0 to C-1 in order, a name is empty or holds a quotation mark or a line
+            break, two names cannot be told apart, or the ignore index is taken.
     """
 
     name: str
@@ -44,11 +46,17 @@ class ClassTable:
             raise ConfigError(
                 f"class ids of {self.name!r} are {ids}", "Number the classes 0, 1, 2, … in order."
             )
-        names = [entry.name.casefold() for entry in self.classes]
-        if len(set(names)) != len(names):
-            raise ConfigError(
-                f"two classes of {self.name!r} share a name", "Give every class a name of its own."
-            )
+        known: dict[str, str] = {}
+        for name in self.names:
+            if not _plain(name) or '"' in name or not name.isprintable():
+                remedy = "Give every class a name in letters, without quotation marks and line breaks."
+                raise ConfigError(f"{name!r} is no name of a class", remedy)
+            if (other := known.setdefault(_plain(name), name)) is not name:
+                remedy = (
+                    "Give every class a name of its own; case, spaces, `_` and `-` do not tell names apart."
+                )
+                what = f"two classes of {self.name!r} share a name: {other!r} and {name!r}"
+                raise ConfigError(what, remedy)
         if not len(ids) <= self.ignore_index <= 255:
             remedy = f"Choose an ignore index from {len(ids)} to 255."
             raise ConfigError(
@@ -64,17 +72,45 @@ class ClassTable:
         return tuple(entry.name for entry in self.classes)
 
     def id_of(self, name: str) -> int:
-        """Return the id of the class called `name` (case and `_` or `-` for a space do not matter)."""
+        """Return the id of the class called `name` (case and `_` or `-` for a space do not matter).
+
+        A number that is no name is the id itself.
+        """
+        name = name.strip().strip('"')
         plain = [_plain(known) for known in self.names]
         if _plain(name) in plain:
             return plain.index(_plain(name))
+        if name.isdecimal() and int(name) < len(self):
+            return int(name)
         close = difflib.get_close_matches(_plain(name), plain, n=1)
         hint = f"Did you mean {self.names[plain.index(close[0])]!r}? " if close else ""
-        raise ConfigError(f"no class is called {name!r}", f"{hint}The classes are: {', '.join(self.names)}.")
+        known = self.listed(self.names, ", ")
+        raise ConfigError(f"no class is called {name!r}", f"{hint}The classes are: {known}.")
 
     def ids_of(self, names: Iterable[str]) -> tuple[int, ...]:
         """Return the ids of several classes, each once, in the order given."""
         return tuple(dict.fromkeys(self.id_of(name) for name in names))
+
+    def ids_in(self, text: str) -> tuple[int, ...]:
+        """Return the ids of comma-separated classes, in the order given, each once.
+
+        A class is called by its name, by its name in quotation marks, or by its id. Commas within a name need
+        no quotation marks. Raises `ConfigError` for an unknown one.
+        """
+        words = [word.strip() for word in re.findall(r'(?:"[^"]*"|[^,"])+', text)]
+        words, found = [word for word in words if word], list[int]()
+        known = {_plain(name) for name in self.names}
+        while words:
+            joined = [", ".join(words[:length]) for length in range(len(words), 1, -1)]
+            name = next((name for name in joined if _plain(name) in known), words[0])
+            found.append(self.id_of(name))
+            words = words[name.count(", ") + 1 if name in joined else 1 :]
+        return tuple(dict.fromkeys(found))
+
+    def listed(self, names: Iterable[str], separator: str = ",") -> str:
+        """Return names as `ids_in` reads them: in quotation marks where any name of the table has a comma."""
+        mark = '"' if any("," in name for name in self.names) else ""
+        return separator.join(f"{mark}{name}{mark}" for name in names)
 
     def palette(self) -> np.ndarray:
         """Return uint8 `(256, 3)`: the colour of every byte; unused ids are black, ignored pixels white."""
@@ -122,4 +158,5 @@ def _colour(value: Iterable[Any]) -> Colour:
 
 
 def _plain(name: str) -> str:
-    return " ".join(name.casefold().replace("_", " ").replace("-", " ").split())
+    name = unicodedata.normalize("NFC", name).casefold().replace("_", " ").replace("-", " ")
+    return re.sub(r" *, *", ", ", " ".join(name.split()))

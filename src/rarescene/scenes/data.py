@@ -11,7 +11,6 @@ from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.plugins import need_method
 from rarescene.foundation.provenance import SPLIT_OPTIONS, Place, Provenance, Seen, is_phantom
 from rarescene.scenes.cache import SceneCache
-from rarescene.scenes.class_table import ClassTable
 from rarescene.scenes.datasets.groups import unclear
 from rarescene.scenes.datasets.open import brought_by, open_scenes
 from rarescene.scenes.scene import SceneSet
@@ -88,8 +87,7 @@ def open_data(
     scored; for that the data are decoded once at thumbnail size.
     """
     scenes = open_scenes(spec, group_by=group_by)
-    if scenes.doubt:
-        _say_once(f"note: {unclear(scenes.doubt)}")
+    say_doubt(scenes)
     shares = None if fractions is None else (fractions[0], fractions[1], fractions[2])
     pixels = (
         decode(scenes, 64, 64, images=scenes.has_images).class_pixels if looks_at_classes(split) else None
@@ -100,6 +98,12 @@ def open_data(
     if divided.note:
         _say_once(f"note: {divided.note}")
     return Data(spec, scenes, divided, _options(split, shares, split_seed, group_by))
+
+
+def say_doubt(scenes: SceneSet) -> None:
+    """Say once why the recordings may be wrong, where they were guessed and the rule is not clear."""
+    if scenes.doubt:
+        _say_once(f"note: {unclear(scenes.doubt)}")
 
 
 def open_as_in(
@@ -131,11 +135,6 @@ def open_unsplit(spec: str) -> Data:
 
 def _options(*values: Any) -> dict[str, Any]:
     return dict(zip(SPLIT_OPTIONS, values, strict=True))
-
-
-def class_ids(table: ClassTable, names: str) -> tuple[int, ...]:
-    """Return the ids of comma-separated class names. Raises `ConfigError` for an unknown one."""
-    return table.ids_of(name.strip() for name in names.split(",") if name.strip())
 
 
 def decode(scenes: SceneSet, height: int, width: int, *, images: bool = True) -> SceneCache:

@@ -157,7 +157,7 @@ class MaskCode:
         what = f"can be read in several ways: a pixel is {told}"
         if raster.palette is not None:
             what = f"its palette colours name other classes than its palette indices: a pixel is {told}"
-        remedy = "Save the mask as plain ids (mode L, 8 bits) or as RGB colours, so that only one reading is possible."
+        remedy = "Save the mask as plain ids (mode L, 8 bits) or as RGB colours, so that one reading is left."
         return DataError(what, remedy, path)
 
     def _black_and_white(self, path: Path) -> DataError:
@@ -165,8 +165,8 @@ class MaskCode:
             "is black and white, which can be read in two ways: white (255) is a class, or it is unlabelled"
         )
         remedy = (
-            'Say in the class table what it is: `"values": [255]` in its class and `"values": [0]` in that of '
-            'black, or `"ignore_values": [255]` beside `"classes"` if it is unlabelled.'
+            'Say in the class table what it is: `"values": [255]` in its class and `"values": [0]` in that '
+            'of black, or `"ignore_values": [255]` beside `"classes"` if it is unlabelled.'
         )
         return DataError(what, remedy, path)
 

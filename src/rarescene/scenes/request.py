@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,9 @@ TOUCHING = np.ones((3, 3), np.int8)
 """Pixels that touch, at a corner too, belong to one piece."""
 
 _NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
-_PHRASE = re.compile(rf"(?P<what>.+?)(?: in the (?P<place>{'|'.join(sorted(PLACES, key=len))}))?")
+_AT = rf"(?: in the (?P<place>{'|'.join(sorted(PLACES, key=len))}))?"
+_PHRASE = re.compile(rf"(?P<what>.+?){_AT}")
+_QUOTED = re.compile(rf'(?:(?P<number>[^\s"]+) )?"(?P<name>[^"]+)"{_AT}(?: ?:(?P<wishes>.*))?')
 
 
 @dataclass(frozen=True)
@@ -65,14 +68,15 @@ class ClassRequest:
             raise ConfigError(f"a request asks for {self.share} of the frame", "Ask for a share from 0 to 1.")
 
     def to_words(self, table: ClassTable) -> str:
-        """Return the prompt of this class, for instance "two graspers in the upper right"."""
-        name = table.names[self.class_id]
-        what = (
-            name
-            if self.count is None
-            else f"{_number(self.count)} {name if self.count == 1 else plural(name)}"
-        )
-        return what + (f" in the {self.place}" if self.place else "")
+        """Return the prompt of this class, for instance "two graspers in the upper right".
+
+        A name that could be taken for something else stands in quotation marks.
+        """
+        name, quoted = _said(self.class_id, table)
+        several = self.count is not None and self.count != 1 and not quoted
+        what = plural(name) if several else name
+        number = "" if self.count is None else f"{_number(self.count)} "
+        return f"{number}{what}" + (f" in the {self.place}" if self.place else "")
 
 
 @dataclass(frozen=True)
@@ -167,12 +171,15 @@ class Request:
         """Return the request written in words; classes are separated by `;` or by line breaks.
 
         A class is written as a list, "cystic duct: one, centre, 1.2 %" with number, place and share in any
-        order and each optional, or as a prompt, "two graspers in the upper right", or by its name alone.
+        order and each optional, or as a prompt, "two graspers in the upper right", or by its name alone. A
+        name with a colon or a semicolon in it stands in quotation marks.
 
         Raises:
-            ConfigError: a class, a number or a place is not known.
+            ConfigError: a class, a number or a place is not known, or a quotation mark has no other.
         """
-        parts = [" ".join(part.split()) for part in re.split(r"[;\n]", text)]
+        if text.count('"') % 2:
+            raise ConfigError(f"a quotation mark is missing in {text!r}", 'Write names as "organ: left".')
+        parts = [" ".join(part.split()) for part in re.findall(r'(?:"[^"]*"|[^;\n"])+', text)]
         return cls(tuple(_parse_class(part, table) for part in parts if part))
 
     def to_dict(self) -> dict[str, Any]:
@@ -230,10 +237,34 @@ def _line(entry: ClassRequest, table: ClassTable) -> str:
     wishes = [_number(entry.count)] if entry.count is not None else []
     wishes += [entry.place] if entry.place else []
     wishes += [f"{100 * entry.share:.4f} %"] if entry.share is not None else []
-    return f"{table.names[entry.class_id]}: {', '.join(wishes)}".removesuffix(": ")
+    return f"{_said(entry.class_id, table)[0]}: {', '.join(wishes)}".removesuffix(": ")
+
+
+@lru_cache(maxsize=1024)
+def _said(class_id: int, table: ClassTable) -> tuple[str, bool]:
+    """Return how a class is named in a request, and whether in quotation marks: where it is not read back."""
+    name = table.names[class_id]
+    forms = {
+        name: (class_id, None, None), f"one {name}": (class_id, 1, None), f"{name}: one": (class_id, 1, None),
+        f"two {plural(name)}": (class_id, 2, None), f"{name} in the centre": (class_id, None, "centre"),
+    }  # fmt: skip
+    for text, meant in forms.items():
+        try:
+            read = [(one.class_id, one.count, one.place) for one in Request.parse(text, table).classes]
+        except ConfigError:
+            read = []
+        if read != [meant] or "#" in text:  # what a file of requests holds behind it is a comment
+            return f'"{name}"', True
+    return name, False
 
 
 def _parse_class(text: str, table: ClassTable) -> ClassRequest:
+    if quoted := _QUOTED.fullmatch(text):
+        class_id, number = table.id_of(quoted["name"]), quoted["number"]
+        if quoted["wishes"] is not None:
+            return _parse_wishes(class_id, quoted["wishes"])
+        if number is None or (count := _count(number)) is not None:
+            return ClassRequest(class_id, None if number is None else count, quoted["place"])
     name, colon, wishes = text.rpartition(":")
     if colon:
         return _parse_wishes(table.id_of(name), wishes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from rarescene.foundation.errors import ConfigError, DataError
 from rarescene.foundation.seeds import derive_seed
 from rarescene.scenes.class_table import ClassTable
 from rarescene.scenes.request import ClassRequest, Request
+
+_COMMENT = re.compile(r'^((?:"[^"]*"|[^"#])*)#.*')
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,8 @@ class RequestPool:
 def read_requests(path: Path, table: ClassTable) -> list[Request]:
     """Read a text file of requests, one a line as `Request.parse` reads it; `#` begins a comment.
 
+    Within the quotation marks of a name it does not.
+
     Raises:
         DataError: the file is missing, no text, or holds no request.
         ConfigError: a line is not understood; it is numbered.
@@ -106,7 +111,7 @@ def read_requests(path: Path, table: ClassTable) -> list[Request]:
         raise DataError("cannot be read", "Give a text file with one request a line.", path) from error
     requests = []
     for number, line in enumerate(lines, start=1):
-        text = line.partition("#")[0].strip()
+        text = _COMMENT.sub(r"\1", line).strip()
         if text:
             try:
                 requests.append(Request.parse(text, table))

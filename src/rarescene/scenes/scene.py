@@ -74,7 +74,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording of a data set: its name, how many frames it has, and the names of the first and the last."""
+    """A recording of a data set: its name, how many frames it has, and the first and the last of them."""
 
     name: str
     frames: int

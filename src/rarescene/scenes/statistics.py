@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy import ndimage
 
+from rarescene.foundation.console import _say_once
 from rarescene.scenes.cache import SceneCache
 from rarescene.scenes.class_table import ClassTable
-from rarescene.scenes.data import class_ids, decode
+from rarescene.scenes.data import Data, decode
 from rarescene.scenes.request import TOUCHING
 from rarescene.scenes.scene import SceneSet
 
@@ -20,6 +21,15 @@ FRAME_SHARE = 0.10
 
 AREA_SHARE = 0.01
 """A class that covers less than this share of the frame, where it is shown, is rare."""
+
+PIXEL_SHARE = 0.005
+"""A class that has less than this share of all pixels is rare."""
+
+RECORDING_SHARE = 0.25
+"""A class shown by at most this share of the recordings is rare, where there are `RECORDINGS` or more."""
+
+RECORDINGS = 8
+"""Of fewer recordings a share says too little."""
 
 SIDE = 256
 """Masks are counted with their longer side at most this long."""
@@ -39,6 +49,7 @@ class ClassStatistics:
         components: its mean number of connected pieces, over the frames that show it.
         is_rare: whether augmentation should care for it.
         why: the reason it is rare, or what to know about it; may be empty.
+        share_of_pixels: its share of the area of all frames.
     """
 
     id: int
@@ -50,6 +61,7 @@ class ClassStatistics:
     components: float
     is_rare: bool
     why: str
+    share_of_pixels: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -88,19 +100,24 @@ def class_statistics(
     *,
     frame_share: float = FRAME_SHARE,
     area_share: float = AREA_SHARE,
+    pixel_share: float = PIXEL_SHARE,
+    recording_share: float = RECORDING_SHARE,
     progress: Callable[[int, int], None] | None = None,
 ) -> SceneStatistics:
     """Look at every mask and describe each class.
 
-    A class is rare when it occurs, and either fewer than `frame_share` of the frames show it, or it covers
-    less than `area_share` of the frame where it is shown. A class that never occurs is not rare: nothing can
-    be learned about it here. One that a single recording alone shows cannot be scored by a split by
-    recording; `why` says so.
+    This is what "rare" means everywhere. A class is rare when it occurs, and fewer than `frame_share` of the
+    frames show it, or it covers less than `area_share` of the frame where it is shown, or less than
+    `pixel_share` of all frames, or at most `recording_share` of the recordings show it. A class that never
+    occurs is not rare: nothing can be learned about it here. One that a single recording alone shows cannot
+    be scored by a split by recording; `why` says so.
 
     Args:
         scenes: a scene set, or, much faster, its cache; areas are those of the size at hand.
         frame_share: the threshold on frames.
-        area_share: the threshold on area.
+        area_share: the threshold on area where the class is shown.
+        pixel_share: the threshold on area of all frames.
+        recording_share: the threshold on recordings, where there are `RECORDINGS` or more.
         progress: called with the number of scenes seen and the number of all.
     """
     length, count = len(scenes.classes), len(scenes)
@@ -122,8 +139,7 @@ def class_statistics(
             areas[:, class_id],
             pieces[:, class_id],
             recordings,
-            frame_share,
-            area_share,
+            (frame_share, area_share, pixel_share, recording_share),
         )
         for class_id in range(length)
     )
@@ -143,49 +159,69 @@ def _describe(
     area: np.ndarray,
     pieces: np.ndarray,
     recordings: np.ndarray,
-    frame_share: float,
-    area_share: float,
+    shares: tuple[float, float, float, float],
 ) -> ClassStatistics:
+    frame_share, area_share, pixel_share, recording_share = shares
     shown = area > 0
     frames, name = int(shown.sum()), table.names[class_id]
     if not frames:
         return ClassStatistics(class_id, name, 0, 0.0, 0.0, 0, 0.0, False, "never occurs")
-    share, mean_area = frames / len(area), float(area[shown].mean())
-    seen_in = np.unique(recordings[shown])
+    share, mean_area, pixels = frames / len(area), float(area[shown].mean()), float(area.mean())
+    seen_in, all_of = np.unique(recordings[shown]), len(np.unique(recordings))
     reasons = []
     if share < frame_share:
         reasons.append(f"in {share:.1%} of the frames (below {frame_share:.0%})")
     if mean_area < area_share:
         reasons.append(f"covers {mean_area:.2%} of the frame (below {area_share:.0%})")
+    if pixels < pixel_share and not reasons:
+        reasons.append(f"has {pixels:.2%} of all pixels (below {pixel_share:.1%})")
+    if all_of >= RECORDINGS and len(seen_in) <= recording_share * all_of:
+        reasons.append(f"in {len(seen_in)} of {all_of} recordings (at most {recording_share:.0%})")
     rare = bool(reasons)
-    if len(seen_in) == 1 and len(np.unique(recordings)) > 1:
+    if len(seen_in) == 1 and all_of > 1:
         reasons.append(f"in {seen_in[0]} alone, so a split by recording cannot score it")
     components = float(pieces[shown].mean())
     return ClassStatistics(
-        class_id, name, frames, share, mean_area, len(seen_in), components, rare, "; ".join(reasons)
+        class_id, name, frames, share, mean_area, len(seen_in), components, rare, "; ".join(reasons), pixels
     )
 
 
-def rare_classes(
-    scenes: SceneSet, classes: str = "", statistics: SceneStatistics | None = None
-) -> tuple[str, ...]:
-    """Return the classes that are named, or else those that the statistics of the whole data set call rare.
+def rare_classes(data: Data, classes: str = "", statistics: SceneStatistics | None = None) -> tuple[str, ...]:
+    """Return the classes that are named, or else those that are rare in the training part of the data.
+
+    Where none is named and none is rare, that is said.
 
     Args:
-        scenes: the data set.
+        data: the data set and its split.
         classes: comma-separated names, or nothing.
         statistics: those of `statistics_of`, where they are known already.
 
     Raises:
         ConfigError: a class is not known.
     """
-    named = tuple(scenes.classes.names[index] for index in class_ids(scenes.classes, classes))
-    return named or tuple(entry.name for entry in (statistics or statistics_of(scenes)).rare)
+    table = data.scenes.classes
+    if named := tuple(table.names[index] for index in table.ids_in(classes)):
+        return named
+    found = statistics or statistics_of(data)
+    if not found.rare:
+        _say_once(f"note: {nothing_rare(found, '--classes')}")
+    return tuple(entry.name for entry in found.rare)
 
 
-def statistics_of(scenes: SceneSet) -> SceneStatistics:
-    """Return the statistics of all masks of a data set, which are decoded once and kept."""
-    return class_statistics(decode(scenes, *display_size(scenes), images=scenes.has_images))
+def nothing_rare(statistics: SceneStatistics, option: str) -> str:
+    """Return what to do where no class is rare."""
+    shown = sorted((entry for entry in statistics.classes if entry.frames), key=lambda e: e.share_of_pixels)
+    least = f"; the least shown is {shown[0].name!r}" if shown else ""
+    return f"no class is rare in {statistics.name}{least}. Name with {option} those that you care for"
+
+
+def statistics_of(data: Data) -> SceneStatistics:
+    """Return the statistics of the masks of the training part of data, or of all where nothing trains."""
+    cache = decode(data.scenes, *display_size(data.scenes), images=data.scenes.has_images)
+    if not data.split.train:
+        return class_statistics(cache)
+    found = class_statistics(cache.subset(data.split.train))
+    return replace(found, name=f"the training part of {found.name}")
 
 
 def display_size(scenes: SceneSet) -> tuple[int, int]:

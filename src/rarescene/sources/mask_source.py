@@ -23,7 +23,7 @@ from rarescene.foundation.provenance import Provenance
 from rarescene.foundation.run_record import RECORD, RunRecord, read_record
 from rarescene.foundation.seeds import derive_seed
 from rarescene.scenes import MANIFEST, ClassTable, Request, RequestPool, SceneCache
-from rarescene.scenes.data import class_ids, decode, open_as_in, open_unsplit
+from rarescene.scenes.data import decode, open_as_in, open_unsplit
 from rarescene.sources.requests import read_pool
 
 if TYPE_CHECKING:
@@ -260,7 +260,7 @@ def masks_that_show(cache: SceneCache, classes: str, where: str) -> np.ndarray:
     Raises:
         DataError: no mask shows them.
     """
-    wanted = list(class_ids(cache.classes, classes))
+    wanted = list(cache.classes.ids_in(classes))
     shown = np.flatnonzero(cache.class_pixels[:, wanted].any(axis=1)) if wanted else np.arange(len(cache))
     if not len(shown):
         remedy = "`rarescene stats` lists which recordings show a class; choose another part or split."

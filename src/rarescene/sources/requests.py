@@ -13,7 +13,7 @@ from rarescene.foundation.files import read_json
 from rarescene.foundation.provenance import Provenance
 from rarescene.foundation.seeds import derive_seed
 from rarescene.scenes import ClassTable, Request, RequestPool, read_requests
-from rarescene.scenes.data import class_ids, decode, open_as_in
+from rarescene.scenes.data import decode, open_as_in
 
 if TYPE_CHECKING:
     from rarescene.sources.mask_source import MaskSource
@@ -70,7 +70,7 @@ def requests_for(
     Raises:
         ConfigError: the options contradict each other, or name an unknown class.
     """
-    table, ids = asked.table, class_ids(asked.table, classes)
+    table, ids = asked.table, asked.table.ids_in(classes)
 
     def series(
         at: Callable[[int], Request], pool: RequestPool, different: int, behind: tuple[Provenance, ...] = ()

@@ -52,7 +52,7 @@ class Study(DataStudy):
                 test part (each once, up to the scale's `scored`), or prompted maps.
         """
         scale, generator = self.scale, self.generator(name)
-        wanted = ",".join(classes)
+        wanted = self.data.scenes.classes.listed(classes)
         count = min(scale.scored, len(self.data.split.test)) if maps == "test" else scale.pairs
         options: dict[str, Any] = {"classes": wanted, "count": count, "sampling": scale.sampling, "seed": 0}
         if maps == "prompts":
@@ -101,7 +101,11 @@ class Study(DataStudy):
 
         def make(out: Path) -> None:
             say(f"{name}, {strategy}, {len(synthetic)} sets of pairs, seed {seed}")
-            copied = {"duplicate": DuplicateConfig(copies, ",".join(classes))} if copies is not None else {}
+            copied = (
+                {"duplicate": DuplicateConfig(copies, self.data.scenes.classes.listed(classes))}
+                if copies is not None
+                else {}
+            )
             segment(
                 method_for("segmenters", model), model=model, training=training, out=out, strategy=strategy,
                 strategies=copied, synthetic=list(synthetic), seed=seed, height=size[0], width=size[1],

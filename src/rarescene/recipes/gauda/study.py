@@ -83,12 +83,8 @@ class GaudaStudy(DataStudy):
 
     @cached_property
     def rare(self) -> tuple[str, ...]:
-        """The classes that the statistics of the whole data set call rare, test frames among them.
-
-        Tables have rows of these, and duplicates and offline pairs are asked for by them, so these two know
-        that much of test frames.
-        """
-        return rare_classes(self.data.scenes)
+        """The classes that are rare in the training part: tables have rows of these, and pairs show them."""
+        return rare_classes(self.data)
 
     def image_vqgan(self) -> Planned:
         """Return the autoencoder of images."""
@@ -128,7 +124,7 @@ class GaudaStudy(DataStudy):
         generator = self.generator(name)
         scale = self.scale.sampling.guidance if guidance is None else guidance
         sampling = replace(self.scale.sampling, guidance=scale if name == "joint" else None)
-        wanted, number = ",".join(classes), count or self.scale.pairs
+        wanted, number = self.data.scenes.classes.listed(classes), count or self.scale.pairs
         content = {
             "generator": generator.name, "classes": wanted, "count": number, "seed": 0,
             "sampling": asdict(sampling), "data": self.identity,
@@ -159,7 +155,7 @@ class GaudaStudy(DataStudy):
                 case "offline":
                     upon["synthetic"] = self.pairs("joint", classes=self.rare)
                 case "duplicate":
-                    options |= {"classes": ",".join(self.rare), "copies": scale.pairs}
+                    options |= {"classes": self.data.scenes.classes.listed(self.rare), "copies": scale.pairs}
         return self._scored(name, seed, ",".join(column.strategies), options, upon, column.head)
 
     def synthetic_only(self, name: SegmenterName, generator: Generator, seed: int) -> Planned:

@@ -140,8 +140,8 @@ def _table(
         f"{many}, with 95 % intervals over test recordings.",
         f"Worst {WORST}: each column's own {WORST} lowest classes.",
         "AS goes by validation scores (section 2.1); AS, uncertainty by the variance that GAUDA uses.",
-        f"Rare classes: {', '.join(rare) or 'none'}, by the masks of all frames, test frames among "
-        "them; duplicates and offline pairs are chosen by the same.",
+        f"Rare classes: {', '.join(rare) or 'none'}, by the masks of the training part; "
+        "duplicates and offline pairs are chosen by the same.",
         *([f"Not trained yet: {absent}; --strategies adds them."] if absent else []),
         *found.tested.notes,
         *found.tested.conclusions,

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rarescene.foundation.errors import DataError, RareSceneError
+from rarescene.foundation.errors import ConfigError, DataError, RareSceneError
 from rarescene.foundation.methods import DatasetMethod
 from rarescene.scenes.class_table import ClassTable
 from rarescene.scenes.datasets.groups import places_in_recordings, why_unclear
@@ -119,7 +119,7 @@ def propose_for(
     masks: str | None = None,
     classes: str | None = None,
     progress: Callable[[int, int], None] | None = None,
-    **_: str,
+    **_: str,  # a title, a licence
 ) -> tuple[Path, dict[str, Any]]:
     """Return where the class table of a folder belongs, and one that is made from all of its masks.
 
@@ -127,9 +127,13 @@ def propose_for(
 
     Raises:
         DataError: there is no folder of masks, or what lies there are no label masks.
+        ConfigError: there is a class table.
     """
+    target = root / (classes or CLASSES_FILE)
+    if target.exists():
+        raise ConfigError("exists already", "Edit it, or delete it to have another one proposed.", target)
     _, files = _files(*_find_folders(root, images, masks)[:2])
-    return root / (classes or CLASSES_FILE), propose_from(files, root.resolve().name, progress=progress)
+    return target, propose_from(files, root.resolve().name, progress=progress)
 
 
 def read_classes(path: Path, masks: Iterable[Path] = ()) -> MaskCode:
@@ -240,7 +244,7 @@ def _find_folders(root: Path, images: str | None, masks: str | None) -> tuple[Pa
             return beside[pair]
         named = ", ".join(found) or "no folder"
         remedy = (
-            f"Make a folder `{kind}` in it, or name yours in a YAML file, as in `rarescene check data.yaml`:\n"
+            f"Make a folder `{kind}` in it, or name yours in a YAML file (`rarescene check data.yaml`):\n"
             f"name: folder\npath: {root.resolve()}\n{kind}: NAME"
         )
         raise DataError(f"has no folder of {kind} (found: {named})", remedy, root)
@@ -262,8 +266,8 @@ def _with_ground_truth(folders: Mapping[str, Path]) -> tuple[Path, Path] | None:
 def _files(image_folder: Path, mask_folder: Path) -> tuple[list[Path], list[Path]]:
     images, masks = walk_files(image_folder), walk_files(mask_folder)
     if image_folder.resolve() == mask_folder.resolve():
-        masks = [path for path in masks if _MASK_WORD.search(path.stem)]
-        images = [path for path in images if not _MASK_WORD.search(path.stem)]
+        masks = [path for path in masks if any(word.search(path.stem) for word in _WORDS_OF_MASKS)]
+        images = sorted(set(images).difference(masks))
     return images, masks
 
 
@@ -333,8 +337,8 @@ def _what_is_there(image: Path, near: Sequence[Path], mask_folder: Path) -> tupl
         what = f"has no mask that is read: {there} is there, and {ending} is not read (read are {known})"
         return what, f"Save the masks as PNG: {mask}."
     remedy = (
-        "Give image and mask the same path below their folders; only the ending may differ, and a word such as "
-        "_mask or mask_ at the mask's name."
+        "Give image and mask the same path below their folders; only the ending may differ, and a word "
+        "such as _mask or mask_ at the mask's name."
     )
     return f"has no mask; {there} bears its name and lies elsewhere", remedy
 
@@ -362,8 +366,8 @@ def _one_file_a_class(
     told = ", ".join(str(path.relative_to(mask_folder)) for path in several[0][:3])
     what = f"holds one file for each class of an image ({told}); read is one mask for each image"
     remedy = (
-        "Write the files of an image into one mask of class ids (0 background, 1 the first class, …), called as "
-        "the image; where classes overlap, the one in front counts."
+        "Write the files of an image into one mask of class ids (0 background, 1 the first class, …), called "
+        "as the image; where classes overlap, the one in front counts."
     )
     return Fault(mask_folder, what, remedy)
 

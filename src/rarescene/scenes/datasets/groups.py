@@ -1,7 +1,7 @@
 """Which recording a file belongs to. Adjacent frames are near-copies, so data are split by recording.
 
-Names tell it by a rule (`places_in_recordings`); where the rule is not clear, `why_unclear` says so, and every
-command that splits repeats it. `--group-by` overrules both.
+Names tell it by a rule (`places_in_recordings`); where the rule is not clear, `why_unclear` says so, and
+every command that splits repeats it. `--group-by` overrules both.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 
 from rarescene.foundation.errors import ConfigError, DataError
 from rarescene.scenes.faults import Fault, Listing
-from rarescene.scenes.scene import SceneRecord, in_order
+from rarescene.scenes.scene import in_order
 
 _FRAME_WORD = r"(?:frame|frm|image|img|f)"
 _FRAME_NUMBER = re.compile(
@@ -161,8 +161,8 @@ def why_unclear(places: Iterable[tuple[str, str]]) -> str:
 def unclear(doubt: str) -> str:
     """Return what a user is told where `why_unclear` found a reason."""
     return (
-        f"which recording a frame belongs to is not clear: {doubt}. Frames of one recording may then train and "
-        "test; tell recordings apart with --group-by REGEX."
+        f"which recording a frame belongs to is not clear: {doubt}. Frames of one recording may then train "
+        "and test; tell recordings apart with --group-by REGEX."
     )
 
 
@@ -212,7 +212,8 @@ def _unclear_names(flat: Sequence[tuple[str, str]]) -> str:
     for stem in stems:
         word = _RECORDING_WORD.search(stem)
         if word and (len(groups) > 1 or not word["apart"]):
-            return f"the last number of {stem!r} may be that of a {word[1].lower()}, and counts as that of a frame"
+            what = word[1].lower()
+            return f"the last number of {stem!r} may be that of a {what}, and counts as that of a frame"
     framed = next((group for group in groups if _LIKE_A_FRAME.search(group)), None)
     if framed is not None and len(groups) > 1:
         return f"{framed!r} counts as a recording, and is called as a frame"
@@ -228,5 +229,6 @@ def _unclear_names(flat: Sequence[tuple[str, str]]) -> str:
     for skeleton, columns in varying.items():
         if sum(len(column) > 1 for column in columns) > 1:
             alike = sorted(group for group in groups if re.sub(r"\d+", "#", group) == skeleton)
-            return f"several numbers tell recordings apart ({alike[0]!r}, {alike[1]!r}), which may be parts of one"
+            told = f"({alike[0]!r}, {alike[1]!r})"
+            return f"several numbers tell recordings apart {told}, which may be parts of one"
     return ""

@@ -73,7 +73,7 @@ def propose_from(
             colours.update(
                 {(int(r), int(g), int(b)): int(n) for (r, g, b), n in zip(pixels, counts, strict=True)}
             )
-        if np.count_nonzero(values) > _MOST_CLASSES and soft_edges(values) is None or len(colours) > 4096:
+        if (np.count_nonzero(values) > _MOST_CLASSES and soft_edges(values) is None) or len(colours) > 4096:
             raise _no_label_mask(path)
         if progress:
             progress(number, len(chosen))

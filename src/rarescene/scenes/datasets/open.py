@@ -63,7 +63,7 @@ def open_scenes(spec: str | Path, *, group_by: str | None = None) -> SceneSet:
 
 def list_scenes(spec: str | Path, *, group_by: str | None = None) -> Listing:
     """Return the scenes of a data set, and the faults that show without decoding; see `open_scenes`."""
-    method, path, options = _understood(str(spec))
+    method, path, options = understood(str(spec))
     pattern = options.pop("group_by", None)
     if group_by is not None:
         pattern = group_by
@@ -76,7 +76,7 @@ def list_scenes(spec: str | Path, *, group_by: str | None = None) -> Listing:
 
 def brought_by(spec: str | Path) -> str:
     """Return the package, and its version, that reads a data set; nothing where it is ours."""
-    return package_of(_understood(str(spec))[0]).get("package", "")
+    return package_of(understood(str(spec))[0]).get("package", "")
 
 
 def refuse_option(name: str, method: DatasetMethod) -> NoReturn:
@@ -85,8 +85,12 @@ def refuse_option(name: str, method: DatasetMethod) -> NoReturn:
     raise ConfigError(f"unknown option {name!r} of a data set", f"{method.command} knows: {known}.")
 
 
-def _understood(spec: str) -> tuple[DatasetMethod, str, dict[str, str]]:
-    """Return the data set that a spec names, its path, and its options as text."""
+def understood(spec: str) -> tuple[DatasetMethod, str, dict[str, str]]:
+    """Return the data set that a spec names, its path, and its options as text.
+
+    Raises:
+        ConfigError: it names none.
+    """
     known: Mapping[str, DatasetMethod] = by_command("datasets")
     name, colon, path = spec.partition(":")
     if spec.lower().endswith(_YAML) and name not in known:
