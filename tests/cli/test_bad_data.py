@@ -6,6 +6,7 @@ What is merely unusual works.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -147,6 +148,73 @@ def test_strokes_in_place_of_cholecseg8k_masks(capfd: pytest.CaptureFixture[str]
     message = refused(["segment", "unet", "--data", "cholecseg8k:cholec", "--out", "run", *TRAIN], capfd)
     assert "frame_1_endo_watershed_mask.png" in message
     assert "strokes" in message
+
+
+def exchange_masks() -> None:
+    """Give every mask other classes, and the file its old size and time."""
+    for path in sorted(Path("mine/masks").iterdir()):
+        before = path.stat()
+        save(str(path), np.where(IDS == 1, 2, np.where(IDS == 2, 1, IDS)).astype(np.uint8))
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize("what", ["masks", "values"])
+def test_data_that_changed_between_stop_and_resume_are_refused(
+    what: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ["segment", "unet", "--data", "folder:mine", "--out", "run", *TRAIN]
+    assert main([*words, "--training.steps=2"]) == 0
+    record = Path("run/run.json").read_bytes()
+    assert sorted(json.loads(record)["decoded"]) == ["test", "train"]
+    assert main(["evaluate", "run", "--data", "folder:mine"]) == 0
+    assert "not as they were" not in capfd.readouterr().out
+    if what == "masks":
+        exchange_masks()
+    else:
+        table = json.loads(Path("mine/classes.json").read_text())
+        for entry, value in zip(table["classes"], (0, 2, 1), strict=True):
+            entry["values"] = [value]
+        write("mine/classes.json", json.dumps(table))
+    message = refused([*words, "--resume"], capfd)
+    assert "begun with other masks or images (train, test)" in message
+    assert Path("run/run.json").read_bytes() == record
+    assert main(["evaluate", "run", "--data", "folder:mine"]) == 0
+    assert "note: the test scenes are not as they were when run was trained" in capfd.readouterr().out
+
+
+def test_a_table_that_is_written_is_that_of_the_folder_named_in_yaml(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    Path("mine/classes.json").unlink()
+    Path("mine/masks").rename("mine/drawn by hand")
+    Path("mine/images").rename("mine/Bilder")
+    write(
+        "data.yaml", "name: folder\npath: mine\nimages: Bilder\nmasks: drawn by hand\nclasses: table.json\n"
+    )
+    assert main(["check", "data.yaml"]) == 1
+    assert "--write-classes" in capfd.readouterr().out
+    assert main(["check", "data.yaml", "--write-classes"]) == 0
+    table = json.loads(Path("mine/table.json").read_text())
+    assert [entry["name"] for entry in table["classes"]] == ["class 0", "class 1", "class 2"]
+
+
+def test_what_goes_to_a_file_is_not_folded(capfd: pytest.CaptureFixture[str]) -> None:
+    deep = "a_folder_with_a_long_name_of_its_own/and_another_one_below_it/frame_0"
+    save(f"mine/images/{deep}.png", FRAME)
+    assert main(["check", "folder:mine"]) == 1
+    lines = capfd.readouterr().out.splitlines()
+    assert any(f"mine/images/{deep}.png   has no mask" in line for line in lines)
+
+
+def test_check_and_stats_list_the_recordings(capfd: pytest.CaptureFixture[str]) -> None:
+    for words in (["check", "folder:mine"], ["stats", "folder:mine"]):
+        assert main(words) == 0
+        rows = [line.split() for line in capfd.readouterr().out.splitlines()]
+        assert ["case1", "2", "case1_frame1", "case1_frame2"] in rows
+    assert main(["stats", "folder:mine", "--split", "time", "--fractions=[0.5,0,0.5]"]) == 0
+    out = capfd.readouterr().out
+    assert ["case1", "1", "case1_frame1", "case1_frame1"] in [line.split() for line in out.splitlines()]
+    assert "no class is rare in mine; the least shown is 'vein'" in " ".join(out.split())
 
 
 # What is merely unusual works.

@@ -9,13 +9,23 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from rarescene.foundation.errors import DataError
-from rarescene.scenes import CHOLECSEG8K, Scene, SceneCache, SceneRecord, SceneSet, open_scenes
+from rarescene.scenes import (
+    CHOLECSEG8K,
+    Scene,
+    SceneCache,
+    SceneRecord,
+    SceneSet,
+    data_digest,
+    open_scenes,
+    pixel_digest,
+)
 from rarescene.scenes.transforms import resize_image, resize_mask
 
 CLASSES = [{"id": 0, "name": "a", "colour": [0, 0, 0]}, {"id": 1, "name": "b", "colour": [1, 1, 1]}]
@@ -76,6 +86,75 @@ def test_it_is_found_again_and_changed_files_make_another(tmp_path: Path) -> Non
     assert second.class_pixels[:, 1].tolist() == [64, 0, 64]
 
 
+def _exchange(one: Path, other: Path) -> None:
+    """Exchange two files, each with the size and the time of the other, as a restored copy has them."""
+    contents, times = [path.read_bytes() for path in (one, other)], one.stat().st_mtime_ns
+    for path, content in zip((one, other), reversed(contents), strict=True):
+        path.write_bytes(content)
+        os.utime(path, ns=(times, times))
+
+
+def _bitmaps(root: Path, table: dict[str, Any]) -> str:
+    """Write three scenes whose masks are files of one size and one time."""
+    for kind in ("images", "masks"):
+        (root / kind).mkdir(parents=True)
+    for frame in range(3):
+        Image.new("RGB", (20, 20), 90).save(root / "images" / f"{frame}.png")
+        mask = root / "masks" / f"{frame}.bmp"
+        Image.new("L", (20, 20), frame % 2).save(mask)
+        os.utime(mask, ns=(10**18, 10**18))
+    (root / "classes.json").write_text(json.dumps(table))
+    return f"folder:{root}"
+
+
+def _valued(*values: int, **more: Any) -> dict[str, Any]:
+    return {"classes": [entry | {"values": [v]} for entry, v in zip(CLASSES, values, strict=True)], **more}
+
+
+@pytest.mark.parametrize(
+    ("table", "pixels"),
+    [
+        (_valued(1, 0), [64, 0, 64]),
+        (_valued(0, 7, ignore_values=[1]), [0, 0, 0]),
+        ({"classes": [*CLASSES, {"id": 2, "name": "c", "colour": [2, 2, 2]}]}, [0, 64, 0]),
+    ],
+)
+def test_what_the_values_of_masks_mean_is_in_the_key(
+    table: dict[str, Any], pixels: list[int], tmp_path: Path
+) -> None:
+    spec = _bitmaps(tmp_path / "data", {"classes": CLASSES})
+    first = SceneCache.build(open_scenes(spec), 8, 8, tmp_path / "cache")
+    assert first.class_pixels[:, 1].tolist() == [0, 64, 0]
+    (tmp_path / "data" / "classes.json").write_text(json.dumps(table))
+    second = SceneCache.build(open_scenes(spec), 8, 8, tmp_path / "cache")
+    assert second.class_pixels[:, 1].tolist() == pixels
+    assert second.digest != first.digest
+
+
+def test_masks_that_are_exchanged_are_noticed_whatever_their_size_and_time(tmp_path: Path) -> None:
+    spec = _bitmaps(tmp_path / "data", {"classes": CLASSES})
+    first = SceneCache.build(open_scenes(spec), 8, 8, tmp_path / "cache")
+    _exchange(tmp_path / "data/masks/0.bmp", tmp_path / "data/masks/1.bmp")
+    second = SceneCache.build(open_scenes(spec), 8, 8, tmp_path / "cache")
+    assert second.class_pixels[:, 1].tolist() == [64, 0, 0]
+    assert second.digest != first.digest
+    assert second.subset([2]).digest == first.subset([2]).digest
+    _exchange(tmp_path / "data/masks/0.bmp", tmp_path / "data/masks/1.bmp")
+    assert SceneCache.build(open_scenes(spec), 8, 8, tmp_path / "cache").digest == first.digest
+
+
+def test_a_digest_tells_every_pixel_name_and_class() -> None:
+    image, mask = np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), np.uint8)
+    other = mask.copy()
+    other[3, 3] = 1
+    pixels = [pixel_digest(image, mask), pixel_digest(None, mask), pixel_digest(image, other)]
+    assert len(set(pixels)) == 3
+    told = data_digest(CHOLECSEG8K, ["a", "b"], pixels[:2])
+    assert told != data_digest(CHOLECSEG8K, ["a", "c"], pixels[:2])
+    assert told != data_digest(CHOLECSEG8K, ["b", "a"], pixels[1::-1])
+    assert told != data_digest(replace(CHOLECSEG8K, ignore_index=254), ["a", "b"], pixels[:2])
+
+
 def test_phantoms_of_another_size_are_another_cache(tmp_path: Path) -> None:
     small = open_scenes(SPEC)
     large = replace(open_scenes(SPEC.replace("size=32", "size=48")), name=small.name)
@@ -125,6 +204,37 @@ def test_a_damaged_cache_says_so(tmp_path: Path) -> None:
     (cache.folder / "masks.npy").write_bytes(b"nothing")
     with pytest.raises(DataError, match="Delete this folder"):
         SceneCache.open(cache.folder)
+
+
+@pytest.mark.parametrize("spoil", ["gone", "cut", "changed", "none", "short", "empty"])
+def test_a_damaged_cache_heals_itself(spoil: str, tmp_path: Path) -> None:
+    whole = SceneCache.build(_numbered(3), 8, 8, tmp_path)
+    folder, digest = whole.folder, whole.digest
+    index, masks = folder / "index.json", folder / "masks.npy"
+    if spoil == "gone":
+        index.unlink()
+    elif spoil == "cut":
+        index.write_text(index.read_text()[:50])
+    elif spoil == "changed":
+        index.write_text(index.read_text().replace("scene1", "scene7"))
+    elif spoil == "none":
+        index.write_text("[null]")
+    elif spoil == "short":
+        masks.write_bytes(masks.read_bytes()[:-5])
+    else:
+        masks.write_bytes(b"")
+    healed = SceneCache.build(_numbered(3), 8, 8, tmp_path)
+    assert (healed.folder, healed.digest, healed.names) == (folder, digest, ("scene0", "scene1", "scene2"))
+    np.testing.assert_array_equal(healed.masks[:, 0, 0], [0, 1, 2])
+
+
+def test_a_cache_is_not_healed_over_somebody_elses_files(tmp_path: Path) -> None:
+    cache = SceneCache.build(_numbered(3), 8, 8, tmp_path)
+    (cache.folder / "index.json").unlink()
+    (cache.folder / "notes.txt").write_text("mine")
+    with pytest.raises(DataError, match="cannot be written"):
+        SceneCache.build(_numbered(3), 8, 8, tmp_path)
+    assert (cache.folder / "notes.txt").read_text() == "mine"
 
 
 BUILD = """

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from rarescene.foundation.errors import ConfigError
-from rarescene.scenes import CHOLECSEG8K, ClassRequest, Request
+from rarescene.scenes import CHOLECSEG8K, ClassRequest, ClassTable, Request, SceneClass, read_requests
+from rarescene.scenes.class_table import quoted
 from rarescene.scenes.request import PLACES, plural
 
 CLASS_REQUESTS = st.builds(
@@ -73,6 +75,72 @@ def test_words() -> None:
 def test_what_is_not_understood_is_named(text: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         Request.parse(text, CHOLECSEG8K)
+
+
+NAMES = st.text(st.sampled_from('abs ,:;#-_/.123onetwicr"'), min_size=1, max_size=12).map(str.strip)
+
+
+@given(st.lists(NAMES, min_size=1, max_size=5))
+def test_every_name_that_a_table_accepts_is_read_back(names: list[str]) -> None:
+    try:
+        table = ClassTable("t", tuple(SceneClass(place, name, (0, 0, 0)) for place, name in enumerate(names)))
+    except ConfigError:
+        return
+    for class_id, name in enumerate(names):
+        assert table.id_of(name) == class_id
+        assert table.ids_in(quoted(name)) == (class_id,)
+        for asked in (
+            ClassRequest(class_id),
+            ClassRequest(class_id, 1),
+            ClassRequest(class_id, 14, "lower left"),
+        ):
+            request = Request((asked,))
+            assert Request.parse("; ".join(request.to_words(table)), table) == request
+            assert Request.parse(request.to_text(table), table) == request
+    assert table.ids_in(table.listed(names)) == tuple(range(len(names)))
+    everything = Request(tuple(ClassRequest(class_id, 2, "centre") for class_id in range(len(names))))
+    assert Request.parse("; ".join(everything.to_words(table)), table) == everything
+
+
+PUNCTUATED = ("background", "organ: left", "duct, cystic", "tool", "duct", "5 mm #2; port")
+
+
+def _punctuated() -> ClassTable:
+    return ClassTable("t", tuple(SceneClass(place, name, (0, 0, 0)) for place, name in enumerate(PUNCTUATED)))
+
+
+def test_names_with_punctuation_are_asked_for_as_they_are_quoted_or_by_id(tmp_path: Path) -> None:
+    table = _punctuated()
+    for text, ids in {
+        "duct, cystic": (2,), "tool,duct,cystic": (3, 2), '"duct", tool': (4, 3), "duct, tool": (4, 3),
+        "organ: left, 2": (1, 2), '"5 mm #2; port"': (5,), "Organ:  Left": (1,), "": (),
+    }.items():  # fmt: skip
+        assert table.ids_in(text) == ids
+    for text, asked in {
+        "organ: left": ClassRequest(1), '"organ: left": two, centre': ClassRequest(1, 2, "centre"),
+        'three "organ: left" in the lower left': ClassRequest(1, 3, "lower left"), "2": ClassRequest(2),
+        "2: one": ClassRequest(2, 1), "two duct, cystics": ClassRequest(2, 2),
+    }.items():  # fmt: skip
+        assert Request.parse(text, table) == Request((asked,))
+    (tmp_path / "r.txt").write_text('"5 mm #2; port": one  # the "second" one\ntool # a # b\n')
+    assert [request.ids for request in read_requests(tmp_path / "r.txt", table)] == [(5,), (3,)]
+    with pytest.raises(ConfigError, match="quotation mark"):
+        Request.parse('"organ: left', table)
+    with pytest.raises(ConfigError, match='"organ: left", "duct, cystic"'):
+        table.ids_in("vein")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["organ_a", "organ a"], ["organ a", "organ-a"], ["Duct", "duct"], ["a,b", "a, b"],
+        ["M\u00fc", "Mu\u0308"],
+        ["", "a"], [" _", "a"], ['"', "a"], ["two\nlines", "a"],
+    ],
+)  # fmt: skip
+def test_names_that_cannot_be_told_apart_or_asked_for_are_refused(names: list[str]) -> None:
+    with pytest.raises(ConfigError, match=r"share a name|is no name of a class"):
+        ClassTable("t", tuple(SceneClass(place, name, (0, 0, 0)) for place, name in enumerate(names)))
 
 
 def test_pieces_places_and_specks_by_hand() -> None:

@@ -56,10 +56,12 @@ def show(content: RenderableType) -> None:
     if CONSOLE.is_terminal:
         CONSOLE.print(content)
         return
-    for part in content.renderables if isinstance(content, Group) else [content]:
-        if isinstance(part, Table):
-            part.min_width, part.width = part.width, None
-        Console(highlight=False, emoji=False, width=_UNFOLDED).print(part)
+    for part in content.renderables if isinstance(content, Group) else ():
+        show(part)
+    if isinstance(content, Table):
+        content.min_width, content.width = content.width, None
+    if not isinstance(content, Group):
+        Console(highlight=False, emoji=False, width=_UNFOLDED).print(content)
 
 
 def say(text: str) -> None:

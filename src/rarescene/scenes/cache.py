@@ -209,9 +209,9 @@ class SceneCache(Recorded):
 
 def pixel_digest(image: np.ndarray | None, mask: np.ndarray) -> str:
     """Return a short hash of a scene's mask, and of its image where there is one, as decoded and resized."""
-    digest = hashlib.sha256(np.ascontiguousarray(mask))
+    digest = hashlib.sha256(mask.tobytes())
     if image is not None:
-        digest.update(np.ascontiguousarray(image))
+        digest.update(image.tobytes())
     return digest.hexdigest()[:16]
 
 

@@ -17,6 +17,9 @@ from rarescene.foundation.errors import ConfigError
 
 Colour = tuple[int, int, int]
 
+QUOTED = r'"(?:[^"]|"")*"'
+"""A name as `quoted` writes it, as a regular expression."""
+
 
 @dataclass(frozen=True)
 class SceneClass:
@@ -32,8 +35,8 @@ class ClassTable:
     """The classes of a data set, with ids 0 to C-1 in order.
 
     Raises:
-        ConfigError: the ids are not 0 to C-1 in order, a name is empty or holds a quotation mark or a line
-            break, two names cannot be told apart, or the ignore index is taken.
+        ConfigError: the ids are not 0 to C-1 in order, a name is empty or holds a line break, two names
+            cannot be told apart, or the ignore index is taken.
     """
 
     name: str
@@ -48,15 +51,16 @@ class ClassTable:
             )
         known: dict[str, str] = {}
         for name in self.names:
-            if not _plain(name) or '"' in name or not name.isprintable():
-                remedy = "Give every class a name in letters, without quotation marks and line breaks."
+            if not _plain(name).strip('"') or not name.isprintable():
+                remedy = "Give every class a name in letters, without line breaks."
                 raise ConfigError(f"{name!r} is no name of a class", remedy)
-            if (other := known.setdefault(_plain(name), name)) is not name:
+            if _plain(name) in known:
                 remedy = (
                     "Give every class a name of its own; case, spaces, `_` and `-` do not tell names apart."
                 )
-                what = f"two classes of {self.name!r} share a name: {other!r} and {name!r}"
+                what = f"two classes of {self.name!r} share a name: {known[_plain(name)]!r} and {name!r}"
                 raise ConfigError(what, remedy)
+            known[_plain(name)] = name
         if not len(ids) <= self.ignore_index <= 255:
             remedy = f"Choose an ignore index from {len(ids)} to 255."
             raise ConfigError(
@@ -74,10 +78,11 @@ class ClassTable:
     def id_of(self, name: str) -> int:
         """Return the id of the class called `name` (case and `_` or `-` for a space do not matter).
 
-        A number that is no name is the id itself.
+        The name may stand in quotation marks. A number that is no name is the id itself.
         """
-        name = name.strip().strip('"')
         plain = [_plain(known) for known in self.names]
+        if _plain(name) not in plain and re.fullmatch(QUOTED, name.strip()):
+            name = name.strip()[1:-1].replace('""', '"')
         if _plain(name) in plain:
             return plain.index(_plain(name))
         if name.isdecimal() and int(name) < len(self):
@@ -94,10 +99,10 @@ class ClassTable:
     def ids_in(self, text: str) -> tuple[int, ...]:
         """Return the ids of comma-separated classes, in the order given, each once.
 
-        A class is called by its name, by its name in quotation marks, or by its id. Commas within a name need
-        no quotation marks. Raises `ConfigError` for an unknown one.
+        A class is called by its name, by its name in quotation marks (see `quoted`), or by its id. Commas
+        within a name need no quotation marks. Raises `ConfigError` for an unknown one.
         """
-        words = [word.strip() for word in re.findall(r'(?:"[^"]*"|[^,"])+', text)]
+        words = [word.strip() for word in re.findall(rf'(?:{QUOTED}|[^,"])+|"', text)]
         words, found = [word for word in words if word], list[int]()
         known = {_plain(name) for name in self.names}
         while words:
@@ -108,9 +113,9 @@ class ClassTable:
         return tuple(dict.fromkeys(found))
 
     def listed(self, names: Iterable[str], separator: str = ",") -> str:
-        """Return names as `ids_in` reads them: in quotation marks where any name of the table has a comma."""
-        mark = '"' if any("," in name for name in self.names) else ""
-        return separator.join(f"{mark}{name}{mark}" for name in names)
+        """Return names as `ids_in` reads them: quoted where any name of the table has a comma or a quote."""
+        odd = any(mark in name for name in self.names for mark in ',"')
+        return separator.join(quoted(name) if odd else name for name in names)
 
     def palette(self) -> np.ndarray:
         """Return uint8 `(256, 3)`: the colour of every byte; unused ids are black, ignored pixels white."""
@@ -148,6 +153,12 @@ class ClassTable:
         except (KeyError, TypeError, ValueError) as error:
             remedy = 'Write each class as {"id": 0, "name": "liver", "colour": [255, 114, 114]}.'
             raise ConfigError(f"the class table is not understood ({error!r})", remedy) from error
+
+
+def quoted(name: str) -> str:
+    """Return a name in quotation marks; those within it are doubled, as in comma-separated tables."""
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'
 
 
 def _colour(value: Iterable[Any]) -> Colour:

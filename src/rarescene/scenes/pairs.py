@@ -38,6 +38,8 @@ class MaskCode:
         refuse_strokes: a mask whose value 0 fills most of the frame is taken for annotation strokes
             (CholecSeg8k).
         first_channel: a file with three channels holds values in the first one, and no colours (CaDIS).
+        valued: the class table lists the numbers of its classes, which then say more than a gray that happens
+            to be the colour of a class.
         granted: nobody said what the ignore index and white stand for; that they are unlabelled is taken for
             granted. A mask that is black and white alone is then refused.
     """
@@ -47,6 +49,7 @@ class MaskCode:
     colours: Mapping[Colour, int]
     refuse_strokes: bool = False
     first_channel: bool = False
+    valued: bool = False
     granted: bool = False
 
     @classmethod
@@ -107,10 +110,14 @@ class MaskCode:
         palette = np.stack([grays] * 3, -1) if raster.palette is None else raster.palette
         shown = [_colour(palette[value]) for value in used]
         readings: dict[str, Reading] = {"value": [self._of_value(int(value)) for value in used]}
-        own = np.array_equal(palette[used], self.classes.palette()[used])  # as our own sets show their ids
-        if not own or any(self.values.get(int(value)) != value for value in used):
+        # Our own sets show their ids in the colours of the table.
+        own = raster.palette is not None and np.array_equal(palette[used], self.classes.palette()[used])
+        if own:
+            own = all(self.values.get(int(value)) == value for value in used)
+        plain = raster.palette is None and raster.step == 1
+        if not own and not (plain and self.valued and None not in readings["value"]):
             readings["colour"] = [self._of_colour(colour) for colour in shown]
-            if raster.palette is not None or raster.step > 1:
+            if not plain:
                 readings["gray"] = [self._of_value(c[0]) if len(set(c)) == 1 else None for c in shown]
         full = {way: reading for way, reading in readings.items() if None not in reading}
         if not full:

@@ -16,7 +16,7 @@ import numpy as np
 from scipy import ndimage
 
 from rarescene.foundation.errors import ConfigError
-from rarescene.scenes.class_table import ClassTable
+from rarescene.scenes.class_table import QUOTED, ClassTable, quoted
 
 PLACES = (
     "upper left",
@@ -40,7 +40,7 @@ TOUCHING = np.ones((3, 3), np.int8)
 _NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _AT = rf"(?: in the (?P<place>{'|'.join(sorted(PLACES, key=len))}))?"
 _PHRASE = re.compile(rf"(?P<what>.+?){_AT}")
-_QUOTED = re.compile(rf'(?:(?P<number>[^\s"]+) )?"(?P<name>[^"]+)"{_AT}(?: ?:(?P<wishes>.*))?')
+_QUOTED = re.compile(rf'(?:(?P<number>[^\s"]+) )?(?P<name>{QUOTED}){_AT}(?: ?:(?P<wishes>.*))?')
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ class ClassRequest:
 
         A name that could be taken for something else stands in quotation marks.
         """
-        name, quoted = _said(self.class_id, table)
-        several = self.count is not None and self.count != 1 and not quoted
+        name, marked = _said(self.class_id, table)
+        several = self.count is not None and self.count != 1 and not marked
         what = plural(name) if several else name
         number = "" if self.count is None else f"{_number(self.count)} "
         return f"{number}{what}" + (f" in the {self.place}" if self.place else "")
@@ -179,7 +179,7 @@ class Request:
         """
         if text.count('"') % 2:
             raise ConfigError(f"a quotation mark is missing in {text!r}", 'Write names as "organ: left".')
-        parts = [" ".join(part.split()) for part in re.findall(r'(?:"[^"]*"|[^;\n"])+', text)]
+        parts = [" ".join(part.split()) for part in re.findall(rf'(?:{QUOTED}|[^;\n"])+', text)]
         return cls(tuple(_parse_class(part, table) for part in parts if part))
 
     def to_dict(self) -> dict[str, Any]:
@@ -253,18 +253,23 @@ def _said(class_id: int, table: ClassTable) -> tuple[str, bool]:
             read = [(one.class_id, one.count, one.place) for one in Request.parse(text, table).classes]
         except ConfigError:
             read = []
-        if read != [meant] or "#" in text:  # what a file of requests holds behind it is a comment
-            return f'"{name}"', True
+        if (
+            read != [meant] or "#" in text or '"' in text
+        ):  # what a file of requests holds behind it is a comment
+            return quoted(name), True
     return name, False
 
 
 def _parse_class(text: str, table: ClassTable) -> ClassRequest:
-    if quoted := _QUOTED.fullmatch(text):
-        class_id, number = table.id_of(quoted["name"]), quoted["number"]
-        if quoted["wishes"] is not None:
-            return _parse_wishes(class_id, quoted["wishes"])
-        if number is None or (count := _count(number)) is not None:
-            return ClassRequest(class_id, None if number is None else count, quoted["place"])
+    if named := _QUOTED.fullmatch(text):
+        class_id, number = table.id_of(named["name"]), named["number"]
+        if named["wishes"] is not None:
+            return _parse_wishes(class_id, named["wishes"])
+        asked = None if number is None else _count(number)
+        if number is None or asked is not None:
+            return ClassRequest(class_id, asked, named["place"])
+    if text.isdecimal() or text.casefold() in (name.casefold() for name in table.names):
+        return ClassRequest(table.id_of(text))
     name, colon, wishes = text.rpartition(":")
     if colon:
         return _parse_wishes(table.id_of(name), wishes)

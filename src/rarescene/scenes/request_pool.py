@@ -14,10 +14,10 @@ import numpy as np
 
 from rarescene.foundation.errors import ConfigError, DataError
 from rarescene.foundation.seeds import derive_seed
-from rarescene.scenes.class_table import ClassTable
+from rarescene.scenes.class_table import QUOTED, ClassTable
 from rarescene.scenes.request import ClassRequest, Request
 
-_COMMENT = re.compile(r'^((?:"[^"]*"|[^"#])*)#.*')
+_COMMENT = re.compile(rf'^((?:{QUOTED}|[^"#])*)#.*')
 
 
 @dataclass(frozen=True)

@@ -168,12 +168,13 @@ def _code(content: Mapping[str, Any]) -> MaskCode:
             raise ValueError(f"the mask value {value} is both a class and ignored")
         values[value] = table.ignore_index
     granted = table.ignore_index not in values
+    valued = any("values" in entry for entry in content["classes"])
     values.setdefault(table.ignore_index, table.ignore_index)
     colours = [entry.colour for entry in table.classes]
     if len(set(colours)) < len(colours):
         colours = []  # colours that classes share tell nothing; the masks must hold ids
     code = MaskCode.plain(table)
-    return MaskCode(table, values, code.colours if colours else {}, granted=granted)
+    return MaskCode(table, values, code.colours if colours else {}, valued=valued, granted=granted)
 
 
 def _listed(given: Iterable[Any]) -> Iterator[int]:

@@ -80,7 +80,7 @@ def propose_from(
     if colours:
         if len(colours) > _MOST_CLASSES or _blended(colours):
             raise _no_label_mask(chosen[-1])
-        found = colours + Counter({(v, v, v): int(values[v]) for v in np.flatnonzero(values)})
+        found = colours + Counter({(v, v, v): int(values[v]) for v in np.flatnonzero(values).tolist()})
         table = _from_colours(found, name)
     else:
         ends = soft_edges(values)
