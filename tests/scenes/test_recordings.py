@@ -57,6 +57,8 @@ def test_clear_names(names: list[str], groups: list[str]) -> None:
             "'p1s4__0000_l'",
         ),
         (named("{i:04d}_case{c}"), "that of a case"),
+        (named("{i:04d}/case{c}"), "'case1' lies in the folders 0000, 0001"),
+        ([f"{number:04d}/image" for number in range(9)], "9 of 9 recordings would have a single frame"),
         (named("{i:04d}_{c:02d}", 3, 9), "which number"),
         (named("frame{i:04d}_{c}", 3, 9), "is called as a frame"),
         (named("op{c}_0{i}_37") + named("op{c}_0{i}_38"), "several numbers tell recordings apart"),

@@ -132,6 +132,7 @@ def test_ids_and_colours_in_every_storage_mean_the_same(store: Store, tmp_path: 
         (BINARY, one_bit, valued([0], [1], [255]), "'organ' by its value 1 and 'duct' by its gray 255"),
         (IDS, transparent(lambda ids: 255 * (ids != 1)), table(), "nothing, which they show"),
         (IDS, transparent(lambda ids: 80 * ids), table(), "transparent in 4 degrees"),
+        (0 * IDS, transparent(lambda _: 255 * BINARY, gray), table(), "by transparency alone"),
     ],
 )
 def test_what_can_be_read_in_two_ways_is_refused(

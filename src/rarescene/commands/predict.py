@@ -14,7 +14,7 @@ from rarescene.foundation.files import file_hash
 from rarescene.foundation.outputs import writes_folder
 from rarescene.foundation.run_folder import same_run
 from rarescene.foundation.run_record import RunRecord, read_record
-from rarescene.scenes import IMAGE_SUFFIXES, walk_files
+from rarescene.scenes import IMAGE_SUFFIXES, walk_files, what_is_not_read
 
 
 @writes_folder("predictions", "predictions", goes_on=True)
@@ -91,6 +91,8 @@ def _listed(images: Path) -> tuple[Path, Sequence[Path]]:
     if not files:
         endings = ", ".join(sorted(IMAGE_SUFFIXES))
         raise DataError("holds no image", f"Give an image, or a folder of {endings} files.", images)
+    if note := what_is_not_read(images):
+        say(f"note: {note}")
     first: dict[Path, Path] = {}
     for file in files:
         if (other := first.setdefault(file.with_suffix(""), file)) != file:

@@ -26,7 +26,14 @@ if TYPE_CHECKING:
     from rarescene.scenes.faults import Fault, Listing
     from rarescene.scenes.padding import cut_back, pad_images, pad_masks
     from rarescene.scenes.pairs import MaskCode, list_pairs
-    from rarescene.scenes.rasters import IMAGE_SUFFIXES, read_image, walk_files, write_image, write_mask
+    from rarescene.scenes.rasters import (
+        IMAGE_SUFFIXES,
+        read_image,
+        walk_files,
+        what_is_not_read,
+        write_image,
+        write_mask,
+    )
     from rarescene.scenes.request import PLACES, ClassRequest, KeptReport, Request
     from rarescene.scenes.request_pool import RequestPool, read_requests
     from rarescene.scenes.scene import Recording, Scene, SceneRecord, SceneSet

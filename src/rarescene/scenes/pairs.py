@@ -349,6 +349,8 @@ def _refuse_transparency(raster: Raster, alpha: np.ndarray, path: Path) -> None:
     if len(levels) > 2:
         what = f"is transparent in {len(levels)} degrees, so where a class ends is not known"
         raise DataError(what, remedy, path)
+    if np.ptp(raster.values.reshape(-1, *raster.values.shape[2:]), axis=0).max() == 0:
+        raise DataError("tells its classes by transparency alone, which is not read", remedy, path)
     if not plain.all():
         what = (
             f"is transparent in {len(beneath)} pixels, which can be read in two ways: as nothing, which they "

@@ -6,6 +6,7 @@ import os
 import struct
 import unicodedata
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,21 @@ MASK_FOLDERS = (
     "segmentation", "groundtruth", "gt",
 )  # fmt: skip
 """Names of folders that are taken for the one of the masks, likewise."""
+
+_NO_PICTURES = {
+    ".json",
+    ".txt",
+    ".md",
+    ".csv",
+    ".xml",
+    ".yaml",
+    ".yml",
+    ".db",
+    ".ini",
+    ".html",
+    ".pdf",
+    ".py",
+}
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_DEPTH_AT = 24  # signature (8), length and type of IHDR (8), width and height (8), then the bit depth
@@ -193,6 +209,14 @@ def walk_files(root: Path, *, read: bool = True) -> list[Path]:
             if not name.startswith(".") and (Path(name).suffix.lower() in IMAGE_SUFFIXES) == read:
                 found.append(Path(folder, name))
     return sorted(found)
+
+
+def what_is_not_read(folder: Path) -> str:
+    """Return a note on files in a folder that may be pictures and whose ending is not read, or nothing."""
+    endings = Counter(path.suffix.lower() or "without ending" for path in walk_files(folder, read=False))
+    told = ", ".join(f"{count} {ending}" for ending, count in endings.items() if ending not in _NO_PICTURES)
+    known = ", ".join(sorted(IMAGE_SUFFIXES))
+    return f"{folder} holds files that are not read: {told} (read are {known})" if told else ""
 
 
 @contextmanager

@@ -16,7 +16,6 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,6 +34,7 @@ from rarescene.scenes.rasters import (
     plain_folder,
     plain_name,
     walk_files,
+    what_is_not_read,
 )
 from rarescene.scenes.scene import SceneRecord
 
@@ -53,20 +53,6 @@ _WORDS_OF_MASKS = tuple(re.compile(rf"{word}", re.IGNORECASE) for word in (
 ))  # fmt: skip
 _MASK_WORD = _WORDS_OF_MASKS[0]
 
-_NO_PICTURES = {
-    ".json",
-    ".txt",
-    ".md",
-    ".csv",
-    ".xml",
-    ".yaml",
-    ".yml",
-    ".db",
-    ".ini",
-    ".html",
-    ".pdf",
-    ".py",
-}
 _LICENCE_FILE = re.compile(r"licen[cs]e(\.(txt|md))?", re.IGNORECASE)
 
 
@@ -94,7 +80,7 @@ def list_folder(
     image_folder, mask_folder, notes = _find_folders(root, images, masks)
     image_files, mask_files = _files(image_folder, mask_folder)
     pairs, faults = _pairs(image_folder, image_files, mask_folder, mask_files)
-    notes += _not_read(image_folder, mask_folder)
+    notes += filter(None, map(what_is_not_read, dict.fromkeys((image_folder, mask_folder))))
     table_file = root / (classes or CLASSES_FILE)
     try:
         code = read_classes(table_file, [mask for _, _, mask in pairs])
@@ -270,18 +256,6 @@ def _files(image_folder: Path, mask_folder: Path) -> tuple[list[Path], list[Path
         masks = [path for path in masks if any(word.search(path.stem) for word in _WORDS_OF_MASKS)]
         images = sorted(set(images).difference(masks))
     return images, masks
-
-
-def _not_read(image_folder: Path, mask_folder: Path) -> list[str]:
-    """Return a note on files that may be pictures and whose ending is not read."""
-    notes = []
-    for folder in dict.fromkeys((image_folder, mask_folder)):
-        endings = Counter(path.suffix.lower() or "no ending" for path in walk_files(folder, read=False))
-        told = [f"{count} {ending}" for ending, count in endings.items() if ending not in _NO_PICTURES]
-        if told:
-            known = ", ".join(sorted(IMAGE_SUFFIXES))
-            notes.append(f"{folder} holds files that are not read: {', '.join(told)} (read are {known})")
-    return notes
 
 
 def _pairs(

@@ -155,7 +155,19 @@ def why_unclear(places: Iterable[tuple[str, str]]) -> str:
     told = list(places)
     groups = Counter(group for _, group in told)
     flat = [(name, group) for name, group in told if "/" not in name]
-    return _alike(groups) or _unclear_folders(told, groups) or (_unclear_names(flat) if len(flat) > 1 else "")
+    return (
+        _alike(groups)
+        or _unclear_folders(told, groups)
+        or (_unclear_names(flat) if len(flat) > 1 else "")
+        or _single_frames(told, groups)
+    )
+
+
+def _single_frames(told: Sequence[tuple[str, str]], groups: Counter[str]) -> str:
+    singles = sum(count == 1 for count in groups.values())
+    if len(told) < 3 or 2 * singles <= len(groups):
+        return ""
+    return f"{singles} of {len(groups)} recordings would have a single frame ({told[0][0]!r})"
 
 
 def unclear(doubt: str) -> str:
@@ -184,6 +196,9 @@ def _unclear_folders(told: Sequence[tuple[str, str]], groups: Iterable[str]) -> 
     inside: dict[str, set[str]] = {}
     for name, group in told:
         rest = name.partition("/")[2]
+        word = _RECORDING_WORD.search(rest)
+        if word and not word["apart"]:  # 0001/case3: the frame stands before the case
+            inside.setdefault(rest, set()).add(group)
         within = default_group(rest, "") if rest else ""
         if within and any(map(str.isdigit, within)) and not any(map(str.isdigit, group)):
             inside.setdefault(within, set()).add(group)
@@ -203,9 +218,8 @@ def _unclear_names(flat: Sequence[tuple[str, str]]) -> str:
     odd = [stem for stem in stems if not (_TIME.fullmatch(stem) or _FRAME_NUMBER.fullmatch(stem))]
     if odd:
         return f"{len(odd)} names do not end in a frame number ({odd[0]!r})"
-    singles = sum(count == 1 for count in groups.values())
-    if len(names) > 2 and 2 * singles > len(groups):
-        return f"{singles} of {len(groups)} recordings would have a single frame ({names[0]!r})"
+    if single := _single_frames(flat, groups):
+        return single
     numbers = [
         match for stem in stems if not _TIME.fullmatch(stem) and (match := _FRAME_NUMBER.fullmatch(stem))
     ]
