@@ -265,9 +265,8 @@ def _parse_class(text: str, table: ClassTable) -> ClassRequest:
         class_id, number = table.id_of(named["name"]), named["number"]
         if named["wishes"] is not None:
             return _parse_wishes(class_id, named["wishes"])
-        asked = None if number is None else _count(number)
-        if number is None or asked is not None:
-            return ClassRequest(class_id, asked, named["place"])
+        if number is None or _count(number) is not None:
+            return ClassRequest(class_id, _count(number or ""), named["place"])
     if text.isdecimal() or text.casefold() in (name.casefold() for name in table.names):
         return ClassRequest(table.id_of(text))
     name, colon, wishes = text.rpartition(":")

@@ -105,11 +105,11 @@ def propose_for(
     masks: str | None = None,
     classes: str | None = None,
     progress: Callable[[int, int], None] | None = None,
-    **_: str,  # a title, a licence
+    **others: str,
 ) -> tuple[Path, dict[str, Any]]:
     """Return where the class table of a folder belongs, and one that is made from all of its masks.
 
-    The options are those of `list_folder`.
+    The options are those of `list_folder`; `others` decide nothing here.
 
     Raises:
         DataError: there is no folder of masks, or what lies there are no label masks.
