@@ -265,8 +265,9 @@ def test_compare_and_report_call_the_same_classes_rare(segmenter_run: Path, tmp_
     from rarescene.reports import build_report
     from rarescene.scenes import class_statistics
 
-    scenes = open_scenes(PHANTOM)
-    expected = tuple(entry.name for entry in class_statistics(scenes).rare)
+    source = open_as_in(read_record(segmenter_run).provenance)
+    training = source.scenes.subset(source.split.train)
+    expected = tuple(entry.name for entry in class_statistics(training).rare)
     assert expected
     scored = read_scored([segmenter_run])
     assert _rare_classes(scored, segmenter_run, "") == expected

@@ -206,7 +206,7 @@ def test_a_damaged_cache_says_so(tmp_path: Path) -> None:
         SceneCache.open(cache.folder)
 
 
-@pytest.mark.parametrize("spoil", ["gone", "cut", "changed", "none", "short", "empty"])
+@pytest.mark.parametrize("spoil", ["gone", "cut", "changed", "none", "short", "empty", "zeros"])
 def test_a_damaged_cache_heals_itself(spoil: str, tmp_path: Path) -> None:
     whole = SceneCache.build(_numbered(3), 8, 8, tmp_path)
     folder, digest = whole.folder, whole.digest
@@ -221,6 +221,8 @@ def test_a_damaged_cache_heals_itself(spoil: str, tmp_path: Path) -> None:
         index.write_text("[null]")
     elif spoil == "short":
         masks.write_bytes(masks.read_bytes()[:-5])
+    elif spoil == "zeros":
+        np.save(masks, np.zeros((3, 8, 8), np.uint8))
     else:
         masks.write_bytes(b"")
     healed = SceneCache.build(_numbered(3), 8, 8, tmp_path)

@@ -129,10 +129,11 @@ class MasksOfData(MaskSource[int]):
             self.provenance = source.provenance(part)
         self.table, self.given = source.scenes.classes, source.scenes.subset(source.part(part))
         need_same_classes(images, self.table, run)
-        self.made_by: Mapping[str, Any] = {
-            "masks": masks, "classes": classes, "part": part, "vary": vary, **made_from
-        }  # fmt: skip
         self.cache = decode(self.given, self.height, self.width, images=False)
+        self.made_by: Mapping[str, Any] = {
+            "masks": masks, "classes": classes, "part": part, "vary": vary, "decoded": self.cache.digest,
+            **made_from,
+        }  # fmt: skip
         shown = masks_that_show(self.cache, classes, f"the {part} part of {masks}")
         self.order = np.random.default_rng(derive_seed(seed, "masks")).permutation(shown)
 
