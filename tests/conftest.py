@@ -82,6 +82,12 @@ def _real(name: str) -> Path:
 
 
 @pytest.fixture(scope="session")
+def real_folder() -> Callable[[str], Path]:
+    """Return where a real data set in the layout of a plain folder lies; the test is skipped without it."""
+    return _real
+
+
+@pytest.fixture(scope="session")
 def real_clip() -> Path:
     """One real CholecSeg8k clip: 72 frames of one recording."""
     return _real("cholecseg8k")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -138,3 +139,21 @@ def test_two_frames_at_one_position_are_told_apart(tmp_path: Path) -> None:
     assert "'case1'" in note
     assert "case1/left/01 and case1/right/01" in note
     assert [record.order for record in open_scenes(spec, group_by="left|right").records] == [1, 2, 7, 1]
+
+
+def test_recordings_of_real_names_that_do_not_tell_them_are_doubted(
+    real_folder: Callable[[str], Path],
+) -> None:
+    folds = scan_scenes(f"folder:{real_folder('vocalfolds')}")
+    assert folds.faults == ()
+    assert any("136 names do not end in a frame number ('p1s4__0001_l')" in note for note in folds.notes)
+    told = scan_scenes(f"folder:{real_folder('vocalfolds')}", group_by="^(.+?)__")
+    assert not any("is not clear" in note for note in told.notes)
+    assert told.scenes is not None
+    assert [one.frames for one in told.scenes.listed] == [32, 34, 26, 66, 26, 44, 122, 186]
+    assert told.scenes.licence == "Attribution 4.0 International (LICENSE)"
+
+
+def test_recordings_of_real_names_that_tell_them_are_not(real_folder: Callable[[str], Path]) -> None:
+    scenes = open_scenes(f"folder:{real_folder('cvc_clinicdb')}")
+    assert (len(scenes), len(scenes.groups), scenes.doubt) == (612, 29, "")

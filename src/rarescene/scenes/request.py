@@ -262,11 +262,11 @@ def _said(class_id: int, table: ClassTable) -> tuple[str, bool]:
 
 def _parse_class(text: str, table: ClassTable) -> ClassRequest:
     if named := _QUOTED.fullmatch(text):
-        class_id, number = table.id_of(named["name"]), named["number"]
+        asked, said = table.id_of(named["name"]), named["number"]
         if named["wishes"] is not None:
-            return _parse_wishes(class_id, named["wishes"])
-        if number is None or _count(number) is not None:
-            return ClassRequest(class_id, _count(number or ""), named["place"])
+            return _parse_wishes(asked, named["wishes"])
+        if said is None or _count(said) is not None:
+            return ClassRequest(asked, _count(said or ""), named["place"])
     if text.isdecimal() or text.casefold() in (name.casefold() for name in table.names):
         return ClassRequest(table.id_of(text))
     name, colon, wishes = text.rpartition(":")
