@@ -179,7 +179,7 @@ def _listed(given: Iterable[Any]) -> Iterator[int]:
 
 def _licence(root: Path, table: Path) -> str:
     """Return what the class table says of the licence, or the first line of a file beside the data."""
-    said = json.loads(table.read_text(encoding="utf-8-sig"))
+    said = parse_json(read_text(table))
     found = said.get("licence") or said.get("license")
     if isinstance(found, str) and found.strip():
         return " ".join(found.split())
