@@ -250,8 +250,7 @@ def damage(path: Path, random: random.Random) -> str:
         digest = path.with_name(f"{path.name}.sha256")
         special["not finite"] = lambda: (
             path.write_bytes(not_finite(content, random)),
-            random.random() < 0.5
-            and digest.unlink(missing_ok=True),  # as an older version wrote them
+            random.random() < 0.5 and digest.unlink(missing_ok=True),  # as an older version wrote them
         )
     kind = random.choice([*general, *(list(special) * (8 if path.suffix == ".png" else 20))])
     ({**general, **special}[kind])()
@@ -380,11 +379,13 @@ def stopped_at_training() -> Iterator[None]:
     """Let every training stop where it would write its record: nothing is left then that could refuse."""
     from rarescene.commands.training_run import TrainingRun
 
-    def start(self: TrainingRun, said: str) -> None:
+    usual = TrainingRun.start
+
+    def start(self: TrainingRun, *told: Any) -> None:
         if not (self.out / "checkpoints").exists():  # a run that is resumed here is at its last step
             raise Accepted
+        usual(self, *told)
 
-    usual = TrainingRun.start
     TrainingRun.start = start  # type: ignore[method-assign]
     try:
         yield

@@ -32,7 +32,6 @@ from rarescene.scenes.class_table import ClassTable
 from rarescene.scenes.faults import Fault, Listing
 from rarescene.scenes.pairs import MaskCode, PairReader
 from rarescene.scenes.rasters import read_raster, write_confidence, write_image, write_mask
-from rarescene.scenes.request import KeptReport, Request
 from rarescene.scenes.scene import SceneRecord, SceneSet
 
 MANIFEST = "manifest.jsonl"
@@ -299,6 +298,8 @@ def _lines(manifest: Path, folder: Path) -> dict[int, dict[str, Any]]:
 
 def _need_classes(line: Mapping[str, Any], count: int) -> None:
     """Raise `ValueError` or `ConfigError` where a line's request is none, or of other classes."""
+    from rarescene.scenes.request import KeptReport, Request  # imports scipy, which `--help` has no need of
+
     if "request" in line and max(Request.from_dict(line["request"]).ids, default=0) >= count:
         raise ValueError("its request names a class that the table has not")
     for name in ("kept", "kept_at_first"):
