@@ -11,11 +11,19 @@ import argparse
 import difflib
 import importlib
 import inspect
+import io
+import os
+import platform
 import re
+import shlex
+import signal
 import sys
+import tempfile
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import chdir
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import chdir, contextmanager
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -25,7 +33,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from rarescene.foundation.config_files import ConfigFile, find_config, read_config_file
-from rarescene.foundation.errors import ConfigError, RareSceneError
+from rarescene.foundation.configs import typed
+from rarescene.foundation.errors import ConfigError, RareSceneError, machine_fault
 from rarescene.foundation.methods import GeneratorMethod, SegmenterMethod
 from rarescene.foundation.plugins import by_command
 
@@ -168,8 +177,35 @@ _ERRORS = Console(stderr=True, highlight=False)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Returns 0, or 1 where a check found faults, or 2 where something must be mended."""
+    """Run one command.
+
+    Returns:
+        0; 1 where a check found faults; 2 where something must be mended, and the message says how; 70 where
+        rarescene itself is at fault, and a log has the details; 128 and its number where a signal stopped it.
+    """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # what the terminal's encoding cannot show
+    try:
+        with _terminated():
+            return _run(words)
+    except RareSceneError as error:
+        return _tell(error)
+    except KeyboardInterrupt as error:
+        _ERRORS.print(
+            "\nstopped; what was written before is whole, and commands with --resume go on from there"
+        )
+        return error.args[0] if error.args else 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read it is gone
+        return 128 + signal.SIGPIPE
+    except Exception as error:
+        fault = machine_fault(error)
+        return _tell(fault) if fault is not None else _unexpected(error, words)
+
+
+def _run(words: list[str]) -> int:
+    """Run one command."""
     if not words or words[0] in ("-h", "--help"):
         _overview()
         return 0
@@ -178,22 +214,51 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         print(f"rarescene {__version__}")
         return 0
+    name, rest = _choose(words)
+    function, values = parse(name, rest)
+    return int(function(**values) or 0)
+
+
+@contextmanager
+def _terminated() -> Iterator[None]:
+    """Let SIGTERM, which a batch system sends, say and do what Ctrl+C does."""
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
     try:
-        name, rest = _choose(words)
-        function, values = parse(name, rest)
-        return int(function(**values) or 0)
-    except RareSceneError as error:
-        where = f"{error.path}: " if error.path is not None else ""
-        _ERRORS.print(
-            f"[bold red]error[/] {escape(where + error.what)}\n[bold]remedy[/] {escape(error.remedy)}",
-            soft_wrap=True,
-        )
-        return 2
-    except KeyboardInterrupt:
-        _ERRORS.print(
-            "\nstopped; what was written before is whole, and commands with --resume go on from there"
-        )
-        return 130
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _tell(error: RareSceneError) -> int:
+    """Print what is wrong, and the remedy."""
+    where = f"{error.path}: " if error.path is not None else ""
+    _ERRORS.print(
+        f"[bold red]error[/] {escape(where + error.what)}\n[bold]remedy[/] {escape(error.remedy)}",
+        soft_wrap=True,
+    )
+    return 2
+
+
+def _unexpected(error: Exception, words: Sequence[str]) -> int:
+    """Print one line about an error of the program's own, and keep the rest in a file."""
+    handle, log = tempfile.mkstemp(prefix="rarescene-", suffix=".log", text=True)
+    with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+        file.write(f"rarescene {shlex.join(words)}\n{platform.platform()}, Python {sys.version}\n\n")
+        file.writelines(traceback.format_exception(error))
+    what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    _ERRORS.print(
+        f"[bold red]error[/] unexpected, a fault of rarescene ({escape(what[:200])})\n"
+        f"[bold]remedy[/] Please report it, with {escape(log)}",
+        soft_wrap=True,
+    )
+    return 70
 
 
 def parse(name: str, words: Sequence[str]) -> tuple[Callable[..., int | None], dict[str, object]]:
@@ -209,7 +274,12 @@ def parse(name: str, words: Sequence[str]) -> tuple[Callable[..., int | None], d
     tidy, files = _shipped_configs([_tidy(word) for word in words])
     configs = [read_config_file(path, CONFIGS) for path in files]
     try:
-        values = dict(vars(parser.instantiate(parser.parse_args(tidy))))
+        given = parser.parse_args(tidy)
+        _check_values(name, function, given)
+        values = dict(vars(parser.instantiate(given)))
+    except ConfigError as error:
+        named = error.what.partition(" is ")[0]
+        raise ConfigError(error.what, error.remedy, error.path or _blamed(f"'{named}'", configs)) from error
     except argparse.ArgumentError as error:
         what = " ".join(str(error).split())
         remedy = f"`rarescene {name} --help` lists the options; for example: {command.example}"
@@ -220,6 +290,24 @@ def parse(name: str, words: Sequence[str]) -> tuple[Callable[..., int | None], d
     if isinstance(command.method, SegmenterMethod):
         values["strategies"] = {word: values.pop(word) for word in _options_of_strategies()}
     return function, values
+
+
+def _check_values(name: str, function: Callable[..., int | None], given: Any) -> None:
+    """Refuse values that annotations do not allow; the option is named with its sections.
+
+    The parser's library keeps the types of parameters, and of those behind `**options`, but not their bounds.
+    """
+    from jsonargparse._parameter_resolvers import get_signature_parameters
+
+    method = commands()[name].method
+    hints = {
+        one.name: get_type_hints(one.component, include_extras=True)[one.name]
+        for one in get_signature_parameters(function, None)
+    }
+    hints |= {} if method is None else {"model": method.config, **_options_of_strategies()}
+    for option, hint in hints.items():
+        if (value := given.get(option)) is not None:
+            typed(hint, value, option)
 
 
 def _options_of_strategies() -> dict[str, type]:

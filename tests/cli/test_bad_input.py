@@ -315,7 +315,10 @@ def no_class_of_that_name(runs: dict[str, str]) -> Case:
 
 
 def no_pairs(runs: dict[str, str]) -> Case:
-    return ["synthesize", runs["casdm"], "--masks", PHANTOM, "--out", "set", "--count", "0"], ["0 pairs"]
+    return ["synthesize", runs["casdm"], "--masks", PHANTOM, "--out", "set", "--count", "0"], [
+        "count is 0",
+        "a number from 1",
+    ]
 
 
 def no_blocks(runs: dict[str, str]) -> Case:
@@ -377,7 +380,7 @@ def no_image_to_predict(runs: dict[str, str]) -> Case:
 
 
 def no_phantom_video(runs: dict[str, str]) -> Case:
-    return ["phantom", "scenes", "--videos", "0"], ["0 phantom videos", "at least one"]
+    return ["phantom", "scenes", "--videos", "0"], ["videos is 0", "a number from 1"]
 
 
 def classes_proposed_for_no_folder(runs: dict[str, str]) -> Case:

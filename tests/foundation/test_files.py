@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from rarescene.foundation.errors import CheckpointError, DataError
+from rarescene.foundation.errors import CheckpointError, ConfigError, DataError
 from rarescene.foundation.files import (
     append_json_line,
     atomic,
+    expanded,
     file_hash,
+    parse_json,
     read_json,
     read_json_lines,
     write_json,
@@ -121,3 +123,52 @@ def test_a_hash_is_that_of_the_content(tmp_path: Path) -> None:
     assert file_hash(tmp_path / "a") == "ba7816bf8f01cfea"  # SHA-256 of "abc", FIPS 180-4
     with pytest.raises(CheckpointError, match="missing"):
         file_hash(tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('{"a": NaN}', "NaN is no finite number"),
+        ("[Infinity]", "Infinity is no finite number"),
+        ("[1e999]", "1e999 is no finite number"),
+        ("[" * 101 + "]" * 101, "nested too deeply"),
+        ("[" * 100_000, "nested too deeply"),
+        ("9" * 5000, "digits"),
+        ("{", "property name"),
+        ("", "Expecting value"),
+    ],
+)
+def test_json_that_python_alone_would_take_is_refused(text: str, why: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=why):
+        parse_json(text)
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(CheckpointError, match=why) as told:
+        read_json(tmp_path / "a.json")
+    assert told.value.path == tmp_path / "a.json"
+
+
+def test_a_hundred_levels_are_read() -> None:
+    assert parse_json("[" * 100 + "]" * 100) is not None
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"name": "Gefäß"}', encoding="utf-8-sig")
+    assert read_json(tmp_path / "a.json") == {"name": "Gefäß"}
+
+
+def test_a_pipe_is_no_file_to_wait_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.json")
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        read_json(tmp_path / "a.json")
+
+
+def test_lines_that_are_no_objects_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"step": 1}\n[1]\n{"loss": NaN}\n5\n{"step": 2}\n')
+    assert read_json_lines(tmp_path / "a.jsonl") == [{"step": 1}, {"step": 2}]
+
+
+def test_a_tilde_needs_a_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert expanded("~/cache") == tmp_path / "cache"
+    with pytest.raises(ConfigError, match="there is no home folder"):
+        expanded("~nobody-of-this-name/cache")

@@ -76,6 +76,15 @@ def test_what_is_no_record_is_refused(tmp_path: Path, content: str | None, words
         {"seen": {"spans": {"a": [0, 3]}}},
         {"seen": {"spans": {"a": [[0]]}}},
         {"seen": {"spans": []}},
+        {"kind": 3},
+        {"seed": "0"},
+        {"metrics": {"loss": "low"}},
+        {"kind": "segmenter"},
+        {"config": {**record().to_json()["config"], "height": "tall"}},
+        {"config": {**record().to_json()["config"], "model": 3}},
+        {"config": {**record().to_json()["config"], "fractions": [0.5]}},
+        {"data": {**record().to_json()["data"], "spec": None}},
+        {"recordings": {"train": 5}},
     ],
 )
 def test_a_damaged_record_is_refused(tmp_path: Path, damage: dict[str, Any]) -> None:

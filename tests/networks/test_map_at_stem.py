@@ -73,5 +73,5 @@ def test_it_has_no_encoder_of_the_image_alone_and_bad_places_are_refused() -> No
     noisy, t, _ = inputs(1)
     with pytest.raises(ConfigError, match="map_at"):
         network(1).encode(noisy, t)
-    with pytest.raises(ConfigError, match="decoder or stem"):
+    with pytest.raises(ConfigError, match="decoder, stem"):
         SpadeUNetConfig(map_at="middle")  # type: ignore[arg-type]

@@ -317,7 +317,7 @@ def test_strides_count_from_the_full_resolution() -> None:
     ],
 )
 def test_nonsense_is_refused_at_construction(changes: dict[str, object]) -> None:
-    with pytest.raises(ConfigError, match=r"\n(Set|Give) "):
+    with pytest.raises(ConfigError, match=r"\n(Set|Give|Choose) "):
         config(**changes)  # type: ignore[arg-type]
 
 

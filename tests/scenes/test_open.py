@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 import rarescene.scenes
-from rarescene.foundation.errors import ConfigError
+from rarescene.foundation.errors import ConfigError, DataError
 from rarescene.scenes import (
     CHOLECSEG8K,
     PhantomConfig,
@@ -18,6 +19,7 @@ from rarescene.scenes import (
     scan_scenes,
     write_phantom,
 )
+from rarescene.scenes.cache import cache_root
 from rarescene.scenes.datasets.groups import default_group, frame_number, group_by_pattern
 
 
@@ -115,3 +117,46 @@ def test_the_door_opens_to_every_name_and_brings_no_torch() -> None:
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    write_phantom(PhantomConfig(videos=2, frames=2, height=16, width=16), tmp_path / "scenes", "folder")
+    return tmp_path / "scenes"
+
+
+def test_a_name_that_is_not_utf_8_is_a_fault(written: Path) -> None:
+    (image, *_), (mask, *_) = sorted(written.glob("images/*")), sorted(written.glob("masks/*"))
+    for path in (image, mask):
+        path.rename(path.with_name(os.fsdecode(b"video01_frame_\xff.png")))
+    found = scan_scenes(f"folder:{written}")
+    assert [fault.what for fault in found.faults] == ["has a name that is not UTF-8"]
+    assert found.scenes is not None
+    assert len(found.scenes) == 3
+    with pytest.raises(DataError, match="not UTF-8"):
+        open_scenes(f"folder:{written}")
+
+
+def test_a_pipe_in_place_of_an_image_is_a_fault(written: Path) -> None:
+    image = min(written.glob("images/*"))
+    image.unlink()
+    os.mkfifo(image)
+    found = scan_scenes(f"folder:{written}")
+    assert [(fault.file, fault.what) for fault in found.faults] == [(image, "is not a regular file")]
+
+
+def test_without_a_home_folder_the_cache_asks_for_another(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def missing(uid: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    monkeypatch.delenv("RARESCENE_CACHE", raising=False)
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", missing)
+    with pytest.raises(ConfigError, match="no home folder") as told:
+        cache_root()
+    assert "RARESCENE_CACHE" in told.value.remedy
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("RARESCENE_CACHE", "~/some_cache")
+    assert cache_root() == tmp_path / "some_cache"

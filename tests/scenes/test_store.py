@@ -187,3 +187,44 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path, monkeypatch: py
 def test_a_folder_that_is_no_set(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"classes\.json"):
         open_set(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../secret.png", "/etc/passwd", "masks/../../secret.png", 3, None])
+def test_a_manifest_names_no_file_outside_of_its_set(name: object, tmp_path: Path) -> None:
+    Image.new("P", (8, 6)).save(tmp_path / "secret.png")
+    writer = SceneSetWriter(tmp_path / "set", CHOLECSEG8K, HEADER)
+    writer.add(0, *_pair(0))
+    writer.finish()
+    manifest = tmp_path / "set" / "manifest.jsonl"
+    line = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps(line | {"mask": name}) + "\n")
+    (fault,) = list_set(tmp_path / "set").faults
+    assert f"names the file {name!r}, which is not in the set" in fault.what
+    with pytest.raises(DataError, match="line 1 is damaged"):
+        open_set(tmp_path / "set")
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"request": {"classes": [{"class_id": 13}]}}, "table has not"),
+        ({"request": {"classes": [{"class_id": "a"}]}}, "class 'a'"),
+        ({"request": {"classes": [{"a": 1}]}}, "request is damaged"),
+        ({"request": []}, "request"),
+        ({"kept": {"classes": []}}, "kept"),
+        ({"scores": {"agreement": "high"}}, "scores"),
+        ({"group": 3}, "group"),
+        ({"order": 1.5}, "order"),
+    ],
+)
+def test_a_line_of_a_manifest_says_what_lines_say(
+    change: dict[str, object], word: str, tmp_path: Path
+) -> None:
+    writer = SceneSetWriter(tmp_path, CHOLECSEG8K, HEADER)
+    writer.add(0, *_pair(0))
+    writer.finish()
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | change) + "\n")
+    (fault,) = list_set(tmp_path).faults
+    assert "line 1 is damaged" in fault.what
+    assert word in fault.what

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 import shutil
@@ -9,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from rarescene.foundation.errors import CheckpointError, DataError
+from rarescene.foundation.errors import CheckpointError, DataError, TrainingError
 from rarescene.scenes import ClassTable, SceneClass
 from rarescene.segmenters import UNetConfig, build_segmenter, load_segmenter, save_segmenter
 
@@ -131,3 +132,19 @@ def test_no_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError) as caught:
         load_segmenter(tmp_path / "nothing")
     assert caught.value.path == tmp_path / "nothing" / "config.json"
+
+
+def test_weights_that_are_not_finite_are_neither_saved_nor_loaded(run: Path, tmp_path: Path) -> None:
+    segmenter = build_segmenter(CONFIG, len(CLASSES))
+    next(segmenter.parameters()).data[0] = float("nan")
+    with pytest.raises(TrainingError, match="is not finite"):
+        save_segmenter(segmenter, tmp_path / "other", CLASSES)
+    assert not (tmp_path / "other").exists()
+    state = load_file(run / "weights.safetensors")
+    next(iter(state.values()))[:] = float("inf")
+    save_file(state, run / "weights.safetensors")
+    description = json.loads((run / "config.json").read_text())
+    description["weights"] = hashlib.sha256((run / "weights.safetensors").read_bytes()).hexdigest()
+    (run / "config.json").write_text(json.dumps(description))
+    with pytest.raises(CheckpointError, match="not finite"):
+        load_segmenter(run)

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from rarescene.diffusion import MapSamplingConfig, SamplingConfig
 from rarescene.foundation.errors import CheckpointError, ConfigError
 from rarescene.foundation.files import read_json, write_json
+from rarescene.foundation.protocols import Pairs
 from rarescene.foundation.run_record import read_record
 from rarescene.foundation.seeds import derive_seed
 from rarescene.scenes import Request, open_scenes
@@ -134,3 +136,32 @@ def test_runs_that_are_no_source_of_pairs(
     (other / "requests.json").write_text('{"requests": 3}')
     with pytest.raises(CheckpointError, match="holds no requests"):
         open_pair_source(generator_run, other)
+
+
+@pytest.mark.parametrize("where", ["images", "confidence"])
+def test_what_is_not_finite_is_never_drawn(
+    where: str, joint: Pairing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoilt(*_: object, **__: object) -> tuple[Pairs, list[dict[str, object]]]:
+        images, sure = torch.zeros(4, 3, 8, 8), torch.ones(4, 8, 8)
+        (images if where == "images" else sure)[2, ..., 0, 0] = float("nan")
+        return Pairs(images, torch.zeros(4, 8, 8, dtype=torch.int64), sure), [{}] * 4
+
+    monkeypatch.setattr(joint, "sample_block", spoilt)
+    wanted = [joint.pool.draw(0, index) for index in range(4)]
+    with pytest.raises(CheckpointError, match="joint_latent generator drew values that are not finite"):
+        joint.sample(wanted, range(4))
+    joint.sample(wanted[:2], range(2))  # what fills up a block is not looked at
+
+
+def test_a_generator_whose_weights_hold_nan_draws_nothing(joint_run: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(joint_run, tmp_path / "run")
+    path = run / "model" / "weights.safetensors"
+    state = load_file(path)
+    next(iter(state.values()))[:] = float("nan")
+    save_file(state, path)
+    with pytest.raises(CheckpointError, match="tells another content"):
+        open_pair_source(run, sampling=SAMPLING)
+    path.with_name(f"{path.name}.sha256").unlink()
+    with pytest.raises(CheckpointError, match="not finite"):
+        open_pair_source(run, sampling=SAMPLING)

@@ -386,3 +386,26 @@ def test_betas_reach_the_optimiser_and_no_clip_leaves_gradients_alone(tmp_path: 
 def test_impossible_settings_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         replace(CONFIG, **wrong)
+
+
+def test_an_average_that_is_not_finite_is_never_saved(tmp_path: Path) -> None:
+    class Spoilt(Toy):
+        def before_step(self, step: int, average: nn.Module) -> None:
+            if step == 7:  # no loss and no gradient shows it
+                next(average.parameters()).data.fill_(float("nan"))
+
+    with pytest.raises(TrainingError, match="step_00000004"):
+        run(tmp_path, learner=Spoilt())
+    assert [place.name for place in (tmp_path / "checkpoints").iterdir()] == ["step_00000004"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"sums": {"loss": "x"}}, {"seconds": "soon"}, {"step": "12"}, {"sums": 3}, {"sums": {"loss": [None]}}],
+)
+def test_a_checkpoint_with_another_state_is_named(tmp_path: Path, change: dict[str, Any]) -> None:
+    run(tmp_path, replace(CONFIG, steps=8))
+    state = tmp_path / "checkpoints" / "step_00000008" / "state.json"
+    write_json(state, read_json(state) | change)
+    with pytest.raises((CheckpointError, ConfigError)):
+        run(tmp_path, resume=True)

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
 from rarescene.augmentation.base import check_settings
 from rarescene.evaluation.uncertainty import Measure
-from rarescene.foundation.configs import check_numbers
+from rarescene.foundation.configs import Range, Samples, Settings
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.methods import StrategyMethod
 from rarescene.foundation.protocols import Batch, Segmenter
@@ -26,7 +26,7 @@ from rarescene.scenes import ClassTable
 
 
 @dataclass(frozen=True)
-class AdaptiveSamplingConfig:
+class AdaptiveSamplingConfig(Settings, section="adaptive"):
     """Real scenes weighted anew at each validation (GAUDA, section 2.1).
 
     Attributes:
@@ -38,13 +38,14 @@ class AdaptiveSamplingConfig:
     """
 
     by: Literal["score", "uncertainty"] = "score"
-    floor: float = 0.1
-    samples: int = 10
+    floor: Annotated[float, Range(above=0, most=1)] = 0.1
+    samples: Samples = 10
     measure: Measure = "variance"
 
     def __post_init__(self) -> None:
-        check_numbers(self, "floor", above=0, most=1)
-        check_numbers(self, "samples", least=2 if self.by == "uncertainty" else 1)
+        super().__post_init__()
+        if self.samples < 2 and self.by == "uncertainty":
+            raise ConfigError(f"adaptive.samples is {self.samples}", "Give 2 or more: one cannot disagree.")
 
 
 class AdaptiveSampling:

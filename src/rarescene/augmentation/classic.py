@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Annotated
 
 from rarescene.augmentation.base import FixedStrategy
+from rarescene.foundation.configs import Range, Share
 from rarescene.foundation.methods import StrategyMethod
 from rarescene.foundation.protocols import Batch
 from rarescene.foundation.seeds import derive_seed
@@ -12,18 +14,18 @@ from rarescene.scenes.config import AugmentConfig
 
 
 @dataclass(frozen=True)
-class ClassicConfig(AugmentConfig):
+class ClassicConfig(AugmentConfig, section="classic"):
     """Classic augmentation as in section 5 of GAUDA: crop, mirror image, rotation, each now and then.
 
     The paper crops away 10 % of the image, which is read as 10 % of each side. The attributes are those of
     `AugmentConfig`, with other defaults.
     """
 
-    horizontal_flip: float = 0.2
-    vertical_flip: float = 0.0
-    rotation: float = 0.2
-    degrees: float = 45.0
-    crop: float = 0.2
+    horizontal_flip: Share = 0.2
+    vertical_flip: Share = 0.0
+    rotation: Share = 0.2
+    degrees: Annotated[float, Range(0, 180)] = 45.0
+    crop: Share = 0.2
 
 
 class Classic(FixedStrategy):

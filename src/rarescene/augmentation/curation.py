@@ -11,10 +11,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
+from rarescene.foundation.configs import Range, Seed, Settings, Share
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.seeds import derive_seed
 
@@ -146,7 +147,7 @@ RankedBy = Literal["agreement", "rare_agreement", "context_agreement", "confiden
 
 
 @dataclass(frozen=True)
-class CurationConfig:
+class CurationConfig(Settings):
     """Which synthetic pairs stay.
 
     A real-trained segmenter knows rare classes least, so low agreement there may mean a good, hard scene as
@@ -167,18 +168,10 @@ class CurationConfig:
         seed: decides the order of "random".
     """
 
-    keep: float = 0.8
+    keep: Annotated[float, Range(above=0, most=1)] = 0.8
     by: RankedBy = "agreement"
-    min_agreement: float | None = None
-    min_confidence: float | None = None
+    min_agreement: Share | None = None
+    min_confidence: Share | None = None
     drop_copies: bool = False
     require_request: Literal["no", "present", "kept"] = "no"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.keep <= 1:
-            raise ConfigError(f"keep is {self.keep}", "Give a share above 0 and at most 1, such as 0.8.")
-        for name in ("min_agreement", "min_confidence"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value <= 1:
-                raise ConfigError(f"{name} is {value}", "Give a number from 0 to 1, or leave it out.")
+    seed: Seed = 0

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from rarescene.augmentation.base import FixedStrategy, without_seed
-from rarescene.foundation.configs import check_numbers
+from rarescene.foundation.configs import CountOrNone, Seed, Settings
 from rarescene.foundation.console import _say_once
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.methods import StrategyMethod, Surroundings
@@ -16,7 +16,7 @@ from rarescene.foundation.seeds import derive_seed
 
 
 @dataclass(frozen=True)
-class DuplicateConfig:
+class DuplicateConfig(Settings, section="duplicate"):
     """The naive baseline of CASDM: identical copies of the frames that show a rare class.
 
     Attributes:
@@ -27,12 +27,9 @@ class DuplicateConfig:
         seed: decides which frames are copied once more where `count` is no multiple of theirs.
     """
 
-    count: int | None = None
+    count: CountOrNone | None = None
     classes: str = ""
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_numbers(self, "count", least=0)
+    seed: Seed = 0
 
 
 class Duplicate(FixedStrategy):

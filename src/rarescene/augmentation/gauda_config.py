@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from rarescene.evaluation.uncertainty import Measure
-from rarescene.foundation.configs import check_numbers
+from rarescene.foundation.configs import Block, Positive, Range, Seed, Settings, Share, Steps
 from rarescene.foundation.methods import Later, StrategyMethod
 
 
 @dataclass(frozen=True)
-class DrawingConfig:
+class DrawingConfig(Settings, section="gauda.drawing"):
     """When a synthetic batch is generated.
 
     Attributes:
@@ -28,18 +28,14 @@ class DrawingConfig:
     """
 
     when: Literal["at_refresh", "between_steps", "beside"] = "at_refresh"
-    budget: float = 0.1
-    ticks: int | None = None
-    join_after: int = 50
-    block: int = 16
-
-    def __post_init__(self) -> None:
-        check_numbers(self, "block", "join_after", "ticks", least=1)
-        check_numbers(self, "budget", above=0)
+    budget: Positive = 0.1
+    ticks: Steps | None = None
+    join_after: Steps = 50
+    block: Block = 16
 
 
 @dataclass(frozen=True)
-class SievingConfig:
+class SievingConfig(Settings, section="gauda.sieving"):
     """Which of the pairs generated in the course of a training enter it. By default, as in the paper, all.
 
     Attributes:
@@ -56,16 +52,12 @@ class SievingConfig:
     """
 
     request: Literal["no", "target", "present", "kept"] = "no"
-    min_agreement: float | None = None
-    candidates: float = 2.0
-
-    def __post_init__(self) -> None:
-        check_numbers(self, "candidates", least=1)
-        check_numbers(self, "min_agreement", least=0, most=1)
+    min_agreement: Share | None = None
+    candidates: Annotated[float, Range(1, 1000)] = 2.0
 
 
 @dataclass(frozen=True)
-class GaudaConfig:
+class GaudaConfig(Settings, section="gauda"):
     """Online augmentation led by uncertainty (GAUDA, section 3.3).
 
     Attributes:
@@ -84,21 +76,16 @@ class GaudaConfig:
         seed: of requests and pairs.
     """
 
-    probability: float = 0.25
-    classes: int = 5
-    size: int = 100
-    samples: int = 10
+    probability: Share = 0.25
+    classes: Annotated[int, Range(1, 255)] = 5
+    size: Annotated[int, Range(1, 65_536)] = 100
+    samples: Annotated[int, Range(2, 10_000)] = 10
     measure: Measure = "variance"
-    patience: int = 10
-    exclude: tuple[int, ...] = ()
+    patience: Steps = 10
+    exclude: tuple[Annotated[int, Range(0, 255)], ...] = ()
     drawing: DrawingConfig = DrawingConfig()
     sieving: SievingConfig = SievingConfig()
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_numbers(self, "classes", "size", "patience", least=1)
-        check_numbers(self, "samples", least=2)
-        check_numbers(self, "probability", least=0, most=1)
+    seed: Seed = 0
 
 
 GAUDA = StrategyMethod(

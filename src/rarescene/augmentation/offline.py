@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from rarescene.augmentation.base import FixedStrategy, without_seed
-from rarescene.foundation.configs import check_numbers
+from rarescene.foundation.configs import CountOrNone, Seed, Settings, Share
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.methods import StrategyMethod, Surroundings
 from rarescene.foundation.seeds import derive_seed
 
 
 @dataclass(frozen=True)
-class OfflineConfig:
+class OfflineConfig(Settings, section="offline"):
     """Synthetic scenes made before the training, as CASDM adds them.
 
     Attributes:
@@ -25,13 +25,9 @@ class OfflineConfig:
         seed: decides which are taken.
     """
 
-    count: int | None = None
-    probability: float | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_numbers(self, "count", least=0)
-        check_numbers(self, "probability", least=0, most=1)
+    count: CountOrNone | None = None
+    probability: Share | None = None
+    seed: Seed = 0
 
 
 class Offline(FixedStrategy):

@@ -74,7 +74,7 @@ def refuse_more_steps(folder: Path, steps: int) -> None:
     """Raise `ConfigError` if a run is to go on beyond its end, at which its strategy decided nothing."""
     lines = read_json_lines(folder / REFRESHES)
     last = read_record(folder).config["training"]["steps"] if lines else steps
-    if last < steps and lines[-1]["step"] == last:
+    if last < steps and lines[-1].get("step") == last:
         what = f"the run ended at step {last}, where its strategy had nothing left to decide"
         raise ConfigError(what, f"Leave training.steps at {last}, or start a new run of {steps}.", folder)
 

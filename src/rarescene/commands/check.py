@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from rarescene.foundation.console import progress, say, show
 from rarescene.foundation.errors import ConfigError
-from rarescene.foundation.files import write_json
+from rarescene.foundation.files import expanded, write_json
 
 
 def check(data: str, *, group_by: str | None = None, write_classes: bool = False) -> int:
@@ -40,7 +38,7 @@ def _write_proposal(data: str) -> None:
     from rarescene.scenes.datasets.open import understood
 
     method, path, options = understood(data)
-    root = Path(path).expanduser()
+    root = expanded(path)
     if method.name != FOLDER.name:
         raise ConfigError(
             f"--write-classes is for folder:PATH, not for {data!r}", "Leave --write-classes out."

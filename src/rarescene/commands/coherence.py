@@ -17,7 +17,7 @@ from rarescene.augmentation.classic import ClassicConfig
 from rarescene.augmentation.offline import OfflineConfig
 from rarescene.commands import segment
 from rarescene.evaluation.config import CopyConfig
-from rarescene.foundation.configs import config_from
+from rarescene.foundation.configs import Seed, Steps, config_from
 from rarescene.foundation.console import say, show
 from rarescene.foundation.errors import ConfigError, DataError
 from rarescene.foundation.files import atomic, write_json, write_text
@@ -47,7 +47,7 @@ def coherence(
     real: Path | None = None,
     synthetic: Path | list[Path] | None = None,
     segmenter: SegmenterName = "unet",
-    steps: int | None = None,
+    steps: Steps | None = None,
     ro_alone: bool = False,
     classes: str = "",
     score: Literal["iou", "dice"] = "iou",
@@ -55,7 +55,7 @@ def coherence(
     copies: CopyConfig = CopyConfig(),  # noqa: B008 - frozen
     split: str | None = None,
     group_by: str | None = None,
-    seed: int = 0,
+    seed: Seed = 0,
     resume: bool = False,
 ) -> None:
     """Measure how well image and mask of synthetic pairs belong together: RO and SO, beside the copy check.

@@ -10,10 +10,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from rarescene.augmentation.curation import CurationConfig, RankedBy
 from rarescene.evaluation.config import CopyConfig
+from rarescene.foundation.configs import CountOrNone, Range, Seed, Share
 from rarescene.foundation.console import say, show
 from rarescene.foundation.errors import ConfigError, DataError
 from rarescene.foundation.files import file_hash, write_json_lines, write_text
@@ -44,18 +45,18 @@ def curate(
     out: Path,
     segmenter: Path | None = None,
     data: str | None = None,
-    keep: float = 0.8,
+    keep: Annotated[float, Range(above=0, most=1)] = 0.8,
     by: RankedBy = "agreement",
     classes: str = "",
-    min_agreement: float | None = None,
-    min_confidence: float | None = None,
+    min_agreement: Share | None = None,
+    min_confidence: Share | None = None,
     drop_copies: bool = False,
     require_request: Literal["no", "present", "kept"] = "no",
     copies: CopyConfig = CopyConfig(),  # noqa: B008 - frozen
     split: str | None = None,
     group_by: str | None = None,
-    rows: int = 8,
-    seed: int = 0,
+    rows: CountOrNone = 8,
+    seed: Seed = 0,
     resume: bool = False,
 ) -> None:
     """Keep the best pairs of a synthetic set: a new set, and a page that shows what was dropped and why.

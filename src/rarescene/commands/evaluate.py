@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from rarescene.foundation.configs import Samples
 from rarescene.foundation.console import progress, say, show
 from rarescene.foundation.errors import ConfigError, DataError
 from rarescene.foundation.files import write_json
@@ -26,7 +27,7 @@ def evaluate(
     split: str | None = None,
     group_by: str | None = None,
     at: Literal["native", "run"] = "native",
-    samples: int | None = None,
+    samples: Samples | None = None,
     out: Path | None = None,
     quiet: bool = False,
 ) -> None:
@@ -64,8 +65,6 @@ def evaluate(
     from rarescene.segmenters import load_segmenter
     from rarescene.training import to_images, to_masks
 
-    if samples is not None and samples < 1:
-        raise ConfigError(f"samples is {samples}", "Ask for one posterior sample or more.")
     need_own_file(out, *(f'"{name}"' for name in FIELDS))
     trained = read_record(run, "segmenter")
     settings = trained.config

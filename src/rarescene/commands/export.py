@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from rarescene.foundation.configs import Range, Seed, Share
 from rarescene.foundation.console import progress, say
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.run_record import read_record
@@ -68,11 +69,11 @@ def _gather(
     data: str = "",
     synthetic: Path | list[Path] | None = None,
     title: str = "",
-    height: int | None = None,
-    width: int | None = None,
+    height: Annotated[int, Range(1, 16_384)] | None = None,
+    width: Annotated[int, Range(1, 16_384)] | None = None,
     split: str = "recording",
-    fractions: tuple[float, float, float] | None = None,
-    split_seed: int = 0,
+    fractions: tuple[Share, Share, Share] | None = None,
+    split_seed: Seed = 0,
     group_by: str | None = None,
 ) -> Export:
     """Gather what is exported.

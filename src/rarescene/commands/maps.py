@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rarescene.diffusion import MapSamplingConfig
+from rarescene.foundation.configs import Count, Seed
 from rarescene.foundation.console import say
-from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.files import write_json
 from rarescene.foundation.outputs import writes_folder
 from rarescene.foundation.run_record import read_record
@@ -39,10 +39,10 @@ def maps(
     requests: str = TRAINING,
     classes: str = "",
     alone: bool = False,
-    part: str = "train",
-    count: int = 8,
+    part: Literal["train", "validation", "test", "all"] = "train",
+    count: Count = 8,
     map_sampling: MapSamplingConfig = MapSamplingConfig(),  # noqa: B008 - frozen
-    seed: int = 0,
+    seed: Seed = 0,
     resume: bool = False,
 ) -> None:
     """Generate maps for requests, and say how many keep theirs, how diverse and how new they are.
@@ -66,8 +66,6 @@ def maps(
         resume: keep the maps that are there and generate the rest.
     """
     began = time.perf_counter()
-    if count < 1:
-        raise ConfigError(f"{count} maps were asked for", "Set --count to 1 or more.")
     source = SampledMaps.open(run, map_sampling)
     asked = requests_for(
         source, prompt=prompt, requests=requests, classes=classes, alone=alone, part=part, seed=seed

@@ -5,20 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from rarescene.foundation.configs import Count, Seed, Side
 from rarescene.foundation.console import progress, say
 
 
 def phantom(
     out: Path,
     *,
-    videos: int = 12,
-    frames: int = 80,
-    size: int = 128,
-    height: int | None = None,
-    width: int | None = None,
+    videos: Count = 12,
+    frames: Count = 80,
+    size: Side = 128,
+    height: Side | None = None,
+    width: Side | None = None,
     layout: Literal["folder", "cholecseg8k", "sisvse"] = "folder",
     classes: Literal["cholecseg8k", "sisvse"] | None = None,
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> None:
     """Write procedural laparoscopic scenes. They are no surgical data.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rarescene.foundation.configs import Share
 from rarescene.foundation.console import progress, say
 from rarescene.foundation.errors import ConfigError, DataError
 from rarescene.foundation.files import file_hash
@@ -18,7 +19,7 @@ from rarescene.scenes import IMAGE_SUFFIXES, walk_files, what_is_not_read
 
 
 @writes_folder("predictions", "predictions", goes_on=True)
-def predict(run: Path, images: Path, *, out: Path, opacity: float = 0.45) -> None:
+def predict(run: Path, images: Path, *, out: Path, opacity: Share = 0.45) -> None:
     """Predict a mask for every image: 8-bit palette PNGs in OUT/masks, overlays to look at in OUT/overlays.
 
     Args:
@@ -38,8 +39,6 @@ def predict(run: Path, images: Path, *, out: Path, opacity: float = 0.45) -> Non
     from rarescene.training import to_images
     from rarescene.training.ranks import accelerator
 
-    if not 0 <= opacity <= 1:
-        raise ConfigError(f"opacity is {opacity}", "Give a number from 0 to 1.")
     began = time.perf_counter()
     trained = read_record(run, "segmenter")
     settings = trained.config

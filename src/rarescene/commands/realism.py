@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rarescene.foundation.configs import Count
 from rarescene.foundation.console import say, show
 from rarescene.foundation.errors import CheckpointError, DataError
 from rarescene.foundation.files import write_json
@@ -31,7 +32,7 @@ def realism(
     *,
     data: str | None = None,
     inception: Path | None = None,
-    most: int = MOST,
+    most: Count = MOST,
     split: str | None = None,
     group_by: str | None = None,
     out: Path | None = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rarescene.foundation.configs import CountOrNone
 from rarescene.foundation.console import say, show
 from rarescene.foundation.outputs import alone_at, need_own_file
 
@@ -17,7 +18,7 @@ def report(
     out: Path,
     title: str = "rarescene report",
     classes: str = "",
-    rows: int = 6,
+    rows: CountOrNone = 6,
     realism: bool = True,
 ) -> None:
     """Write one HTML file: tables, bars per class, a gallery, training curves, and their provenance.

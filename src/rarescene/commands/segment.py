@@ -11,6 +11,7 @@ from rarescene.augmentation.refresh_log import refuse_more_steps
 from rarescene.augmentation.strategies import Strategies
 from rarescene.commands.training_run import TrainingRun, parameters_of
 from rarescene.diffusion.config import MapSamplingConfig, SamplingConfig
+from rarescene.foundation.configs import Count, Side
 from rarescene.foundation.console import say
 from rarescene.foundation.methods import SegmenterMethod, Surroundings
 from rarescene.foundation.outputs import writes_folder
@@ -114,10 +115,10 @@ class SegmentationRun(TrainingRun):
         maps: Path | None = None,
         sampling: SamplingConfig = SamplingConfig(block=16),  # noqa: B008 - frozen
         map_sampling: MapSamplingConfig = MapSamplingConfig(block=16),  # noqa: B008
-        validation_scenes: int | None = None,
+        validation_scenes: Count | None = None,
         augment: AugmentConfig = AUGMENT,
-        height: int | None = None,
-        width: int | None = None,
+        height: Side | None = None,
+        width: Side | None = None,
         **options: Any,
     ) -> None:
         from rarescene.training.ranks import spare_device

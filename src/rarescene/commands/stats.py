@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rarescene.foundation.configs import Share
 from rarescene.foundation.console import progress, say, show
 from rarescene.foundation.files import write_json
 from rarescene.scenes.data import decode, open_data, say_doubt
@@ -24,10 +25,10 @@ def stats(
     fractions: tuple[float, float, float] | None = None,
     split_seed: int = 0,
     group_by: str | None = None,
-    frame_share: float = FRAME_SHARE,
-    area_share: float = AREA_SHARE,
-    pixel_share: float = PIXEL_SHARE,
-    recording_share: float = RECORDING_SHARE,
+    frame_share: Share = FRAME_SHARE,
+    area_share: Share = AREA_SHARE,
+    pixel_share: Share = PIXEL_SHARE,
+    recording_share: Share = RECORDING_SHARE,
     out: Path | None = None,
 ) -> None:
     """Show, per class, share of frames, area where present and recordings; mark the rare ones, and why.

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from rarescene.diffusion import MapSamplingConfig, SamplingConfig
+from rarescene.foundation.configs import Count, Seed
 from rarescene.foundation.console import say
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.outputs import writes_folder
@@ -39,14 +41,14 @@ def synthesize(
     maps: Path | None = None,
     requests: str = TRAINING,
     classes: str = "",
-    count: int = 500,
-    part: str = "train",
+    count: Count = 500,
+    part: Literal["train", "validation", "test", "all"] = "train",
     split: str | None = None,
     group_by: str | None = None,
     sampling: SamplingConfig = SamplingConfig(),  # noqa: B008 - frozen
     map_sampling: MapSamplingConfig = MapSamplingConfig(),  # noqa: B008 - frozen
     vary: bool = False,
-    seed: int = 0,
+    seed: Seed = 0,
     resume: bool = False,
 ) -> None:
     """Generate synthetic pairs that show the classes asked for: a mask, and a new image for it.
@@ -79,8 +81,6 @@ def synthesize(
     from rarescene.training import to_pixels
 
     began = time.perf_counter()
-    if count < 1:
-        raise ConfigError(f"{count} pairs were asked for", "Set --count to 1 or more.")
     trained = read_record(run)
     joint = generator_of(run, trained, "images", "pairs").generates == "pairs"
     if joint and (masks or maps):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rarescene.commands.training_run import TrainingRun, parameters_of
 from rarescene.foundation.console import progress, say
+from rarescene.foundation.errors import CheckpointError
 from rarescene.foundation.files import atomic, read_json, write_json
 from rarescene.foundation.outputs import writes_folder
 from rarescene.foundation.run_record import RECORD
@@ -99,7 +100,7 @@ class _Stages:
 
         folder, of = self.run.out / stage, _fingerprint(behind)
         if self.run.main:
-            known = read_json(folder / STAGE) if (folder / STAGE).is_file() else {}
+            known = _noted(folder) if (folder / STAGE).is_file() else {}
             if known and known.get("of") != of:
                 say(f"{folder} belongs to other weights and is made again")
                 shutil.rmtree(folder)
@@ -176,7 +177,7 @@ def _refine_latents(
     network.to(device).eval()
     encoder.to(device).eval()
     distance = PerceptualDistance(stages.model.encoder.feature_size)
-    noted = read_json(folder / STAGE)
+    noted = _noted(folder)
     began, found, errors = time.perf_counter() - noted.get("seconds", 0.0), [], []
     with progress("refining latents") as advance:
         for first in range(0, len(frames), options.block):
@@ -263,3 +264,13 @@ def _write_sheet(
     titles = ("frame", "its mask", "reconstruction", "labels there", *("generated", "its mask") * 2)
     with atomic(path) as temporary:
         contact_sheet(rows, titles, side=128, flat=(1, 3, 5, 7)).save(temporary, "PNG")
+
+
+def _noted(folder: Path) -> dict[str, Any]:
+    """Return what was noted of a stage. Raises `CheckpointError` where the file is damaged."""
+    path, value = folder / STAGE, read_json(folder / STAGE)
+    if not isinstance(value, dict) or not isinstance(value.get("seconds", 0.0), int | float):
+        raise CheckpointError(
+            "is not the note of a stage", "Delete the folder; the stage is made again.", path
+        )
+    return value

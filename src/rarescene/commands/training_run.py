@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rarescene.foundation.configs import Seed, Share
 from rarescene.foundation.console import say
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.files import write_json
@@ -49,10 +50,10 @@ class TrainingRun:
         data: str,
         out: Path,
         split: str = "recording",
-        fractions: tuple[float, float, float] | None = None,
-        split_seed: int = 0,
+        fractions: tuple[Share, Share, Share] | None = None,
+        split_seed: Seed = 0,
         group_by: str | None = None,
-        seed: int = 0,
+        seed: Seed = 0,
         resume: bool = False,
     ) -> None:
         from rarescene.training.ranks import is_main_process

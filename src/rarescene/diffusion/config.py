@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-from rarescene.foundation.configs import check_numbers
+from rarescene.foundation.configs import (
+    Block,
+    Guidance,
+    Positive,
+    Range,
+    Settings,
+    Share,
+    Steps,
+    StepsOrNone,
+    Weight,
+)
 from rarescene.foundation.errors import ConfigError
 
 Prediction = Literal["epsilon", "v", "x0"]
@@ -15,9 +26,12 @@ Pooling = Literal["max", "area"]
 Sampler = Literal["dpm-solver++", "ddpm", "ddim", "unipc"]
 Precision = Literal["no", "bf16"]
 
+MOST_LEFT = 0.01
+"""ᾱ_T, the signal's share of the power at the last timestep, must not be larger; the paper's is 4e-5."""
+
 
 @dataclass(frozen=True)
-class DiffusionConfig:
+class DiffusionConfig(Settings, section="diffusion"):
     """The forward process q(x_t | x_0) and what the network predicts (CASDM section 2).
 
     Attributes:
@@ -30,23 +44,31 @@ class DiffusionConfig:
             which suits maps: a narrow network need not carry the noise of every pixel to its output.
     """
 
-    timesteps: int = 1000
-    beta_start: float = 1e-4
-    beta_end: float = 0.02
+    timesteps: Annotated[int, Range(1, 100_000)] = 1000
+    beta_start: Annotated[float, Range(above=0, below=1)] = 1e-4
+    beta_end: Annotated[float, Range(above=0, below=1)] = 0.02
     prediction: Prediction = "epsilon"
 
     def __post_init__(self) -> None:
-        check_numbers(self, "timesteps", least=1, within="diffusion")
-        if not 0 < self.beta_start <= self.beta_end < 1:
+        super().__post_init__()
+        if self.beta_start > self.beta_end:
             raise ConfigError(
                 f"diffusion.beta_start {self.beta_start} and beta_end {self.beta_end} are no noise schedule",
-                "Keep 0 < beta_start <= beta_end < 1; the paper takes 1e-4 and 0.02.",
+                "Keep beta_start <= beta_end; the paper takes 1e-4 and 0.02.",
             )
-        _one_of("diffusion.prediction", self.prediction, get_args(Prediction))
+        step = (self.beta_end - self.beta_start) / max(1, self.timesteps - 1)
+        left = math.prod(1 - self.beta_start - step * t for t in range(self.timesteps))
+        if left > MOST_LEFT:
+            raise ConfigError(
+                f"after all {self.timesteps} diffusion.timesteps {left:.0%} of the signal's power is left, "
+                "and sampling begins without any",
+                f"Raise diffusion.beta_end or diffusion.timesteps until at most {MOST_LEFT:.0%} is left; "
+                "the paper takes 1000 timesteps up to 0.02.",
+            )
 
 
 @dataclass(frozen=True)
-class ClassAwareConfig:
+class ClassAwareConfig(Settings, section="class_aware"):
     """How much each class counts in the class-aware losses (CASDM Eq. 6, 7).
 
     Attributes:
@@ -60,23 +82,14 @@ class ClassAwareConfig:
     """
 
     mode: WeightMode = "balanced"
-    exponent: float = 1.0
-    cap: float | None = None
-    plain_share: float = 0.0
-    class_boost: Mapping[str, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        _one_of("class_aware.mode", self.mode, get_args(WeightMode))
-        check_numbers(self, "exponent", least=0, within="class_aware")
-        check_numbers(self, "cap", least=1, within="class_aware")
-        check_numbers(self, "plain_share", least=0, most=1, within="class_aware")
-        for name, factor in self.class_boost.items():
-            if factor <= 0:
-                raise ConfigError(f"class_aware.class_boost of {name} is {factor}", "Take a positive factor.")
+    exponent: Annotated[float, Range(0, 10)] = 1.0
+    cap: Annotated[float, Range(1, 1e6)] | None = None
+    plain_share: Share = 0.0
+    class_boost: Mapping[str, Positive] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class SelfPerceptualConfig:
+class SelfPerceptualConfig(Settings, section="self_perceptual"):
     """The class-aware self-perceptual loss (CASDM Eq. 8): its share and its frozen encoder Φ.
 
     Attributes:
@@ -89,20 +102,15 @@ class SelfPerceptualConfig:
             all of the loss.
     """
 
-    weight: float = 0.0
-    warmup_steps: int = 1000
-    refresh_every: int = 1000
+    weight: Weight = 0.0
+    warmup_steps: StepsOrNone = 1000
+    refresh_every: Steps = 1000
     pool: Pooling = "max"
     squared: bool = False
 
-    def __post_init__(self) -> None:
-        _one_of("self_perceptual.pool", self.pool, get_args(Pooling))
-        check_numbers(self, "weight", "warmup_steps", least=0, within="self_perceptual")
-        check_numbers(self, "refresh_every", least=1, within="self_perceptual")
-
 
 @dataclass(frozen=True)
-class SamplingConfig:
+class SamplingConfig(Settings, section="sampling"):
     """How images or pairs are sampled.
 
     Attributes:
@@ -116,15 +124,10 @@ class SamplingConfig:
     """
 
     sampler: Sampler = "dpm-solver++"
-    steps: int | None = None
-    guidance: float | None = None
+    steps: Annotated[int, Range(1, 100_000)] | None = None
+    guidance: Guidance | None = None
     precision: Precision = "no"
-    block: int = 8
-
-    def __post_init__(self) -> None:
-        _one_of("sampling.sampler", self.sampler, get_args(Sampler))
-        _one_of("sampling.precision", self.precision, get_args(Precision))
-        check_numbers(self, "steps", "block", least=1, within="sampling")
+    block: Block = 8
 
     def settled(self, steps: int) -> dict[str, Any]:
         """Return what a diffusion model's `generate` is told; by default it takes this number of steps."""
@@ -149,7 +152,7 @@ class SamplingConfig:
 
 
 @dataclass(frozen=True)
-class MapSamplingConfig:
+class MapSamplingConfig(Settings, section="map_sampling"):
     """How maps are sampled.
 
     Attributes:
@@ -162,19 +165,8 @@ class MapSamplingConfig:
     """
 
     sampler: Sampler = "dpm-solver++"
-    steps: int = 30
-    guidance: float = 2.0
-    tries: int = 8
+    steps: Annotated[int, Range(1, 100_000)] = 30
+    guidance: Guidance = 2.0
+    tries: Annotated[int, Range(1, 10_000)] = 8
     precision: Precision = "no"
-    block: int = 8
-
-    def __post_init__(self) -> None:
-        _one_of("map_sampling.sampler", self.sampler, get_args(Sampler))
-        _one_of("map_sampling.precision", self.precision, get_args(Precision))
-        check_numbers(self, "steps", "tries", "block", least=1, within="map_sampling")
-        check_numbers(self, "guidance", least=0, within="map_sampling")
-
-
-def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise ConfigError(f"{option} is {value!r}", f"Choose one of: {', '.join(known)}.")
+    block: Block = 8

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rarescene.diffusion.schedule import NoiseSchedule
-from rarescene.foundation.errors import ConfigError
+from rarescene.foundation.errors import CheckpointError, ConfigError
 from rarescene.foundation.seeds import derive_seed
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]
@@ -78,6 +78,7 @@ def sample(
 
     Raises:
         ConfigError: no such sampler, or a number of steps out of bounds.
+        CheckpointError: what was sampled is not finite.
     """
     timesteps = sampling_timesteps(len(schedule), steps)
     scheduler = _respaced_scheduler(sampler, schedule, timesteps, learned_variance)
@@ -101,6 +102,9 @@ def sample(
         x = scheduler.step(x0, position, x, return_dict=False, **random)[0]
         if progress is not None:
             progress(done, steps)
+    if not bool(torch.isfinite(x).all()):
+        remedy = "Sample in float32 (precision no), with less guidance, or train the generator again."
+        raise CheckpointError("the network drew values that are not finite", remedy)
     return x
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from rarescene.foundation.configs import check_numbers
+from rarescene.foundation.configs import FeatureSize, Range, Seed, Settings, ShareBelowOne
 
 
 @dataclass(frozen=True)
-class BootstrapConfig:
+class BootstrapConfig(Settings, section="bootstrap"):
     """How intervals are found: percentiles over resampled recordings.
 
     Attributes:
@@ -19,17 +19,13 @@ class BootstrapConfig:
         seed: seed of the drawing; the same seed gives the same interval.
     """
 
-    resamples: int = 2000
-    confidence: float = 0.95
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_numbers(self, "resamples", least=1)
-        check_numbers(self, "confidence", above=0, below=1)
+    resamples: Annotated[int, Range(1, 1_000_000)] = 2000
+    confidence: Annotated[float, Range(above=0, below=1)] = 0.95
+    seed: Seed = 0
 
 
 @dataclass(frozen=True)
-class RealismConfig:
+class RealismConfig(Settings, section="realism"):
     """How synthetic images are compared with real ones.
 
     Attributes:
@@ -42,19 +38,15 @@ class RealismConfig:
         bootstrap: how the intervals of PSNR and MS-SSIM are found.
     """
 
-    feature_size: int = 128
+    feature_size: FeatureSize = 128
     inception_weights: Path | None = None
-    kernel_subset: int = 1000
-    kernel_subsets: int = 100
+    kernel_subset: Annotated[int, Range(2, 100_000)] = 1000
+    kernel_subsets: Annotated[int, Range(1, 100_000)] = 100
     bootstrap: BootstrapConfig = field(default_factory=BootstrapConfig)
-
-    def __post_init__(self) -> None:
-        check_numbers(self, "kernel_subset", least=2)
-        check_numbers(self, "kernel_subsets", least=1)
 
 
 @dataclass(frozen=True)
-class CopyConfig:
+class CopyConfig(Settings, section="copies"):
     """How copies of training frames are looked for.
 
     Attributes:
@@ -66,8 +58,5 @@ class CopyConfig:
     """
 
     measure: Literal["features", "pixels"] = "features"
-    quantile: float = 0.01
-    feature_size: int = 128
-
-    def __post_init__(self) -> None:
-        check_numbers(self, "quantile", least=0, below=1, within="copies")
+    quantile: ShareBelowOne = 0.01
+    feature_size: FeatureSize = 128

@@ -42,6 +42,7 @@ from rarescene.evaluation.confusion import (
     scores_in_reference,
     scores_of,
 )
+from rarescene.foundation.configs import config_from
 from rarescene.foundation.errors import DataError
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ class RecordingOverlap:
         """Return what `to_dict` wrote."""
         confusion, frames = (np.asarray(value[name], np.int64) for name in ("confusion", "frames"))
         iou, dice = (np.asarray(value[name], np.float64) for name in ("sample_iou", "sample_dice"))
+        if confusion.shape != (len(frames), len(frames)) or iou.shape != dice.shape:
+            raise ValueError("the scores of a recording do not fit each other")
         return cls(confusion, frames, iou, dice)
 
 
@@ -126,7 +129,7 @@ class ClassOverlap:
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> ClassOverlap:
         """Return what `to_dict` wrote."""
-        return cls(**{name: one for name, one in _with_intervals(value).items() if name != "absent"})
+        return config_from(cls, {name: one for name, one in value.items() if name != "absent"})
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,7 @@ class MeanOverlap:
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> MeanOverlap:
         """Return what `asdict` gave."""
-        return cls(**_with_intervals(value))
+        return config_from(cls, value)
 
 
 @dataclass(frozen=True)
@@ -168,14 +171,8 @@ class OverlapScores:
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> OverlapScores:
         """Return what `to_dict` wrote."""
-        means = ("label_mean", "sample_mean", "sample_median")
-        return cls(
-            classes=tuple(ClassOverlap.from_dict(entry) for entry in value["classes"]),
-            **{name: MeanOverlap.from_dict(value[name]) for name in means},
-            frames=value["frames"],
-            recordings=tuple(value["recordings"]),
-            notes=tuple(value["notes"]),
-            bootstrap=BootstrapConfig(**value["bootstrap"]),
+        return config_from(
+            cls, {**value, "classes": [ClassOverlap.from_dict(one) for one in value["classes"]]}
         )
 
 
@@ -311,10 +308,6 @@ class Resampled:
         )
         self.samples = np.concatenate([[part.sample_iou, part.sample_dice] for part in parts], axis=1)
         self.owner = np.repeat(np.arange(len(parts)), [len(part.sample_iou) for part in parts])
-
-
-def _with_intervals(value: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: Interval(**one) if isinstance(one, Mapping) else one for name, one in value.items()}
 
 
 def _notes(classes: Sequence[ClassOverlap], recordings: int) -> tuple[str, ...]:

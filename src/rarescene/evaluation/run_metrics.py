@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from rarescene.evaluation.overlap import MeanOverlap, OverlapScores, RecordingOverlap
 from rarescene.evaluation.significance import ComparisonTable, compare
+from rarescene.foundation.configs import config_from
 from rarescene.foundation.errors import CheckpointError, ConfigError
 from rarescene.foundation.files import read_json
 from rarescene.scenes import ClassTable
@@ -55,18 +56,22 @@ class RunMetrics:
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> RunMetrics:
         """Return what `to_dict` wrote."""
-        return cls(
-            **{name: value[name] for name in FIELDS}
+        found = config_from(
+            cls,
+            {name: value[name] for name in FIELDS}
             | {
-                "size": tuple(value["size"]),
                 "classes": ClassTable.from_dict(value["classes"]),
                 "scores": OverlapScores.from_dict(value["scores"]),
                 "recordings": {
                     name: RecordingOverlap.from_dict(overlap) for name, overlap in value["recordings"].items()
                 },
+                "measured": {name: found for name, found in value.items() if name not in FIELDS},
             },
-            measured={name: found for name, found in value.items() if name not in FIELDS},
         )
+        sizes = {len(one.frames) for one in found.recordings.values()} | {len(found.scores.classes)}
+        if sizes != {len(found.classes)}:
+            raise ValueError("the scores and the class table differ in length")
+        return found
 
 
 FIELDS = tuple(field.name for field in fields(RunMetrics) if field.name != "measured")
@@ -84,8 +89,8 @@ def read_metrics(run: Path) -> RunMetrics:
         raise CheckpointError("has not been scored yet", f"First: {again}", run)
     try:
         return RunMetrics.from_dict(read_json(run / METRICS))
-    except (KeyError, TypeError, AttributeError) as error:
-        what = "does not hold the scores of a run"
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, ConfigError) as error:
+        what = f"does not hold the scores of a run ({getattr(error, 'what', error)})"
         raise CheckpointError(what, f"Write it again: {again}", run / METRICS) from error
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from rarescene.foundation.errors import ConfigError
+from rarescene.foundation.files import bounded, read_text
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,8 @@ def _load(path: Path) -> dict[str, Any]:
     from jsonargparse import get_loader  # reads 1e-4 as a number, as `--config` does; YAML 1.1 does not
 
     try:
-        content = get_loader("yaml")(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = bounded(get_loader("yaml")(read_text(path)), most=10_000)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         what = f"is not valid YAML ({' '.join(str(error).split())})"
         raise ConfigError(what, "Correct the file; --print_config shows how one looks.", path) from error
     if not isinstance(content, dict):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import math
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from rarescene.foundation.errors import CheckpointError, DataError
+from rarescene.foundation.errors import CheckpointError, ConfigError, DataError
 
 PRIVATE = ".rarescene"
 """What a command keeps in its --out while it writes: the lock, who holds it, and files that are not whole."""
@@ -123,10 +126,69 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def read_text(path: Path) -> str:
+    """Return the text of a file in UTF-8, with or without a byte order mark.
+
+    Raises:
+        OSError, UnicodeDecodeError: it cannot be read.
+    """
+    return regular(path).read_text(encoding="utf-8-sig")
+
+
+def regular(path: Path) -> Path:
+    """Return the path of a file that can be read to its end. Raises `OSError` for a pipe, which may hang."""
+    if not stat.S_ISREG(Path(path).stat().st_mode):
+        raise OSError(errno.EINVAL, "is not a regular file", str(path))
+    return Path(path)
+
+
+def parse_json(text: str) -> Any:
+    """Return the value of a JSON text; unlike the standard library, numbers are finite and depth is bounded.
+
+    Raises:
+        ValueError: it is not JSON.
+    """
+    try:
+        value = json.loads(text, parse_constant=_finite, parse_float=_finite)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    return bounded(value)
+
+
+def bounded(value: Any, most: float = math.inf) -> Any:
+    """Return a JSON or YAML value of at most 100 levels and so many lists and objects.
+
+    Raises:
+        ValueError: it has more, perhaps endlessly many: a YAML file of ten lines can.
+    """
+    level, depth, count = [value], 0, 0
+    while level:
+        depth, count = depth + 1, count + len(level)
+        if depth > _DEPTH:
+            raise ValueError("it is nested too deeply")
+        if count > most:
+            raise ValueError("it becomes too large where it is written out")
+        level = [one for found in level for one in _entries(found) if isinstance(one, (dict, list))]
+    return value
+
+
+_DEPTH = 100
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text} is no finite number")
+    return number
+
+
+def _entries(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file; a missing or damaged one is a `CheckpointError` that names it."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return parse_json(read_text(path))
     except OSError as error:
         raise CheckpointError(
             "is missing or cannot be read", "Check the path; is this the folder of a finished run?", path
@@ -158,18 +220,41 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
     lines = []
     for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
         with suppress(ValueError):
-            lines.append(json.loads(text))
+            if isinstance(line := parse_json(text), dict):
+                lines.append(line)
     return lines
+
+
+def read_log(path: Path) -> list[dict[str, float]]:
+    """Return the lines of a training's log, each a step and numbers by name; whatever else is left out."""
+    return [
+        line
+        for line in read_json_lines(path)
+        if "step" in line and all(type(value) in (int, float) for value in line.values())
+    ]
+
+
+def expanded(path: str | Path) -> Path:
+    """Return a path whose tilde is the home folder. Raises `ConfigError` where there is none."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f"there is no home folder for {path}", "Write the path without a tilde.") from error
 
 
 def _json_line(value: Mapping[str, Any]) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's content. Raises `OSError` when it is missing."""
+    with regular(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def file_hash(path: Path) -> str:
     """Return a short SHA-256 of a file's content. Raises `CheckpointError` when it is missing."""
     try:
-        with Path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        return sha256(path)[:16]
     except OSError as error:
         raise CheckpointError("is missing or cannot be read", "Check the path of the run.", path) from error

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from rarescene.foundation.configs import config_from, typed
 from rarescene.foundation.errors import ConfigError, LeakError
 
 Place = tuple[str, int]
@@ -15,6 +16,9 @@ Place = tuple[str, int]
 SPLIT_OPTIONS = ("split", "fractions", "split_seed", "group_by")
 """What the command line says of a split; run records repeat it in their configuration."""
 
+_OPTIONS: Mapping[str, Any] = {
+    "split": str, "fractions": tuple[float, float, float] | None, "split_seed": int, "group_by": str | None
+}  # fmt: skip
 _GROUPING = "told_apart"  # in a record's configuration, where the options of one split do not say it
 IN_CONFIG = (*SPLIT_OPTIONS, _GROUPING)
 """The entries of a run record's configuration that are not the command's own."""
@@ -49,7 +53,7 @@ class Seen:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Seen:
         """Return what a run record says was seen."""
-        spans = value["spans"].items()
+        spans = typed(Mapping[str, list[tuple[int, int]] | None], value["spans"], "seen.spans").items()
         return cls({group: None if runs is None else _merged(runs) for group, runs in spans})
 
     def covers(self, group: str, order: int) -> bool:
@@ -153,20 +157,18 @@ class Provenance:
         """Return the provenance that a run record holds.
 
         Raises:
-            KeyError, TypeError, ValueError, AttributeError: it is damaged.
+            KeyError, TypeError, ValueError, AttributeError, ConfigError: it is damaged.
         """
         config, data = value["config"], value["data"]
-        fractions = config["fractions"]
-        return cls(
-            **{name: data[name] for name in ("spec", "name", "scenes", "split", "licence")},
-            options={name: config[name] for name in SPLIT_OPTIONS}
-            | {"fractions": None if fractions is None else tuple(fractions)},
-            recordings={part: tuple(names) for part, names in value["recordings"].items()},
-            phantom=bool(data.get("phantom")) or is_phantom(data["name"]),
-            grouping=config.get(_GROUPING) or {data["name"]: config["group_by"]},
-            seen=Seen.from_json(value["seen"]),
-            package=data.get("package", ""),
-        )
+        values = {name: data[name] for name in ("spec", "name", "scenes", "split", "licence")} | {
+            "options": {name: typed(_OPTIONS[name], config[name], name) for name in SPLIT_OPTIONS},
+            "recordings": {part: tuple(names) for part, names in value["recordings"].items()},
+            "phantom": bool(data.get("phantom")) or is_phantom(data["name"]),
+            "grouping": config.get(_GROUPING) or {data["name"]: config["group_by"]},
+            "seen": Seen.from_json(value["seen"]),
+            "package": data.get("package", ""),
+        }
+        return config_from(cls, values)
 
 
 def is_phantom(name: str) -> bool:

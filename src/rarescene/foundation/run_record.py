@@ -8,13 +8,14 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from rarescene.foundation.errors import CheckpointError
+from rarescene.foundation.configs import Count, CountOrNone, Pixels, Steps, config_from, typed
+from rarescene.foundation.errors import CheckpointError, ConfigError
 from rarescene.foundation.files import read_json, write_json
 from rarescene.foundation.provenance import IN_CONFIG, Provenance
 
@@ -91,16 +92,46 @@ class RunRecord:
         """Return the record that `to_json` wrote.
 
         Raises:
-            KeyError, TypeError, ValueError, AttributeError: it is damaged.
+            KeyError, TypeError, ValueError, AttributeError, ConfigError: it is damaged.
         """
         provenance = Provenance.from_json(value)
         config = {name: entry for name, entry in value["config"].items() if name not in IN_CONFIG}
+        _check_config(value["kind"], config)
         rest = {name: entry for name, entry in value.items() if name not in provenance.to_json()}
-        return cls(config=config, provenance=provenance, **rest)
+        return config_from(cls, {**rest, "config": config, "provenance": provenance})
 
     def ended(self, seconds: float, metrics: Mapping[str, float] | None = None) -> RunRecord:
         """Return the record as finished; it is written after all else, so that what says so is whole."""
         return replace(self, finished=_now(), seconds=round(seconds, 1), metrics=dict(metrics or {}))
+
+
+_ENTRIES: Mapping[str, Any] = {
+    "segmenter": str, "strategy": str, "model": Mapping[str, Any], "augment": Mapping[str, Any],
+    "strategies": Mapping[str, Any] | None, "training": Mapping[str, Any], "training.steps": Steps,
+    "training.batch_size": Count, "height": Pixels, "width": Pixels, "model.height": Pixels,
+    "model.width": Pixels, "model.training": Mapping[str, Any], "masks": str, "classes": str | list[str],
+    "sampling": Mapping[str, Any] | None, "vary": bool, "part": str, "package": str | None,
+    "count": CountOrNone, "run": str, "generator": str | None, "curation": Mapping[str, Any],
+}  # fmt: skip
+"""Entries of a record's configuration that are read again, by dotted names, and what each must be."""
+_NEEDED: Mapping[str, Sequence[str]] = {
+    "segmenter": (
+        "segmenter", "strategy", "model", "training.steps", "training.batch_size", "height", "width",
+    )
+}  # fmt: skip
+
+
+def _check_config(kind: str, config: Mapping[str, Any]) -> None:
+    """Refuse a configuration that lacks what is read again, or has it in another form."""
+    for name, hint in _ENTRIES.items():
+        *sections, last = name.split(".")
+        found: Any = config
+        for section in sections:
+            found = found.get(section) or {}
+        if last in found:
+            typed(hint, found[last], name)
+        elif name in _NEEDED.get(kind, ()):
+            raise KeyError(name)
 
 
 def read_record(folder: Path, kind: str | None = None) -> RunRecord:
@@ -117,9 +148,11 @@ def read_record(folder: Path, kind: str | None = None) -> RunRecord:
     value = read_json(folder / RECORD)
     try:
         record = RunRecord.from_json(value)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:
         raise CheckpointError(
-            f"is not a run record ({error})", "Run the command again that wrote it.", folder / RECORD
+            f"is not a run record ({getattr(error, 'what', repr(error))})",
+            "Run the command again that wrote it.",
+            folder / RECORD,
         ) from error
     if kind is not None and record.kind != kind:
         what = f"holds a run of kind {record.kind!r}, and one of kind {kind!r} is needed"

@@ -27,8 +27,6 @@ class CasdmConfig(ImageDiffusionConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.pixel_loss not in ("class_aware", "plain"):
-            raise ConfigError(f"pixel_loss is {self.pixel_loss!r}", "Choose class_aware or plain.")
         if self.self_perceptual.weight and self.network.map_at == "stem":
             raise ConfigError(
                 "the self-perceptual loss needs an encoder that sees the image alone",

@@ -3,8 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
-from rarescene.foundation.configs import check_numbers
+from rarescene.foundation.configs import (
+    Block,
+    Channels,
+    Count,
+    FeatureSize,
+    Members,
+    Positive,
+    Range,
+    Settings,
+    Share,
+    ShareBelowOne,
+    Side,
+    Steps,
+    StepsOrNone,
+    Weight,
+)
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.methods import GeneratorMethod, Later
 from rarescene.networks.config import StyleGan2Config
@@ -32,7 +48,7 @@ def _label_training() -> TrainingConfig:
 
 
 @dataclass(frozen=True)
-class StyleGan2LossConfig:
+class StyleGan2LossConfig(Settings, section="adversarial"):
     """The losses of StyleGAN2. The defaults are its own; `shift` and `colour` are ours, for few images.
 
     Attributes:
@@ -46,23 +62,17 @@ class StyleGan2LossConfig:
         colour: strength, 0 to 1, of random changes of its brightness, saturation and contrast.
     """
 
-    r1_weight: float = 10.0
-    r1_every: int = 16
-    path_weight: float = 2.0
-    path_every: int = 4
-    mixing: float = 0.9
-    shift: float = 0.0
-    colour: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_numbers(self, "r1_every", "path_every", least=1, within="adversarial")
-        check_numbers(self, "r1_weight", "path_weight", least=0, within="adversarial")
-        check_numbers(self, "mixing", "colour", least=0, most=1, within="adversarial")
-        check_numbers(self, "shift", least=0, below=1, within="adversarial")
+    r1_weight: Weight = 10.0
+    r1_every: Steps = 16
+    path_weight: Weight = 2.0
+    path_every: Steps = 4
+    mixing: Share = 0.9
+    shift: ShareBelowOne = 0.0
+    colour: Share = 0.0
 
 
 @dataclass(frozen=True)
-class LatentEncoderConfig:
+class LatentEncoderConfig(Settings, section="encoder"):
     """How the encoder learns, which finds latents for images. The paper names it and no more.
 
     Attributes:
@@ -73,17 +83,14 @@ class LatentEncoderConfig:
         training: the training loop; a batch has as many generated images as real ones.
     """
 
-    latents: float = 0.1
-    perceptual: float = 1.0
-    feature_size: int = 128
+    latents: Weight = 0.1
+    perceptual: Weight = 1.0
+    feature_size: FeatureSize = 128
     training: TrainingConfig = field(default_factory=_encoder_training)
-
-    def __post_init__(self) -> None:
-        check_numbers(self, "latents", "perceptual", least=0, within="encoder")
 
 
 @dataclass(frozen=True)
-class RefinementConfig:
+class RefinementConfig(Settings, section="refinement"):
     """How the latents of the labelled frames are refined, from those that the encoder finds.
 
     Attributes:
@@ -97,21 +104,16 @@ class RefinementConfig:
         block: frames refined at once, and kept when a run is killed.
     """
 
-    frames: int = 50
-    steps: int = 500
-    learning_rate: float = 0.05
-    perceptual: float = 1.0
-    nearness: float = 0.01
-    block: int = 10
-
-    def __post_init__(self) -> None:
-        check_numbers(self, "frames", "block", least=1, within="refinement")
-        check_numbers(self, "steps", "perceptual", "nearness", least=0, within="refinement")
-        check_numbers(self, "learning_rate", above=0, within="refinement")
+    frames: Count = 50
+    steps: StepsOrNone = 500
+    learning_rate: Positive = 0.05
+    perceptual: Weight = 1.0
+    nearness: Weight = 0.01
+    block: Block = 10
 
 
 @dataclass(frozen=True)
-class LabelBranchConfig:
+class LabelBranchConfig(Settings, section="labels"):
     """The interpreter: an ensemble of pixel classifiers on the generator's features. DatasetGAN's sizes.
 
     Attributes:
@@ -124,27 +126,23 @@ class LabelBranchConfig:
         training: the training loop; `steps` is the most that is trained, and a batch counts frames.
     """
 
-    members: int = 10
-    hidden: tuple[int, int] = (128, 32)
-    pixels: int = 64
-    check_every: int = 100
-    patience: int = 5
-    gain: float = 0.01
+    members: Members = 10
+    hidden: tuple[Channels, Channels] = (128, 32)
+    pixels: Count = 64
+    check_every: Steps = 100
+    patience: Steps = 5
+    gain: ShareBelowOne = 0.01
     training: TrainingConfig = field(default_factory=_label_training)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "hidden", tuple(self.hidden))
-        if len(self.hidden) != 2 or min(self.hidden) < 1:
-            raise ConfigError(f"labels.hidden is {self.hidden}", "Give two widths, for instance [128, 32].")
-        check_numbers(self, "members", "pixels", "check_every", "patience", least=1, within="labels")
-        check_numbers(self, "gain", least=0, below=1, within="labels")
+        super().__post_init__()
         if self.training.decay != "none":
             remedy = "Set it to none: nobody knows beforehand at which step training stops."
             raise ConfigError(f"labels.training.decay is {self.training.decay!r}", remedy)
 
 
 @dataclass(frozen=True)
-class DatasetGanConfig:
+class DatasetGanConfig(Settings):
     """Everything that makes a DatasetGAN, beside its data and its seed.
 
     The defaults are GAUDA's (section 8.6): StyleGAN2 "config-f", 50 annotated pairs, early stopping. The
@@ -166,24 +164,22 @@ class DatasetGanConfig:
         training: the loop of StyleGAN2.
     """
 
-    height: int = 128
-    width: int = 128
+    height: Side = 128
+    width: Side = 128
     network: StyleGan2Config = field(default_factory=StyleGan2Config)
     adversarial: StyleGan2LossConfig = field(default_factory=StyleGan2LossConfig)
     encoder: LatentEncoderConfig = field(default_factory=LatentEncoderConfig)
     refinement: RefinementConfig = field(default_factory=RefinementConfig)
     labels: LabelBranchConfig = field(default_factory=LabelBranchConfig)
-    truncation: float = 1.0
-    tries: int = 8
+    truncation: Annotated[float, Range(above=0, most=1)] = 1.0
+    tries: Annotated[int, Range(1, 10_000)] = 8
     augment: AugmentConfig = field(
         default_factory=lambda: AugmentConfig(horizontal_flip=0.5, vertical_flip=0.0, rotation=0.0)
     )
     training: TrainingConfig = field(default_factory=_stylegan2_training)
 
     def __post_init__(self) -> None:
-        check_numbers(self, "height", "width", least=16)
-        check_numbers(self, "truncation", above=0, most=1)
-        check_numbers(self, "tries", least=1)
+        super().__post_init__()
         loops = {"": self.training, "encoder.": self.encoder.training, "labels.": self.labels.training}
         for part, loop in loops.items():
             if loop.mixed_precision != "no":

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from rarescene.diffusion.config import DiffusionConfig
-from rarescene.foundation.configs import check_numbers
+from rarescene.foundation.configs import Settings, Side
 from rarescene.networks.config import SpadeUNetConfig
 from rarescene.scenes.config import AugmentConfig
 from rarescene.training.config import TrainingConfig
 
 
 @dataclass(frozen=True)
-class ImageDiffusionConfig:
+class ImageDiffusionConfig(Settings):
     """What every diffusion model p(image | mask) is told, beside its data and its seed.
 
     Attributes:
@@ -24,12 +24,9 @@ class ImageDiffusionConfig:
         training: the training loop.
     """
 
-    height: int = 256
-    width: int = 256
+    height: Side = 256
+    width: Side = 256
     network: SpadeUNetConfig = field(default_factory=SpadeUNetConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
-
-    def __post_init__(self) -> None:
-        check_numbers(self, "height", "width", least=16)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal, get_args
+from typing import Literal
 
 from rarescene.diffusion.config import DiffusionConfig
-from rarescene.foundation.configs import check_numbers
+from rarescene.foundation.configs import Guidance, RareScenes, Settings, Share, Side, Specks, Weight
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.methods import GeneratorMethod, Later
 from rarescene.generators.prompted_maps_config import PromptConfig
@@ -17,7 +17,7 @@ ConditionKind = Literal["labels", "text"]
 
 
 @dataclass(frozen=True)
-class JointLatentConfig:
+class JointLatentConfig(Settings):
     """Everything that makes a joint latent generator, beside its data, its VQ-GANs and its seed.
 
     The defaults are GAUDA's sizes (section 4.2.2). Its text has lost the image size, the guidance scale and
@@ -45,46 +45,40 @@ class JointLatentConfig:
         training: the training loop.
     """
 
-    height: int = 128
-    width: int = 128
+    height: Side = 128
+    width: Side = 128
     condition: ConditionKind = "labels"
-    condition_dropout: float = 0.1
-    guidance: float = 2.0
+    condition_dropout: Share = 0.1
+    guidance: Guidance = 2.0
     text_encoder: str = "all-MiniLM-L6-v2"
     prompts: PromptConfig = field(default_factory=PromptConfig)
-    rare_scenes: float = 0.0
-    horizontal_flip: float = 0.5
-    image_weight: float = 1.0
-    mask_weight: float = 1.0
+    rare_scenes: RareScenes = 0.0
+    horizontal_flip: Share = 0.5
+    image_weight: Weight = 1.0
+    mask_weight: Weight = 1.0
     network: PromptUNetConfig = field(
         default_factory=lambda: PromptUNetConfig(
             channels=(224, 448, 896, 1344), attention_strides=(2, 4, 8), blocks_per_level=2
         )
     )
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
-    specks: float = 0.0
+    specks: Specks = 0.0
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
-        check_numbers(self, "height", "width", least=16)
-        if self.condition not in get_args(ConditionKind):
-            raise ConfigError(f"condition is {self.condition!r}", "Choose labels or text.")
-        check_numbers(self, "condition_dropout", "horizontal_flip", least=0, most=1)
+        super().__post_init__()
         if self.condition == "text":
             object.__setattr__(self, "prompts", replace(self.prompts, nothing=self.condition_dropout))
-        check_numbers(self, "guidance", least=0)
         if self.guidance != 1 and not self.condition_dropout:
             raise ConfigError(
                 f"guidance is {self.guidance}, but no condition is ever dropped in training",
                 "Set guidance to 1, or condition_dropout above 0.",
             )
-        check_numbers(self, "rare_scenes", least=0)
-        if min(self.image_weight, self.mask_weight) < 0 or not self.image_weight + self.mask_weight:
+        if not self.image_weight + self.mask_weight:
             raise ConfigError(
                 f"image_weight is {self.image_weight} and mask_weight {self.mask_weight}",
-                "Take factors of 0 or more, one of them above 0.",
+                "Take one of them above 0.",
             )
-        check_numbers(self, "specks", least=0, below=0.1)
 
 
 JOINT_LATENT = GeneratorMethod(

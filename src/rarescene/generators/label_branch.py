@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rarescene.foundation.errors import DataError
-from rarescene.foundation.files import read_json_lines
+from rarescene.foundation.files import read_log
 from rarescene.foundation.protocols import Batch
 from rarescene.foundation.seeds import derive_seed
 from rarescene.generators.datasetgan_config import LabelBranchConfig
@@ -171,8 +171,8 @@ def train_labels(
         return Batch(torch.zeros(len(own), 3, 1, 1), torch.zeros(len(own), 1, 1, dtype=torch.int64), own)
 
     every, most = config.check_every, config.training.steps
-    done = read_json_lines(folder / LOG)[-1:] if resume else []
-    stop = min(most, done[0]["step"]) if done else min(most, every)
+    done = read_log(folder / LOG)[-1:] if resume else []
+    stop = min(most, int(done[0]["step"])) if done else min(most, every)
     while True:
         training = replace(config.training, steps=stop, log_every=every, save_every=every)
         fitted = fit(make(), frames, training, folder, seed=seed, resume=resume, label="labels")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal
 
 from rarescene.diffusion.config import ClassAwareConfig, DiffusionConfig
-from rarescene.foundation.configs import check_numbers
+from rarescene.foundation.configs import RareScenes, Settings, Share, Side, Specks
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.methods import GeneratorMethod, Later
 from rarescene.networks.config import PromptUNetConfig
@@ -17,7 +17,7 @@ Representation = Literal["colours", "bits", "one_hot"]
 
 
 @dataclass(frozen=True)
-class PromptConfig:
+class PromptConfig(Settings, section="prompts"):
     """What a training scene's prompts leave unsaid, so that requests may leave it unsaid too.
 
     Attributes:
@@ -28,21 +28,22 @@ class PromptConfig:
         without_count: chance that a class's number of pieces is not said.
     """
 
-    nothing: float = 0.1
-    single: float = 0.3
-    some: float = 0.2
-    without_place: float = 0.15
-    without_count: float = 0.15
+    nothing: Share = 0.1
+    single: Share = 0.3
+    some: Share = 0.2
+    without_place: Share = 0.15
+    without_count: Share = 0.15
 
     def __post_init__(self) -> None:
-        shares = (self.nothing, self.single, self.some, self.without_place, self.without_count)
-        if not all(0 <= share <= 1 for share in shares) or sum(shares[:3]) > 1:
-            remedy = "Choose each from 0 to 1, and nothing, single and some of at most 1 together."
+        super().__post_init__()
+        shares = (self.nothing, self.single, self.some)
+        if sum(shares) > 1:
+            remedy = "Choose nothing, single and some of at most 1 together."
             raise ConfigError(f"the chances of prompts are {shares}", remedy)
 
 
 @dataclass(frozen=True)
-class PromptedMapsConfig:
+class PromptedMapsConfig(Settings):
     """Everything that makes a map generator, beside its data and its seed.
 
     Attributes:
@@ -65,26 +66,18 @@ class PromptedMapsConfig:
         training: the training loop.
     """
 
-    height: int = 256
-    width: int = 256
+    height: Side = 256
+    width: Side = 256
     representation: Representation = "colours"
     text_encoder: str = "all-MiniLM-L6-v2"
     prompts: PromptConfig = field(default_factory=PromptConfig)
-    rare_scenes: float = 0.0
+    rare_scenes: RareScenes = 0.0
     network: PromptUNetConfig = field(default_factory=PromptUNetConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
     class_aware: ClassAwareConfig = field(default_factory=lambda: ClassAwareConfig(mode="plain"))
-    specks: float = 0.001
+    specks: Specks = 0.001
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
-
-    def __post_init__(self) -> None:
-        check_numbers(self, "height", "width", least=16)
-        if self.representation not in get_args(Representation):
-            known = ", ".join(get_args(Representation))
-            raise ConfigError(f"representation is {self.representation!r}", f"Choose one of: {known}.")
-        check_numbers(self, "rare_scenes", least=0)
-        check_numbers(self, "specks", least=0, below=0.1)
 
 
 MAPS = GeneratorMethod(

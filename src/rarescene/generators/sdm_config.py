@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from rarescene.foundation.configs import check_numbers
+from rarescene.foundation.configs import Guidance, Positive, Share
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.methods import GeneratorMethod, Later
 from rarescene.generators.image_diffusion_config import ImageDiffusionConfig
@@ -25,19 +25,16 @@ class SdmConfig(ImageDiffusionConfig):
             computes just that, with 1.5. Its text prints ε_c + s (ε_c − ε_∅), in which 1.5 is our 2.5.
     """
 
-    variance_weight: float = 0.001
-    finetune_share: float = 0.2
-    finetune_rate: float = 0.2
-    map_dropout: float = 0.2
-    guidance: float = 1.5
+    variance_weight: Positive = 0.001
+    finetune_share: Share = 0.2
+    finetune_rate: Positive = 0.2
+    map_dropout: Share = 0.2
+    guidance: Guidance = 1.5
 
     def __post_init__(self) -> None:
         super().__post_init__()
         twice = replace(self.network, out_channels=2 * self.network.image_channels)
         object.__setattr__(self, "network", twice)
-        check_numbers(self, "variance_weight", "finetune_rate", above=0)
-        check_numbers(self, "finetune_share", "map_dropout", least=0, most=1)
-        check_numbers(self, "guidance", least=0)
         if self.guidance != 1 and not self.finetune_share * self.map_dropout:
             raise ConfigError(
                 f"guidance is {self.guidance}, but no map is ever dropped in training",

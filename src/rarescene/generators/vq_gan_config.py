@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
 from rarescene.diffusion.config import ClassAwareConfig
-from rarescene.foundation.configs import check_numbers
+from rarescene.foundation.configs import (
+    Channels,
+    FeatureSize,
+    Range,
+    RareScenes,
+    Settings,
+    Steps,
+    StepsOrNone,
+    Weight,
+)
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.methods import GeneratorMethod, Later
 from rarescene.networks.config import VqAutoencoderConfig
@@ -14,7 +24,7 @@ from rarescene.training.config import TrainingConfig
 
 
 @dataclass(frozen=True)
-class AdversarialConfig:
+class AdversarialConfig(Settings, section="adversarial"):
     """The discriminator of a VQ-GAN (GAUDA section 4.2.1), and how much the autoencoder listens to it.
 
     Attributes:
@@ -25,23 +35,21 @@ class AdversarialConfig:
         widths: channels of the discriminator's levels.
     """
 
-    weight: float = 0.8
-    from_step: int = 10000
-    cap: float = 1e4
-    widths: tuple[int, ...] = (64, 128, 256)
+    weight: Weight = 0.8
+    from_step: StepsOrNone = 10000
+    cap: Annotated[float, Range(above=0, most=1e12)] = 1e4
+    widths: tuple[Channels, ...] = (64, 128, 256)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "widths", tuple(self.widths))
-        check_numbers(self, "weight", "from_step", least=0, within="adversarial")
-        check_numbers(self, "cap", above=0, within="adversarial")
-        if not self.widths or min(self.widths) < 1:
+        super().__post_init__()
+        if not self.widths:
             raise ConfigError(
                 f"adversarial.widths is {self.widths}", "Give a width a level, such as [64, 128, 256]."
             )
 
 
 @dataclass(frozen=True)
-class VqGanConfig:
+class VqGanConfig(Settings):
     """What both VQ-GANs are told, beside their data and their seed.
 
     The defaults are GAUDA's sizes (section 4.2.1); its text has lost the image size, which is inferred.
@@ -58,24 +66,23 @@ class VqGanConfig:
         training: the training loop.
     """
 
-    height: int = 128
-    width: int = 128
+    height: Annotated[int, Range(1, 16_384)] = 128
+    width: Annotated[int, Range(1, 16_384)] = 128
     network: VqAutoencoderConfig = field(default_factory=VqAutoencoderConfig)
-    revive_every: int = 200
+    revive_every: Steps = 200
     adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
-    rare_scenes: float = 0.0
+    rare_scenes: RareScenes = 0.0
     augment: AugmentConfig = NO_AUGMENTATION
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         least = max(self.network.factor, 2 ** (len(self.adversarial.widths) + 1))
         if min(self.height, self.width) < least:
             raise ConfigError(
                 f"pictures of {self.width}×{self.height} are too small",
                 f"Set height and width to {least} or more, or take fewer levels.",
             )
-        check_numbers(self, "revive_every", least=1)
-        check_numbers(self, "rare_scenes", least=0)
 
 
 @dataclass(frozen=True)
@@ -87,12 +94,8 @@ class ImageVqGanConfig(VqGanConfig):
         perceptual_size: side in pixels at which the feature network looks at the images, a multiple of 32.
     """
 
-    perceptual_weight: float = 1.0
-    perceptual_size: int = 128
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_numbers(self, "perceptual_weight", least=0)
+    perceptual_weight: Weight = 1.0
+    perceptual_size: FeatureSize = 128
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Any, Literal
 
-from rarescene.foundation.configs import check_numbers
+from rarescene.foundation.configs import Channels, Positive, Range, Settings, Weight
 from rarescene.foundation.errors import ConfigError
 
 MapAt = Literal["decoder", "stem"]
+Patch = Literal[1, 2, 4]
+Blocks = Annotated[int, Range(1, 64)]
+
+
+def _need_levels(config: Any, name: str) -> None:
+    """Refuse a network without levels, or with more than any picture can be halved."""
+    if not 1 <= len(getattr(config, name)) <= 10:
+        raise ConfigError(
+            f"network.{name} is {getattr(config, name)}", "Give a number a level, for 1 to 10 levels."
+        )
 
 
 @dataclass(frozen=True)
-class SpadeUNetConfig:
+class SpadeUNetConfig(Settings, section="network"):
     """The U-Net of Dhariwal and Nichol (2021) with the map in its decoder (Wang et al. 2022).
 
     The defaults are the scale of CASDM (256² images). Strides count from the full resolution of the image,
@@ -37,44 +47,25 @@ class SpadeUNetConfig:
         ConfigError: the values do not fit each other.
     """
 
-    classes: int = 13
-    image_channels: int = 3
-    out_channels: int = 3
-    base_channels: int = 256
-    multipliers: tuple[int, ...] = (1, 1, 2, 2, 4, 4)
-    blocks_per_level: int = 2
-    attention_strides: tuple[int, ...] = (8, 16, 32)
-    head_channels: int = 64
-    spade_hidden: int = 128
-    patch: int = 1
+    classes: Annotated[int, Range(1, 255)] = 13
+    image_channels: Channels = 3
+    out_channels: Channels = 3
+    base_channels: Annotated[int, Range(8, 65_536)] = 256
+    multipliers: tuple[Annotated[int, Range(1, 1024)], ...] = (1, 1, 2, 2, 4, 4)
+    blocks_per_level: Blocks = 2
+    attention_strides: tuple[Channels, ...] = (8, 16, 32)
+    head_channels: Channels = 64
+    spade_hidden: Channels = 128
+    patch: Patch = 1
     map_at: MapAt = "decoder"
 
     def __post_init__(self) -> None:
-        # JSON and YAML know lists only.
-        object.__setattr__(self, "multipliers", tuple(self.multipliers))
-        object.__setattr__(self, "attention_strides", tuple(self.attention_strides))
-        check_numbers(
-            self,
-            "classes",
-            "image_channels",
-            "out_channels",
-            "blocks_per_level",
-            "head_channels",
-            "spade_hidden",
-            least=1,
-        )
-        if self.patch not in (1, 2, 4):
-            raise ConfigError(f"patch is {self.patch}", "Set patch to 1, 2 or 4.")
-        if self.map_at not in get_args(MapAt):
-            raise ConfigError(f"map_at is {self.map_at!r}", "Set map_at to decoder or stem.")
-        if self.base_channels < 8 or self.base_channels % 8:
+        super().__post_init__()
+        if self.base_channels % 8:
             raise ConfigError(
                 f"base_channels is {self.base_channels}", "Set base_channels to a multiple of 8."
             )
-        if not self.multipliers or min(self.multipliers) < 1:
-            raise ConfigError(
-                f"multipliers are {self.multipliers}", "Give one whole number, 1 or more, for each level."
-            )
+        _need_levels(self, "multipliers")
         if stray := sorted(set(self.attention_strides) - set(self.strides)):
             remedy = f"Set attention_strides to some of {self.strides}: the levels of this network."
             raise ConfigError(f"no level of the network has the attention stride {stray[0]}", remedy)
@@ -103,7 +94,7 @@ class SpadeUNetConfig:
 
 
 @dataclass(frozen=True)
-class PromptUNetConfig:
+class PromptUNetConfig(Settings, section="network"):
     """The U-Nets of the map generator and the joint latent generator: diffusers' own, behind a folding stem.
 
     The defaults are the scale of CASDM (256² maps). What is said of maps and pixels holds for latents too.
@@ -121,20 +112,17 @@ class PromptUNetConfig:
         ConfigError: the values do not fit each other.
     """
 
-    channels: tuple[int, ...] = (128, 128, 256, 256, 512, 512)
-    attention_strides: tuple[int, ...] = (8, 16, 32)
-    blocks_per_level: int = 2
-    head_channels: int = 64
-    prompt_channels: int = 256
-    patch: int = 1
+    channels: tuple[Annotated[int, Range(8, 65_536)], ...] = (128, 128, 256, 256, 512, 512)
+    attention_strides: tuple[Channels, ...] = (8, 16, 32)
+    blocks_per_level: Blocks = 2
+    head_channels: Channels = 64
+    prompt_channels: Channels = 256
+    patch: Patch = 1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "channels", tuple(self.channels))
-        object.__setattr__(self, "attention_strides", tuple(self.attention_strides))
-        if self.patch not in (1, 2, 4):
-            raise ConfigError(f"patch is {self.patch}", "Set patch to 1, 2 or 4.")
-        check_numbers(self, "blocks_per_level", "head_channels", "prompt_channels", least=1)
-        if not self.channels or any(width < 8 or width % 8 for width in self.channels):
+        super().__post_init__()
+        _need_levels(self, "channels")
+        if any(width % 8 for width in self.channels):
             raise ConfigError(f"channels are {self.channels}", "Give a multiple of 8 for each level.")
         if stray := sorted(set(self.attention_strides) - set(self.strides)):
             remedy = f"Set attention_strides to some of {self.strides}: the levels of this network."
@@ -157,7 +145,7 @@ class PromptUNetConfig:
 
 
 @dataclass(frozen=True)
-class VqAutoencoderConfig:
+class VqAutoencoderConfig(Settings, section="network"):
     """The autoencoder of a VQ-GAN. The defaults are GAUDA's sizes (section 4.2.1).
 
     Attributes:
@@ -175,25 +163,17 @@ class VqAutoencoderConfig:
         ConfigError: the values do not fit each other.
     """
 
-    levels: tuple[int, ...] = (128, 256, 1024)
-    blocks_per_level: int = 2
-    patch: int = 1
-    channels: int = 4
-    codes: int = 8192
-    commitment: float = 0.25
+    levels: tuple[Channels, ...] = (128, 256, 1024)
+    blocks_per_level: Blocks = 2
+    patch: Patch = 1
+    channels: Channels = 4
+    codes: Annotated[int, Range(2, 1_000_000)] = 8192
+    commitment: Weight = 0.25
     attention: bool = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "levels", tuple(self.levels))
-        check_numbers(self, "blocks_per_level", "channels", least=1, within="network")
-        if self.patch not in (1, 2, 4):
-            raise ConfigError(f"network.patch is {self.patch}", "Set patch to 1, 2 or 4.")
-        if not self.levels or min(self.levels) < 1:
-            raise ConfigError(
-                f"network.levels is {self.levels}", "Give a width a level, for instance [32, 64, 128]."
-            )
-        check_numbers(self, "codes", least=2, within="network")
-        check_numbers(self, "commitment", least=0, within="network")
+        super().__post_init__()
+        _need_levels(self, "levels")
 
     @property
     def factor(self) -> int:
@@ -202,7 +182,7 @@ class VqAutoencoderConfig:
 
 
 @dataclass(frozen=True)
-class StyleGan2Config:
+class StyleGan2Config(Settings, section="network"):
     """Generator and discriminator of StyleGAN2. The defaults are its "config-f" for images of 128².
 
     Attributes:
@@ -219,21 +199,15 @@ class StyleGan2Config:
         ConfigError: the values do not fit each other.
     """
 
-    channels: tuple[int, ...] = (256, 512, 512, 512, 512, 512)
-    latent: int = 512
-    mapping_layers: int = 8
-    mapping_rate: float = 0.01
-    patch: int = 1
+    channels: tuple[Channels, ...] = (256, 512, 512, 512, 512, 512)
+    latent: Channels = 512
+    mapping_layers: Blocks = 8
+    mapping_rate: Positive = 0.01
+    patch: Patch = 1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "channels", tuple(self.channels))
-        if not self.channels or min(self.channels) < 1:
-            remedy = "Give a width a level, for instance [64, 128, 128]."
-            raise ConfigError(f"network.channels is {self.channels}", remedy)
-        check_numbers(self, "latent", "mapping_layers", least=1, within="network")
-        check_numbers(self, "mapping_rate", above=0, within="network")
-        if self.patch not in (1, 2, 4):
-            raise ConfigError(f"network.patch is {self.patch}", "Set patch to 1, 2 or 4.")
+        super().__post_init__()
+        _need_levels(self, "channels")
 
     @property
     def stride(self) -> int:

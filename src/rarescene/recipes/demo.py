@@ -14,6 +14,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from rarescene.foundation.configs import Count, Seed
 from rarescene.foundation.console import CONSOLE, say, show
 from rarescene.foundation.errors import CheckpointError
 from rarescene.foundation.outputs import writes_folder
@@ -31,7 +32,7 @@ TRAINING = TrainingConfig(
 
 
 @writes_folder("demo", "demo", goes_on=True)
-def demo(*, out: Path = Path("demo"), pairs: int = 400, seed: int = 0, quick: bool = False) -> None:
+def demo(*, out: Path = Path("demo"), pairs: Count = 400, seed: Seed = 0, quick: bool = False) -> None:
     """Run the whole road on phantom scenes: their rare classes, synthetic pairs, a measured answer.
 
     A demo that was stopped goes on where it was when the command is repeated.

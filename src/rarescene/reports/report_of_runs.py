@@ -10,7 +10,7 @@ from pathlib import Path
 from rarescene.evaluation.run_metrics import read_metrics, read_scored
 from rarescene.evaluation.significance import ComparisonTable
 from rarescene.foundation.errors import ConfigError
-from rarescene.foundation.files import read_json_lines
+from rarescene.foundation.files import read_log
 from rarescene.foundation.plugins import methods
 from rarescene.foundation.run_record import RunRecord, read_record
 from rarescene.generators import kinds_that_generate
@@ -66,7 +66,7 @@ def build_report(
     scores, comparison, equal_steps, shown = _scores(segmenters, rare)
     phantom = any(run.record.provenance.phantom for run in runs)
     logs = {
-        kind: {run.name: read_json_lines(run.folder / "log.jsonl") for run in found}
+        kind: {run.name: read_log(run.folder / "log.jsonl") for run in found}
         for kind, found in (("generator", generators), ("segmenter", segmenters))
     }
     return Report(

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from rarescene.foundation.configs import config_from
 from rarescene.foundation.console import _say_once
+from rarescene.foundation.errors import CheckpointError
 from rarescene.foundation.methods import Column
 from rarescene.foundation.plugins import method_of, methods
 from rarescene.foundation.run_record import RunRecord
@@ -275,12 +276,14 @@ def metric_columns(measured: Mapping[str, Any]) -> tuple[Column, ...]:
     known = methods("metrics")
     if missing := [name for name in measured if name not in known]:
         _say_once(f"note: not shown, since the metric is not installed here: {', '.join(missing)}")
-    return tuple(
-        column
-        for name, metric in known.items()
-        if name in measured
-        for column in metric.columns(measured[name])
-    )
+    columns: list[Column] = []
+    for name in [name for name in known if name in measured]:
+        try:
+            columns += known[name].columns(measured[name])
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            what = f"what the metric {name!r} found cannot be read ({error!r})"
+            raise CheckpointError(what, "Score the run again: rarescene evaluate RUN --data DATA") from error
+    return tuple(columns)
 
 
 def metric_table(columns: Sequence[Column], classes: ClassTable) -> RenderableType:

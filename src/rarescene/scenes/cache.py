@@ -23,8 +23,8 @@ from typing import Any, Self
 import numpy as np
 import PIL
 
-from rarescene.foundation.errors import DataError, RareSceneError
-from rarescene.foundation.files import read_json, write_json
+from rarescene.foundation.errors import ConfigError, DataError, RareSceneError
+from rarescene.foundation.files import expanded, read_json, write_json
 from rarescene.scenes.class_table import ClassTable
 from rarescene.scenes.pairs import PairReader
 from rarescene.scenes.scene import IMAGES_NEEDED, Recorded, Scene, SceneRecord, SceneSet
@@ -232,8 +232,13 @@ def data_digest(classes: ClassTable, names: Iterable[str], pixels: Iterable[str]
 
 def cache_root() -> Path:
     """Return the folder under which caches lie: `$RARESCENE_CACHE`, else `~/.cache/rarescene`."""
-    given = os.environ.get("RARESCENE_CACHE")
-    return Path(given) if given else Path.home() / ".cache" / "rarescene"
+    if given := os.environ.get("RARESCENE_CACHE"):
+        return expanded(given)
+    try:
+        return Path.home() / ".cache" / "rarescene"
+    except RuntimeError as error:
+        what = "there is no home folder, where decoded scenes are kept"
+        raise ConfigError(what, "Set RARESCENE_CACHE to a folder that can be written to.") from error
 
 
 def _rows(array: np.ndarray, rows: np.ndarray) -> np.ndarray:

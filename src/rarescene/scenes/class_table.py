@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from rarescene.foundation.configs import typed
 from rarescene.foundation.errors import ConfigError
 
 Colour = tuple[int, int, int]
@@ -145,12 +146,16 @@ class ClassTable:
     def from_dict(cls, value: Mapping[str, Any]) -> ClassTable:
         """Return the table that `to_dict` wrote. Raises `ConfigError` for a missing or unusable field."""
         try:
+            entries = typed(list[Mapping[str, Any]], value["classes"], "classes")
             classes = tuple(
-                SceneClass(int(entry["id"]), str(entry["name"]), _colour(entry["colour"]))
-                for entry in value["classes"]
+                SceneClass(
+                    typed(int, entry["id"], "id"), typed(str, entry["name"], "name"), _colour(entry["colour"])
+                )
+                for entry in entries
             )
-            return cls(str(value.get("name", "classes")), classes, int(value.get("ignore_index", 255)))
-        except (KeyError, TypeError, ValueError) as error:
+            ignored = typed(int, value.get("ignore_index", 255), "ignore_index")
+            return cls(typed(str, value.get("name", "classes"), "name"), classes, ignored)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             remedy = 'Write each class as {"id": 0, "name": "liver", "colour": [255, 114, 114]}.'
             raise ConfigError(f"the class table is not understood ({error!r})", remedy) from error
 
@@ -161,8 +166,8 @@ def quoted(name: str) -> str:
     return f'"{doubled}"'
 
 
-def _colour(value: Iterable[Any]) -> Colour:
-    red, green, blue = (int(channel) for channel in value)
+def _colour(value: Any) -> Colour:
+    red, green, blue = typed(tuple[int, int, int], value, "colour")
     if not all(0 <= channel <= 255 for channel in (red, green, blue)):
         raise ValueError("a colour has three numbers from 0 to 255")
     return red, green, blue

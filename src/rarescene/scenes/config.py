@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from rarescene.foundation.configs import check_numbers
+from rarescene.foundation.configs import Range, Settings, Share, ShareBelowOne
 
 
 @dataclass(frozen=True)
-class AugmentConfig:
+class AugmentConfig(Settings, section="augment"):
     """Random changes of image and mask together, each with a probability of its own; 0 switches it off.
 
     The defaults are CASDM's, which gives probabilities and no angle. GAUDA's classic augmentation is
@@ -23,17 +24,12 @@ class AugmentConfig:
         crop_share: how much of each side a crop cuts off, 0 to below 1.
     """
 
-    horizontal_flip: float = 0.5
-    vertical_flip: float = 0.5
-    rotation: float = 0.5
-    degrees: float = 30.0
-    crop: float = 0.0
-    crop_share: float = 0.1
-
-    def __post_init__(self) -> None:
-        check_numbers(self, "horizontal_flip", "vertical_flip", "rotation", "crop", least=0, most=1)
-        check_numbers(self, "crop_share", least=0, below=1)
-        check_numbers(self, "degrees", least=0, most=180)
+    horizontal_flip: Share = 0.5
+    vertical_flip: Share = 0.5
+    rotation: Share = 0.5
+    degrees: Annotated[float, Range(0, 180)] = 30.0
+    crop: Share = 0.0
+    crop_share: ShareBelowOne = 0.1
 
     @property
     def active(self) -> bool:

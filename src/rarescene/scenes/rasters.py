@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import unicodedata
@@ -16,7 +17,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from rarescene.foundation.errors import DataError
-from rarescene.foundation.files import atomic
+from rarescene.foundation.files import atomic, regular
 from rarescene.scenes.class_table import ClassTable
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
@@ -223,7 +224,7 @@ def what_is_not_read(folder: Path) -> str:
 def _opened(path: Path) -> Iterator[tuple[Image.Image, int]]:
     """Yield the decoded image, upright, and its bits a channel; every failure becomes a `DataError`."""
     try:
-        with Image.open(path) as image:
+        with Image.open(regular(path)) as image:
             pages = getattr(image, "n_frames", 1)
             if pages > 1 and image.format != "MPO":  # what viewers show of an MPO is its first picture
                 remedy = (
@@ -245,6 +246,7 @@ def _opened(path: Path) -> Iterator[tuple[Image.Image, int]]:
         struct.error,
         zlib.error,
         MemoryError,
+        OverflowError,
     ) as error:
         raise _explained(path, error) from error
     except Image.DecompressionBombError as error:
@@ -256,6 +258,8 @@ def _explained(path: Path, error: Exception) -> DataError:
         return DataError("is missing", "Restore the file, or remove its counterpart as well.", path)
     if isinstance(error, PermissionError):
         return DataError("cannot be opened: no permission", "Change the file's permissions.", path)
+    if isinstance(error, OSError) and error.errno == errno.EINVAL:
+        return DataError("is not a regular file", "Put an image file in its place, or remove it.", path)
     if isinstance(error, UnidentifiedImageError):
         kind = "is empty" if path.is_file() and path.stat().st_size == 0 else "is not an image file"
         return DataError(

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,8 @@ PLACES = (
 
 SPECK = 0.0005
 """A piece below this share of the frame is a speck and not counted, unless it is its class's largest."""
+
+_AGAIN = "Write the set again that it lies in."
 
 TOUCHING = np.ones((3, 3), np.int8)
 """Pixels that touch, at a corner too, belong to one piece."""
@@ -60,6 +63,8 @@ class ClassRequest:
     share: float | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.class_id, Integral) or not 0 <= self.class_id < 255:
+            raise ConfigError(f"a request asks for the class {self.class_id!r}", _AGAIN)
         if self.count is not None and self.count < 1:
             raise ConfigError(f"a request asks for {self.count} pieces of a class", "Ask for one or more.")
         if self.place is not None and self.place not in PLACES:
@@ -123,7 +128,10 @@ class KeptReport:
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> KeptReport:
         """Return the report that `to_dict` wrote."""
-        return cls(tuple(ClassKept(**entry) for entry in value["classes"]))
+        try:
+            return cls(tuple(ClassKept(**entry) for entry in value["classes"]))
+        except (KeyError, TypeError) as error:
+            raise ConfigError(f"a report of a request is damaged ({error!r})", _AGAIN) from error
 
 
 @dataclass(frozen=True)
@@ -188,8 +196,11 @@ class Request:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Request:
-        """Return the request that `to_dict` wrote."""
-        return cls(tuple(ClassRequest(**entry) for entry in value["classes"]))
+        """Return the request that `to_dict` wrote. Raises `ConfigError` where it is damaged."""
+        try:
+            return cls(tuple(ClassRequest(**entry) for entry in value["classes"]))
+        except (KeyError, TypeError) as error:
+            raise ConfigError(f"a request is damaged ({error!r})", _AGAIN) from error
 
     def multi_hot(self, length: int) -> np.ndarray:
         """Return float32 `(C,)`: 1 for every requested class."""

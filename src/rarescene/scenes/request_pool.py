@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from rarescene.foundation.errors import ConfigError, DataError
+from rarescene.foundation.files import read_text
 from rarescene.foundation.seeds import derive_seed
 from rarescene.scenes.class_table import QUOTED, ClassTable
 from rarescene.scenes.request import ClassRequest, Request
@@ -106,7 +107,7 @@ def read_requests(path: Path, table: ClassTable) -> list[Request]:
         ConfigError: a line is not understood; it is numbered.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError("cannot be read", "Give a text file with one request a line.", path) from error
     requests = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ import numpy as np
 import yaml
 
 from rarescene.foundation.errors import ConfigError
+from rarescene.foundation.files import bounded, parse_json, read_text
 from rarescene.foundation.plugins import methods
 from rarescene.foundation.seeds import derive_seed
 from rarescene.scenes.scene import Recorded, SceneRecord
@@ -264,17 +264,20 @@ def _from_file(records: Sequence[SceneRecord], path: Path) -> Split:
         f"Known rules: {', '.join(split_rules())}; or a YAML or JSON file with train, validation and test."
     )
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        content = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
+        text = read_text(path)
+        content = (
+            parse_json(text) if path.suffix.lower() == ".json" else bounded(yaml.safe_load(text), most=10_000)
+        )
     except OSError as error:
         raise ConfigError(f"is no rule of splitting and no file ({error.strerror})", known, path) from error
-    except (ValueError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise ConfigError(f"cannot be understood ({error})", known, path) from error
     if (
         not isinstance(content, dict)
         or not content
         or not set(content) <= set(PARTS)
         or "train" not in content
+        or not all(isinstance(names, list | None) for names in content.values())
     ):
         raise ConfigError("must hold lists of recordings called train, validation and test", known, path)
     names = {part: [str(name) for name in content.get(part) or ()] for part in PARTS}

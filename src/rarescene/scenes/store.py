@@ -24,8 +24,9 @@ from typing import Any
 
 import numpy as np
 
+from rarescene.foundation.configs import typed
 from rarescene.foundation.errors import ConfigError, DataError, RareSceneError
-from rarescene.foundation.files import atomic, read_json, write_json, write_text
+from rarescene.foundation.files import atomic, parse_json, read_json, read_text, write_json, write_text
 from rarescene.foundation.methods import DatasetMethod
 from rarescene.scenes.class_table import ClassTable
 from rarescene.scenes.faults import Fault, Listing
@@ -205,24 +206,31 @@ def list_set(folder: Path) -> Listing:
     try:
         classes = ClassTable.from_dict(_json(folder / CLASSES))
         header = _json(folder / HEADER) if (folder / HEADER).exists() else {}
-        text = (folder / MANIFEST).read_text(encoding="utf-8")
+        text = read_text(folder / MANIFEST)
     except RareSceneError as error:
         return Listing(None, (Fault(error.path or folder, error.what, error.remedy),))
-    except OSError as error:
+    except (OSError, ValueError) as error:
         remedy = "Give the folder that `rarescene synthesize` wrote; a killed run is ended with --resume."
-        return Listing(None, (Fault(folder / MANIFEST, f"cannot be read ({error.strerror})", remedy),))
+        why = getattr(error, "strerror", None) or error
+        return Listing(None, (Fault(folder / MANIFEST, f"cannot be read ({why})", remedy),))
     faults: list[Fault] = []
     records: list[SceneRecord] = []
     for number, line in enumerate(text.splitlines(), 1):
         try:
-            value = json.loads(line)
+            value = _line(line)
+            files = [folder / file for file in _files(value)]
             image, mask = folder / value["image"] if "image" in value else None, folder / value["mask"]
             name = Path(value.get("image", value["mask"])).with_suffix("").as_posix()
             group, order = str(value["group"]), int(value.get("order", value["index"]))
-            missing = [folder / file for file in _files(value) if not (folder / file).is_file()]
-        except (ValueError, KeyError, TypeError) as error:
+            _need_classes(value, len(classes))
+            missing = [file for file in files if not file.is_file()]
+        except (ValueError, KeyError, TypeError, ConfigError) as error:
             remedy = "End the run that wrote the set with --resume, or remove the line."
-            faults.append(Fault(folder / MANIFEST, f"line {number} is damaged ({error!r})", remedy))
+            faults.append(
+                Fault(
+                    folder / MANIFEST, f"line {number} is damaged ({getattr(error, 'what', error)})", remedy
+                )
+            )
             continue
         remedy = "Restore the file, or end the run that wrote the set with --resume."
         faults += [Fault(path, "is named in the manifest and missing", remedy) for path in missing]
@@ -253,8 +261,16 @@ def read_confidence(record: SceneRecord) -> np.ndarray | None:
 
 
 def _files(line: Mapping[str, Any]) -> list[str]:
-    """Return the files that a line of the manifest names, relative to the set."""
-    return [line[kind] for kind in _FOLDERS if kind in line]
+    """Return the files that a line of the manifest names, relative to the set, which they never leave.
+
+    Raises:
+        ValueError: one of them lies elsewhere, or is no name.
+    """
+    files = [line[kind] for kind in _FOLDERS if kind in line]
+    for file in files:
+        if not isinstance(file, str) or Path(file).is_absolute() or ".." in Path(file).parts:
+            raise ValueError(f"names the file {file!r}, which is not in the set")
+    return files
 
 
 def _all_lines(folder: Path) -> dict[int, dict[str, Any]]:
@@ -272,12 +288,40 @@ def _lines(manifest: Path, folder: Path) -> dict[int, dict[str, Any]]:
     lines: dict[int, dict[str, Any]] = {}
     for text in manifest.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            line = json.loads(text)
+            line = _line(text)
             if all((folder / file).is_file() for file in (line["mask"], *_files(line))):
                 lines[int(line["index"])] = line
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, ConfigError):
             continue
     return lines
+
+
+def _need_classes(line: Mapping[str, Any], count: int) -> None:
+    """Raise `ValueError` or `ConfigError` where a line's request is none, or of other classes."""
+    from rarescene.scenes.request import KeptReport, Request  # imports scipy, which `--help` has no need of
+
+    if "request" in line and max(Request.from_dict(line["request"]).ids, default=0) >= count:
+        raise ValueError("its request names a class that the table has not")
+    for name in ("kept", "kept_at_first"):
+        if name in line:
+            KeptReport.from_dict(line[name])
+            typed(bool, line[name]["kept"], f"{name}.kept")
+            typed(float, line[name]["present"], f"{name}.present")
+
+
+_ENTRIES: Mapping[str, Any] = {
+    "index": int, "order": int, "group": str, "synthetic": bool, "generator": str, "tries": int,
+    "request": Mapping[str, Any], "kept": Mapping[str, Any], "kept_at_first": Mapping[str, Any],
+    "scores": Mapping[str, float | None], "mask_of": str, "nearest_training_frame": str,
+}  # fmt: skip
+
+
+def _line(text: str) -> dict[str, Any]:
+    """Return a line of a manifest. Raises `ValueError` or `ConfigError` where it is none."""
+    value = typed(dict[str, Any], parse_json(text), "line")
+    for name in _ENTRIES.keys() & value.keys():
+        typed(_ENTRIES[name], value[name], name)
+    return value
 
 
 def _text(lines: Mapping[int, Mapping[str, Any]]) -> str:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Literal
+from typing import Annotated, Literal
 
-from rarescene.foundation.configs import check_numbers
-from rarescene.foundation.errors import ConfigError
+from rarescene.foundation.configs import Positive, Range, Settings, ShareBelowOne
 from rarescene.foundation.methods import Later, SegmenterMethod
 from rarescene.segmenters.schedules import FROM_SCRATCH
 from rarescene.training.config import TrainingConfig
@@ -53,7 +52,7 @@ MASK2FORMER_SIZES: Mapping[Mask2FormerSize, MaskTransformer] = MappingProxyType(
 
 
 @dataclass(frozen=True)
-class Mask2FormerConfig:
+class Mask2FormerConfig(Settings):
     """Mask2Former, trained from scratch. The weights of its loss are the paper's.
 
     Attributes:
@@ -69,21 +68,12 @@ class Mask2FormerConfig:
     """
 
     size: Mask2FormerSize = "swin-t"
-    enlarge: int = 1
-    class_weight: float = 2.0
-    mask_weight: float = 5.0
-    dice_weight: float = 5.0
-    no_object: float = 0.1
-    drop_path: float = 0.1
-
-    def __post_init__(self) -> None:
-        if self.size not in MASK2FORMER_SIZES:
-            raise ConfigError(
-                f"no Mask2Former has size {self.size!r}", f"Choose from {', '.join(MASK2FORMER_SIZES)}."
-            )
-        check_numbers(self, "enlarge", least=1)
-        check_numbers(self, "class_weight", "mask_weight", "dice_weight", "no_object", above=0)
-        check_numbers(self, "drop_path", least=0, below=1)
+    enlarge: Annotated[int, Range(1, 16)] = 1
+    class_weight: Positive = 2.0
+    mask_weight: Positive = 5.0
+    dice_weight: Positive = 5.0
+    no_object: Positive = 0.1
+    drop_path: ShareBelowOne = 0.1
 
 
 def _training(config: Mask2FormerConfig) -> TrainingConfig:

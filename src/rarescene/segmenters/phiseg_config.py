@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Annotated
 
-from rarescene.foundation.configs import check_numbers
+from rarescene.foundation.configs import Channels, Positive, Range, Samples, Settings
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.methods import Later, SegmenterMethod
 from rarescene.segmenters.schedules import AS_IN_GAUDA
 
 
 @dataclass(frozen=True)
-class PHiSegConfig:
+class PHiSegConfig(Settings):
     """PHiSeg, which answers at full resolution. The defaults are those of the GAUDA paper.
 
     Attributes:
@@ -26,23 +27,22 @@ class PHiSegConfig:
         samples: posterior samples in a prediction.
     """
 
-    widths: tuple[int, ...] = (32, 64, 128, 192, 192, 192, 192)
+    widths: tuple[Channels, ...] = (32, 64, 128, 192, 192, 192, 192)
     latent_levels: int = 5
-    latent_channels: int = 2
-    convolutions: int = 3
-    kl_weight: float = 1.0
-    kl_growth: float = 4.0
-    samples: int = 16
+    latent_channels: Channels = 2
+    convolutions: Annotated[int, Range(1, 64)] = 3
+    kl_weight: Positive = 1.0
+    kl_growth: Annotated[float, Range(1, 1000)] = 4.0
+    samples: Samples = 16
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         # Two channels a group, at least: where a level is one pixel, one has nothing to be normalised by.
-        if not self.widths or any(width < 16 or width % 8 for width in self.widths):
-            raise ConfigError(f"widths are {self.widths}", "Give one or more multiples of 8, from 16.")
+        if not 1 <= len(self.widths) <= 10 or any(width < 16 or width % 8 for width in self.widths):
+            raise ConfigError(f"widths are {self.widths}", "Give one to ten multiples of 8, from 16.")
         if not 1 <= self.latent_levels <= len(self.widths):
             remedy = f"Give a number from 1 to {len(self.widths)}, the number of levels."
             raise ConfigError(f"latent_levels is {self.latent_levels}", remedy)
-        check_numbers(self, "latent_channels", "convolutions", "samples", "kl_growth", least=1)
-        check_numbers(self, "kl_weight", above=0)
 
 
 PHISEG = SegmenterMethod(

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Literal
+from typing import Annotated, Literal
 
-from rarescene.foundation.configs import check_numbers
-from rarescene.foundation.errors import ConfigError
+from rarescene.foundation.configs import Range, Settings, ShareBelowOne, Weight
 from rarescene.foundation.methods import Later, SegmenterMethod
 from rarescene.segmenters.schedules import FROM_SCRATCH
 from rarescene.training.config import TrainingConfig
@@ -38,7 +37,7 @@ SEGFORMER_SIZES: Mapping[SegFormerSize, MixTransformer] = MappingProxyType(
 
 
 @dataclass(frozen=True)
-class SegFormerConfig:
+class SegFormerConfig(Settings):
     """SegFormer, trained from scratch.
 
     Attributes:
@@ -51,19 +50,10 @@ class SegFormerConfig:
     """
 
     size: SegFormerSize = "b0"
-    enlarge: int = 1
-    dice: float = 0.0
-    drop_path: float = 0.1
-    dropout: float = 0.1
-
-    def __post_init__(self) -> None:
-        if self.size not in SEGFORMER_SIZES:
-            raise ConfigError(
-                f"no SegFormer has size {self.size!r}", f"Choose from {', '.join(SEGFORMER_SIZES)}."
-            )
-        check_numbers(self, "enlarge", least=1)
-        check_numbers(self, "dice", least=0)
-        check_numbers(self, "drop_path", "dropout", least=0, below=1)
+    enlarge: Annotated[int, Range(1, 16)] = 1
+    dice: Weight = 0.0
+    drop_path: ShareBelowOne = 0.1
+    dropout: ShareBelowOne = 0.1
 
 
 def _training(config: SegFormerConfig) -> TrainingConfig:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from rarescene.foundation.configs import check_numbers
+from rarescene.foundation.configs import Channels, Settings, ShareBelowOne, Weight
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.methods import Later, SegmenterMethod
 from rarescene.segmenters.schedules import FROM_SCRATCH
 
 
 @dataclass(frozen=True)
-class UNetConfig:
+class UNetConfig(Settings):
     """A compact U-Net that answers at full resolution, for the smallest targets.
 
     Attributes:
@@ -20,15 +20,14 @@ class UNetConfig:
         dropout: rate at the lowest level.
     """
 
-    widths: tuple[int, ...] = (24, 48, 64, 96)
-    dice: float = 1.0
-    dropout: float = 0.0
+    widths: tuple[Channels, ...] = (24, 48, 64, 96)
+    dice: Weight = 1.0
+    dropout: ShareBelowOne = 0.0
 
     def __post_init__(self) -> None:
-        if not self.widths or any(width < 8 or width % 8 for width in self.widths):
-            raise ConfigError(f"widths are {self.widths}", "Give one or more multiples of 8.")
-        check_numbers(self, "dice", least=0)
-        check_numbers(self, "dropout", least=0, below=1)
+        super().__post_init__()
+        if not 1 <= len(self.widths) <= 10 or any(width % 8 for width in self.widths):
+            raise ConfigError(f"widths are {self.widths}", "Give one to ten multiples of 8.")
 
 
 UNET = SegmenterMethod(

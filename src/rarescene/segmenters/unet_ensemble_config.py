@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Annotated
 
-from rarescene.foundation.errors import ConfigError
+from rarescene.foundation.configs import Channels, Range, Settings, ShareBelowOne, Weight
 from rarescene.foundation.methods import Later, SegmenterMethod
 from rarescene.segmenters.schedules import AS_IN_GAUDA
 from rarescene.segmenters.unet_config import UNetConfig
 
 
 @dataclass(frozen=True)
-class UNetEnsembleConfig:
+class UNetEnsembleConfig(Settings):
     """A deep ensemble of U-Nets that answer at full resolution. The defaults are those of the GAUDA paper.
 
     Attributes:
@@ -22,16 +23,13 @@ class UNetEnsembleConfig:
         dropout: rate at the lowest level.
     """
 
-    members: int = 10
-    widths: tuple[int, ...] = (32, 64, 128, 192, 192, 192, 192)
-    dice: float = 0.0
-    dropout: float = 0.0
+    members: Annotated[int, Range(2, 1000)] = 10
+    widths: tuple[Channels, ...] = (32, 64, 128, 192, 192, 192, 192)
+    dice: Weight = 0.0
+    dropout: ShareBelowOne = 0.0
 
     def __post_init__(self) -> None:
-        if self.members < 2:
-            raise ConfigError(
-                f"an ensemble of {self.members} has no disagreement", "Give two members or more."
-            )
+        super().__post_init__()
         _ = self.member
 
     @property

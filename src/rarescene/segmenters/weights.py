@@ -13,11 +13,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from rarescene.foundation.configs import config_from
-from rarescene.foundation.errors import CheckpointError, ConfigError
-from rarescene.foundation.files import atomic, read_json, write_json
+from rarescene.foundation.errors import CheckpointError, ConfigError, TrainingError
+from rarescene.foundation.files import atomic, read_json, regular, write_json
 from rarescene.foundation.plugins import method_for, method_of, package_of
 from rarescene.scenes import ClassTable
 from rarescene.segmenters.base import SegmentationNetwork
+from rarescene.training.checkpoints import not_finite
 
 WEIGHTS = "weights.safetensors"
 CONFIG = "config.json"
@@ -40,9 +41,12 @@ def save_segmenter(segmenter: SegmentationNetwork, folder: Path, classes: ClassT
     """Write `weights.safetensors`, and `config.json` with the network's options and classes, into `folder`.
 
     Raises:
+        TrainingError: a weight is not finite.
         DataError: the folder cannot be written. A save that was cut short is recognised by `load_segmenter`.
     """
     state = segmenter.state_dict()
+    if (wrong := not_finite(state)) is not None:
+        raise TrainingError(f"{wrong} is not finite, and nothing is saved", RESTORE, folder / WEIGHTS)
     weights = save({segmenter.name_in_file(name): value.cpu().contiguous() for name, value in state.items()})
     with atomic(folder / WEIGHTS) as temporary:
         temporary.write_bytes(weights)
@@ -78,7 +82,7 @@ def load_segmenter(folder: Path, classes: ClassTable | None = None) -> tuple[Seg
 
     path = folder / WEIGHTS
     try:
-        content = path.read_bytes()
+        content = regular(path).read_bytes()
         state = load(content)
     except OSError as error:
         raise CheckpointError("is missing or cannot be read", RESTORE, path) from error
@@ -86,6 +90,8 @@ def load_segmenter(folder: Path, classes: ClassTable | None = None) -> tuple[Seg
         raise CheckpointError(f"is damaged ({error})", RESTORE, path) from error
     if _digest(content) != digest:
         raise CheckpointError(f"is damaged, or does not belong to the {CONFIG} beside it", RESTORE, path)
+    if (wrong := not_finite(state)) is not None:
+        raise CheckpointError(f"holds numbers that are not finite, in {wrong}", RESTORE, path)
 
     with torch.random.fork_rng(devices=[]):  # loading takes nothing from the caller's random numbers
         segmenter = build_segmenter(config, len(table), table.ignore_index)

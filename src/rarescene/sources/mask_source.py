@@ -211,7 +211,9 @@ class SampledMaps(MaskSource[Request]):
         self, requests: Sequence[Request], seeds: Sequence[int], progress: Progress | None = None
     ) -> list[GeneratedMap]:
         """Return a checked map for each request and seed of its own."""
-        return self.generator.generate_checked(requests, seeds=seeds, progress=progress, **self.options)
+        made = self.generator.generate_checked(requests, seeds=seeds, progress=progress, **self.options)
+        need_finite("maps", *(one.confidence for one in made))
+        return made
 
     def take(
         self, wanted: Sequence[Request], seeds: Sequence[int], progress: Progress | None = None
@@ -243,6 +245,13 @@ def generator_of(run: Path, trained: RunRecord, *generates: Generated) -> Genera
     able = ", ".join(name for name, method in known.items() if method.generates in generates)
     what = f"holds a run of kind {trained.kind!r}, and a generator of {' or '.join(generates)} is needed"
     raise CheckpointError(what, f"Give the folder of a run of one of: {able}.", run)
+
+
+def need_finite(generator: str, *drawn: Tensor | np.ndarray | None) -> None:
+    """Raise `CheckpointError` where a generator drew values that are not finite: they would look black."""
+    if not all(np.isfinite(np.asarray(one)).all() for one in drawn if one is not None):
+        remedy = "Draw in float32 (--sampling.precision no), with less guidance, or train it again."
+        raise CheckpointError(f"the {generator} generator drew values that are not finite", remedy)
 
 
 def need_same_classes(images: ImageDiffusion[Any], table: ClassTable, run: Path | None = None) -> None:

@@ -27,6 +27,7 @@ from rarescene.sources.mask_source import (
     SampledMaps,
     Wanted,
     generator_of,
+    need_finite,
     need_same_classes,
     weights_hash,
 )
@@ -101,6 +102,9 @@ class PairSource(ABC, Generic[Wanted]):
 
         Returns:
             The pairs, on the CPU, and what a manifest says of each.
+
+        Raises:
+            CheckpointError: the generator drew what is not finite.
         """
         blocks: list[Pairs] = []
         details: list[Details] = []
@@ -112,6 +116,7 @@ class PairSource(ABC, Generic[Wanted]):
                 these + these[-1:] * lacking, theirs + theirs[-1:] * lacking, progress
             )
             blocks.append(_first(pairs, len(these)))
+            need_finite(self.name, blocks[-1].images, blocks[-1].confidence)
             details += told[: len(these)]
         return _joined(blocks), details
 

@@ -13,15 +13,36 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from rarescene.foundation.errors import CheckpointError, DataError
-from rarescene.foundation.files import atomic, atomic_folder, read_json, write_json
+from rarescene.foundation.errors import CheckpointError, DataError, TrainingError
+from rarescene.foundation.files import (
+    atomic,
+    atomic_folder,
+    read_json,
+    read_text,
+    regular,
+    sha256,
+    write_json,
+    write_text,
+)
 
-_EARLIER = "Restore the file, or go on from an earlier checkpoint by deleting this one's folder."
+EARLIER = "Restore the file, or go on from an earlier checkpoint by deleting this one's folder."
+DIGEST = ".sha256"
+"""What is added to the name of a weights file for the one that holds its digest, as `sha256sum` writes it."""
 _STEP = re.compile(r"step_(\d{8})$")
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write named tensors as one safetensors file, whole or not at all. A failing write is a `DataError`."""
+    """Write named tensors as one safetensors file, whole or not at all, and its digest beside it.
+
+    Raises:
+        DataError: the file cannot be written.
+        TrainingError: a number is not finite, and what is there already stays.
+    """
+    if (name := not_finite(tensors)) is not None:
+        remedy = "Go on from an earlier checkpoint, with a lower learning rate."
+        raise TrainingError(f"{name} is not finite, and nothing is saved", remedy, path)
+    digest = path.with_name(path.name + DIGEST)
+    digest.unlink(missing_ok=True)  # a kill from here on leaves no digest, and never a wrong one
     with atomic(path) as temporary:
         try:
             save_file(
@@ -30,14 +51,32 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
             )
         except SafetensorError as error:  # the library's word for a full disk
             raise OSError(str(error)) from error
+    write_text(digest, f"{sha256(path)}  {path.name}\n")
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
-    """Read a safetensors file. Raises `CheckpointError` when it is missing or damaged."""
+    """Read a safetensors file.
+
+    Raises:
+        CheckpointError: it is missing, damaged or not what was written, or a number is not finite.
+    """
+    digest = path.with_name(path.name + DIGEST)
     try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"weights are missing or damaged ({error})", _EARLIER, path) from error
+        tensors = load_file(regular(path))
+        written = read_text(digest).split()[:1] if digest.is_file() else []
+    except (OSError, ValueError, SafetensorError) as error:
+        raise CheckpointError(f"weights are missing or damaged ({error})", EARLIER, path) from error
+    if digest.is_file() and written != [sha256(path)]:
+        raise CheckpointError(f"is damaged: {digest.name} tells another content", EARLIER, path)
+    if (name := not_finite(tensors)) is not None:
+        raise CheckpointError(f"holds numbers that are not finite, in {name}", EARLIER, path)
+    return tensors
+
+
+def not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """Return the name of the first tensor that holds NaN or an infinity, or None."""
+    wrong = (name for name, value in tensors.items() if not bool(torch.isfinite(value).all()))
+    return next(wrong, None)
 
 
 def load_weights(module: nn.Module, path: Path) -> None:
@@ -100,8 +139,12 @@ def _remove(place: Path) -> None:
     """Remove the files that a checkpoint names as its own, their list last, and the folder if it is empty."""
     if not (place / "state.json").is_file():
         return
-    for name in read_json(place / "state.json").get("files", ("learner", "average", "optimiser")):
-        (place / f"{name}.safetensors").unlink(missing_ok=True)
+    state = read_json(place / "state.json")
+    told = state.get("files") if isinstance(state, dict) else None
+    for name in told if isinstance(told, list) else ("learner", "average", "optimiser"):
+        if Path(str(name)).name == str(name):  # a damaged list leads nowhere else
+            (place / f"{name}.safetensors").unlink(missing_ok=True)
+            (place / f"{name}.safetensors{DIGEST}").unlink(missing_ok=True)
     (place / "state.json").unlink()
     with suppress(OSError):
         place.rmdir()
@@ -125,11 +168,13 @@ def load_checkpoint(
     moments: dict[int, dict[str, Tensor]] = {}
     for name, value in load_tensors(place / "optimiser.safetensors").items():
         index, _, key = name.partition(".")
+        if not index.isdecimal():
+            raise CheckpointError("is not the state of an optimiser", EARLIER, place)
         moments.setdefault(int(index), {})[key] = value
     optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
     state = read_json(place / "state.json")
     if not isinstance(state, dict) or not isinstance(state.get("step"), int):
-        raise CheckpointError("is not the state of a checkpoint", _EARLIER, place / "state.json")
+        raise CheckpointError("is not the state of a checkpoint", EARLIER, place / "state.json")
     return state
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from rarescene.foundation.configs import check_numbers
-from rarescene.foundation.errors import ConfigError
+from rarescene.foundation.configs import Count, Range, Settings, ShareBelowOne, Steps, StepsOrNone, Weight
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
+class TrainingConfig(Settings, section="training"):
     """Settings of the training loop.
 
     Attributes:
@@ -38,36 +37,22 @@ class TrainingConfig:
         compile: run the network through torch.compile; pays for itself on a GPU over thousands of steps.
     """
 
-    steps: int = 1000
-    batch_size: int = 16
-    learning_rate: float = 1e-4
-    weight_decay: float = 0.0
-    warmup_steps: int = 0
+    steps: Steps = 1000
+    batch_size: Annotated[int, Range(1, 65_536)] = 16
+    learning_rate: Annotated[float, Range(above=0, most=1000)] = 1e-4
+    weight_decay: Weight = 0.0
+    warmup_steps: StepsOrNone = 0
     decay: Literal["none", "cosine", "linear", "polynomial", "exponential"] = "none"
-    decay_power: float = 0.2
-    decay_factor: float = 0.01
-    betas: tuple[float, float] = (0.9, 0.999)
-    gradient_clip: float = 1.0
-    ema_decay: float = 0.999
+    decay_power: Annotated[float, Range(above=0, most=100)] = 0.2
+    decay_factor: Annotated[float, Range(above=0, most=1)] = 0.01
+    betas: tuple[ShareBelowOne, ShareBelowOne] = (0.9, 0.999)
+    gradient_clip: Weight = 1.0
+    ema_decay: ShareBelowOne = 0.999
     mixed_precision: Literal["no", "bf16", "fp16"] = "bf16"
-    accumulate: int = 1
-    log_every: int = 20
-    save_every: int = 500
-    keep: int = 2
-    validate_every: int = 0
+    accumulate: Annotated[int, Range(1, 65_536)] = 1
+    log_every: Steps = 20
+    save_every: Steps = 500
+    keep: Count = 2
+    validate_every: StepsOrNone = 0
     channels_last: bool = True
     compile: bool = False
-
-    def __post_init__(self) -> None:
-        counts = ("steps", "batch_size", "accumulate", "log_every", "save_every", "keep")
-        check_numbers(self, *counts, least=1, within="training")
-        check_numbers(self, "learning_rate", "decay_power", above=0, within="training")
-        check_numbers(self, "decay_factor", above=0, most=1, within="training")
-        from_zero = ("weight_decay", "warmup_steps", "gradient_clip", "validate_every")
-        check_numbers(self, *from_zero, least=0, within="training")
-        check_numbers(self, "ema_decay", least=0, below=1, within="training")
-        object.__setattr__(self, "betas", tuple(self.betas))  # JSON and YAML know lists only
-        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
-            raise ConfigError(
-                f"training.betas is {self.betas}", "Give two from 0 to below 1, such as [0.9, 0.999]."
-            )

@@ -26,11 +26,12 @@ from rich.progress import (
 )
 from torch import Tensor, nn
 
+from rarescene.foundation.configs import typed
 from rarescene.foundation.errors import CheckpointError, ConfigError, TrainingError
-from rarescene.foundation.files import append_json_line, read_json_lines, write_json_lines
+from rarescene.foundation.files import append_json_line, read_log, write_json_lines
 from rarescene.foundation.protocols import Batch
 from rarescene.foundation.seeds import derive_seed
-from rarescene.training.checkpoints import checkpoints, load_checkpoint, save_checkpoint
+from rarescene.training.checkpoints import EARLIER, checkpoints, load_checkpoint, not_finite, save_checkpoint
 from rarescene.training.config import TrainingConfig
 from rarescene.training.ranks import this_rank, within_memory
 
@@ -155,20 +156,23 @@ def fit(
     sums: dict[str, list[Tensor]] = {}  # scalars since the last line of the log
     if resume and (found := checkpoints(places)):
         state = load_checkpoint(found[-1], kept, optimiser)
-        first, spent = state["step"], state.get("seconds", 0.0)
+        first, spent = state["step"], typed(float, state.get("seconds", 0.0), "seconds")
         if first > config.steps:
             remedy = f"Set training.steps to {first} or more, or choose another --out."
             raise ConfigError(
                 f"the run is at step {first}, beyond training.steps {config.steps}", remedy, folder
             )
-        if keeper is not None:
-            keeper.load_state_dict(state.get("keeper", {}))
-        if accelerator.scaler is not None and "scaler" in state:
-            accelerator.scaler.load_state_dict(state["scaler"])
-        sums = {
-            name: list(torch.tensor(values, device=accelerator.device))
-            for name, values in state.get("sums", {}).items()
-        }
+        try:
+            if keeper is not None:
+                keeper.load_state_dict(state.get("keeper", {}))
+            if accelerator.scaler is not None and "scaler" in state:
+                accelerator.scaler.load_state_dict(state["scaler"])
+            sums = {
+                name: list(torch.tensor(values, device=accelerator.device))
+                for name, values in state.get("sums", {}).items()
+            }
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
+            raise CheckpointError(f"is not the state of this run ({error!r})", EARLIER, found[-1]) from error
     if ready is not None:
         ready()
     log = _Log(folder / LOG, first, accelerator.is_main_process)
@@ -212,6 +216,8 @@ def fit(
             bar.advance(task)
             due_log = done % config.log_every == 0 or done == config.steps
             due_save = done % config.save_every == 0 or done == config.steps
+            if due_save:  # an average that is not finite shows in no loss
+                finite &= not_finite(average.state_dict()) is None
             if (due_log or due_save) and not bool(accelerator.reduce(finite.float(), "mean") == 1):
                 raise _not_finite(done, folder, places)
             if due_log:
@@ -315,7 +321,7 @@ class _Log:
 
     def __init__(self, path: Path, first: int, writes: bool) -> None:
         self.path, self.writes = path, writes
-        self.lines = [line for line in read_json_lines(path) if line["step"] <= first] if first else []
+        self.lines = [line for line in read_log(path) if line["step"] <= first] if first else []
         if writes:
             write_json_lines(path, self.lines)
 

@@ -13,17 +13,56 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from torch import Tensor
 
-from rarescene.foundation.errors import DeviceError
+from rarescene.foundation.errors import ConfigError, DeviceError, out_of_memory
 
 
 def this_rank() -> PartialState:
     """Return this process's place among those that torchrun started; alone, it is rank 0 of 1.
 
     Left to itself, accelerate takes every process on a machine without a GPU for a single one, and each
-    would do all of the work.
+    would do all of the work. It also takes settings of a training from variables, which are not those of the
+    configuration and are overruled.
+
+    Raises:
+        ConfigError: variables of a launcher say that there are several processes, and not how they meet.
     """
-    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    for name in [name for name in os.environ if name.startswith("ACCELERATE_") and name not in _KEPT]:
+        del os.environ[name]
+    several = _launched()
     return PartialState(cpu=several and not torch.cuda.is_available())
+
+
+_KEPT = ("ACCELERATE_TORCH_DEVICE", "ACCELERATE_DEBUG_MODE", "ACCELERATE_CPU_AFFINITY")
+_PLACE = ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+
+
+def _launched() -> bool:
+    """Return whether a launcher started several processes; what one that did not left is removed.
+
+    Raises:
+        ConfigError: a variable is no number, or is missing where there are several processes.
+    """
+    remedy = "Start the command by torchrun, which sets all of them, or unset it to train alone."
+    found: dict[str, int] = {}
+    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK"):
+        text = os.environ.get(name, "")
+        if text and not text.isdecimal():
+            raise ConfigError(f"the variable {name} is {text!r}, which is no number", remedy)
+        found[name] = int(text or 0)
+    if found["WORLD_SIZE"] <= 1 and (found["RANK"] or found["LOCAL_RANK"]):
+        name = "RANK" if found["RANK"] else "LOCAL_RANK"
+        what = f"the variable {name} is {found[name]}, and WORLD_SIZE does not say that there are others"
+        raise ConfigError(what, remedy)
+    missing = [name for name in _PLACE if not os.environ.get(name)]
+    if found["WORLD_SIZE"] > 1:
+        if missing:
+            what = f"the variable WORLD_SIZE is {found['WORLD_SIZE']}, and {missing[0]} is not set"
+            raise ConfigError(what, remedy.replace("unset it", "unset WORLD_SIZE"))
+        return True
+    if missing:
+        for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK"):
+            os.environ.pop(name, None)
+    return False
 
 
 def over_ranks(values: Tensor) -> Tensor:
@@ -71,7 +110,7 @@ def spare_device() -> torch.device | None:
     """Return a GPU of this machine that no process of the training runs on, or None."""
     import torch
 
-    rank, used = this_rank(), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    rank, used = this_rank(), int(os.environ.get("LOCAL_WORLD_SIZE") or 1)
     spare = torch.cuda.device_count() - used
     if rank.device.type != "cuda" or spare < 1:
         return None
@@ -83,6 +122,10 @@ def within_memory(remedy: str) -> Iterator[None]:
     """Raise `DeviceError` with this remedy where the device has no memory left. Also a decorator."""
     try:
         yield
-    except torch.OutOfMemoryError as error:
-        asked = str(error).partition(". GPU")[0].rstrip(".")  # what follows is the library's own advice
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        asked = (
+            str(error).rpartition("] ")[2].partition(". GPU")[0].rstrip(".")
+        )  # without the library's advice
         raise DeviceError(f"the device's memory is too small ({asked})", remedy) from error

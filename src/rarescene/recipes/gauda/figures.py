@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from rarescene.evaluation import METRICS, Interval
-from rarescene.foundation.files import read_json
+from rarescene.evaluation import Interval
+from rarescene.evaluation.run_metrics import read_metrics
 from rarescene.recipes.gauda.published import CLASSES
 from rarescene.recipes.gauda.scale import (
     COLUMNS,
@@ -212,7 +212,7 @@ def _dice_sheet(
 
 def _precision(cells: Cells) -> list[dict[str, Any]]:
     """Return the average precision of each seed, as `evaluate` wrote it."""
-    return [read_json(run / METRICS)["average_precision"] for run in cells.values()]
+    return [read_metrics(run).measured["average_precision"] for run in cells.values()]
 
 
 def _over_seeds(precision: Mapping[Column, Sequence[Mapping[str, Any]]], score: str, name: str = "") -> Bars:

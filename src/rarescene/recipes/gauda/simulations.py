@@ -23,14 +23,24 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rarescene.foundation.configs import check_numbers
+from rarescene.foundation.configs import (
+    Block,
+    Channels,
+    Count,
+    Members,
+    Positive,
+    Range,
+    Settings,
+    ShareBelowOne,
+    Weight,
+)
 from rarescene.foundation.seeds import derive_seed
 
 COMMON, RARE = 0, 1
@@ -41,7 +51,7 @@ Weighting = Literal["point", "class", "own"]
 
 
 @dataclass(frozen=True)
-class SimulationConfig:
+class SimulationConfig(Settings):
     """The size of a simulation.
 
     Attributes:
@@ -62,25 +72,19 @@ class SimulationConfig:
             the whole "class" gets; or a point's "own" weight, measured on that point instead of its class.
     """
 
-    seeds: int = 24
-    epochs: int = 120
-    members: int = 20
-    hidden: int = 10
-    dropout: float = 0.2
-    points: int = 1000
-    test_points: int = 2000
-    rare: float = 0.05
-    radii: tuple[float, float] = (2.0, 1.0)
-    noise: float = 0.5
-    batch_size: int = 64
-    learning_rate: float = 1e-2
+    seeds: Count = 24
+    epochs: Count = 120
+    members: Members = 20
+    hidden: Channels = 10
+    dropout: ShareBelowOne = 0.2
+    points: Count = 1000
+    test_points: Count = 2000
+    rare: Annotated[float, Range(above=0, below=1)] = 0.05
+    radii: tuple[Weight, Weight] = (2.0, 1.0)
+    noise: Weight = 0.5
+    batch_size: Block = 64
+    learning_rate: Positive = 1e-2
     weighting: Weighting = "point"
-
-    def __post_init__(self) -> None:
-        counts = ("seeds", "epochs", "members", "hidden", "points", "test_points", "batch_size")
-        check_numbers(self, *counts, least=1)
-        check_numbers(self, "rare", above=0, below=1)
-        check_numbers(self, "dropout", least=0, below=1)
 
     @property
     def steps(self) -> int:

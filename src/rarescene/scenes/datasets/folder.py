@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from rarescene.foundation.errors import ConfigError, DataError, RareSceneError
+from rarescene.foundation.files import parse_json, read_text
 from rarescene.foundation.methods import DatasetMethod
 from rarescene.scenes.class_table import ClassTable
 from rarescene.scenes.datasets.groups import places_in_recordings, why_unclear
@@ -129,7 +130,7 @@ def read_classes(path: Path, masks: Iterable[Path] = ()) -> MaskCode:
         DataError: the file is missing (the message proposes one, made from `masks`) or not understood.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = parse_json(read_text(path))
         if not isinstance(content, dict):
             raise ValueError("expected an object with the field `classes`")
         return _code(content)
@@ -178,7 +179,7 @@ def _listed(given: Iterable[Any]) -> Iterator[int]:
 
 def _licence(root: Path, table: Path) -> str:
     """Return what the class table says of the licence, or the first line of a file beside the data."""
-    said = json.loads(table.read_text(encoding="utf-8-sig"))
+    said = parse_json(read_text(table))
     found = said.get("licence") or said.get("license")
     if isinstance(found, str) and found.strip():
         return " ".join(found.split())

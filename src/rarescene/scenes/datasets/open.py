@@ -35,6 +35,7 @@ from typing import NoReturn
 import yaml
 
 from rarescene.foundation.errors import ConfigError, DataError
+from rarescene.foundation.files import bounded, expanded, read_text
 from rarescene.foundation.methods import DatasetMethod
 from rarescene.foundation.plugins import by_command, package_of
 from rarescene.scenes.datasets.groups import regroup, told_apart
@@ -71,7 +72,26 @@ def list_scenes(spec: str | Path, *, group_by: str | None = None) -> Listing:
     if unknown is not None:
         refuse_option(unknown, method)
     listing = _list_folder(method, path, options) if method.folder else method.list(path, **options)
+    listing = _with_plain_names(listing)
     return told_apart(listing if pattern is None else regroup(listing, pattern))
+
+
+def _with_plain_names(listing: Listing) -> Listing:
+    """Take out scenes whose file names are not UTF-8, which no record could hold; each is a fault."""
+    if listing.scenes is None:
+        return listing
+    records = listing.scenes.records
+    plain = [not re.search("[\ud800-\udfff]", record.name + record.group) for record in records]
+    if all(plain):
+        return listing
+    remedy = "Rename it: names of scenes become part of records, which are UTF-8."
+    faults = [
+        Fault(record.image or record.mask, "has a name that is not UTF-8", remedy)
+        for record, well in zip(records, plain, strict=True)
+        if not well
+    ]
+    kept = listing.scenes.subset(index for index, well in enumerate(plain) if well)
+    return replace(listing, scenes=kept if len(kept) else None, faults=(*listing.faults, *faults))
 
 
 def brought_by(spec: str | Path) -> str:
@@ -112,12 +132,12 @@ def understood(spec: str) -> tuple[DatasetMethod, str, dict[str, str]]:
 
 def _from_yaml(file: Path, known: Mapping[str, DatasetMethod]) -> tuple[DatasetMethod, str, dict[str, str]]:
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
+        content = bounded(yaml.safe_load(read_text(file)), most=10_000)
     except OSError as error:
         raise ConfigError(
             f"cannot be read ({error.strerror})", "Check the path of the YAML file.", file
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"is not valid YAML ({error})", "Correct the file.", file) from error
     method = known.get(str(content.get("name"))) if isinstance(content, dict) else None
     if method is None:
@@ -131,7 +151,7 @@ def _from_yaml(file: Path, known: Mapping[str, DatasetMethod]) -> tuple[DatasetM
 
 
 def _list_folder(method: DatasetMethod, path: str, options: Mapping[str, str]) -> Listing:
-    root = Path(path).expanduser()
+    root = expanded(path)
     if not root.is_dir():
         return Listing(None, (Fault.of(DataError("is not a folder", "Check the path of the data.", root)),))
     try:

@@ -11,10 +11,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from rarescene.foundation.errors import ConfigError
+from rarescene.foundation.files import expanded
 from rarescene.foundation.methods import DatasetMethod
 from rarescene.scenes.datasets.open import list_scenes, refuse_option
 from rarescene.scenes.datasets.phantom.config import LICENCE, PhantomConfig
@@ -93,7 +93,7 @@ def list_phantom(path: str, **options: str) -> Listing:
     if options:
         what = f"{', '.join(options)}: phantom scenes in a folder take no options"
         raise ConfigError(what, "Give either the folder, or options of scenes that are drawn on demand.")
-    root = Path(path).expanduser()
+    root = expanded(path)
     if (root / MANIFEST).is_file():
         layout = "set"
     elif (root / MASKS).is_dir():
