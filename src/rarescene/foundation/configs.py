@@ -13,7 +13,18 @@ from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from rarescene.foundation.errors import ConfigError
 
@@ -96,7 +107,7 @@ class Settings:
             cls.section = section
 
     def __post_init__(self) -> None:
-        for name, hint in _hints(type(self)).items():
+        for name, hint in _hints(cast(Any, type(self))).items():
             place = f"{self.section}.{name}" if self.section else name
             object.__setattr__(self, name, typed(hint, getattr(self, name), place))
 
@@ -111,7 +122,7 @@ def config_from(kind: type[Config], values: Mapping[str, Any], within: str = "")
         raise ConfigError(
             f"{kind.__name__} cannot be {_shown(values)}", "Give its fields, each with a value."
         )
-    hints = _hints(kind)
+    hints = _hints(cast(Any, kind))
     if unknown := [name for name in values if name not in hints]:
         raise ConfigError(
             f"{kind.__name__} has no field {_shown(unknown[0])}", f"Its fields are: {', '.join(hints)}."

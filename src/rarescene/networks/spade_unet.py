@@ -20,7 +20,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
 from rarescene.foundation.errors import ConfigError
-from rarescene.networks.config import MapAt, SpadeUNetConfig
+from rarescene.networks.config import MapAt, Patch, SpadeUNetConfig
 from rarescene.networks.spade_blocks import (
     MapInput,
     Modulation,
@@ -63,7 +63,7 @@ class SpadeUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]  # both declare 
         attention_strides: Sequence[int] = (8, 16, 32),
         head_channels: int = 64,
         spade_hidden: int = 128,
-        patch: int = 1,
+        patch: Patch = 1,
         map_at: MapAt = "decoder",
     ) -> None:
         super().__init__()
