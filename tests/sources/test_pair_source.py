@@ -139,7 +139,7 @@ def test_runs_that_are_no_source_of_pairs(
 
 
 @pytest.mark.parametrize("where", ["images", "confidence"])
-def test_what_is_not_finite_is_never_drawn(
+def test_what_is_not_finite_is_never_generated(
     where: str, joint: Pairing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def spoilt(*_: object, **__: object) -> tuple[Pairs, list[dict[str, object]]]:
@@ -148,13 +148,13 @@ def test_what_is_not_finite_is_never_drawn(
         return Pairs(images, torch.zeros(4, 8, 8, dtype=torch.int64), sure), [{}] * 4
 
     monkeypatch.setattr(joint, "sample_block", spoilt)
-    wanted = [joint.pool.draw(0, index) for index in range(4)]
+    wanted = [joint.pool.sample(0, index) for index in range(4)]
     with pytest.raises(CheckpointError, match="joint_latent generator drew values that are not finite"):
         joint.sample(wanted, range(4))
     joint.sample(wanted[:2], range(2))  # what fills up a block is not looked at
 
 
-def test_a_generator_whose_weights_hold_nan_draws_nothing(joint_run: Path, tmp_path: Path) -> None:
+def test_a_generator_whose_weights_hold_nan_generates_nothing(joint_run: Path, tmp_path: Path) -> None:
     run = shutil.copytree(joint_run, tmp_path / "run")
     path = run / "model" / "weights.safetensors"
     state = load_file(path)

@@ -125,7 +125,7 @@ def read_raster(path: Path) -> Raster:
 def stored_turned(path: Path) -> bool:
     """Return whether an image is stored turned or mirrored, and EXIF says how it is shown upright."""
     try:
-        with Image.open(path) as image:
+        with Image.open(regular(path)) as image:
             return int(image.getexif().get(_ORIENTATION, _UPRIGHT)) in range(2, 9)
     except (OSError, SyntaxError, ValueError, TypeError, struct.error):
         return False  # reading it says what is wrong
