@@ -89,6 +89,8 @@ def run(words: list[str]) -> Ended:
         signal.alarm(0)
         faulthandler.cancel_dump_traceback_later()
         console.CONSOLE.file, cli._ERRORS.file = before
+    if status in (128 + signal.SIGINT, 128 + signal.SIGTERM):
+        raise SystemExit("stopped")
     return Ended(status, said.getvalue())
 
 
