@@ -98,6 +98,10 @@ def colours(picture: np.ndarray, path: Path) -> None:
     Image.fromarray(np.array(list(COLOURS.values()), np.uint8)[picture]).save(path)
 
 
+def white_and_red(picture: np.ndarray, path: Path) -> None:
+    Image.fromarray(np.array([(255, 255, 255), COLOURS["organ"]], np.uint8)[picture]).save(path)
+
+
 def grays(picture: np.ndarray, path: Path) -> None:
     Image.fromarray(picture[..., None].repeat(3, -1)).save(path)
 
@@ -133,6 +137,8 @@ def test_ids_and_colours_in_every_storage_mean_the_same(store: Store, tmp_path: 
         (IDS, transparent(lambda ids: 255 * (ids != 1)), table(), "nothing, which they show"),
         (IDS, transparent(lambda ids: 80 * ids), table(), "transparent in 4 degrees"),
         (0 * IDS, transparent(lambda _: 255 * BINARY, gray), table(), "by transparency alone"),
+        (BINARY * 128 + 127, gray, table(2), "white (255) is a class, or it is unlabelled"),
+        (BINARY, white_and_red, table(), "white (255) is a class, or it is unlabelled"),
     ],
 )
 def test_what_can_be_read_in_two_ways_is_refused(
@@ -154,6 +160,8 @@ def test_what_can_be_read_in_two_ways_is_refused(
         (BINARY * 255, gray, table(2, ignore_values=[255]), BINARY * 255),
         (BINARY, one_bit, valued([0], [3], ignore_values=[255]), BINARY * 255),
         (np.where(IDS == 2, 255, IDS).astype(np.uint8), gray, table(), np.where(IDS == 2, 255, IDS)),
+        (BINARY * 254 + 1, gray, table(2), BINARY * 254 + 1),
+        (BINARY, white_and_red, table(2, ignore_values=[255]), 255 - BINARY * 254),
         (IDS * 60, gray, valued(["0-30"], ["31-90"], ["91-150"], ["151-255"]), IDS),
         (IDS, transparent(lambda ids: np.full_like(ids, 9)), table(), IDS),
     ],
@@ -170,6 +178,42 @@ def test_black_and_white_that_are_colours_of_the_table_are_read_by_them(tmp_path
     content["classes"][0]["colour"], content["classes"][1]["colour"] = [0, 0, 0], [255, 255, 255]
     for store in (gray, grays):
         np.testing.assert_array_equal(decoded(BINARY * 255, store, content, tmp_path), BINARY)
+
+
+def test_white_beside_several_classes_is_unlabelled_and_that_is_said(tmp_path: Path) -> None:
+    laid_out(tmp_path, "images", "masks")
+    shown = np.array([(255, 255, 255), *list(COLOURS.values())[1:]], np.uint8)
+    for path in (tmp_path / "masks").iterdir():
+        Image.fromarray(shown[IDS]).save(path)
+    (note,) = (note for note in scan_scenes(f"folder:{tmp_path}").notes if "white" in note)
+    assert note.startswith(f"{(IDS == 0).mean():.1%} of the pixels are 255 or white")
+    (tmp_path / "classes.json").write_text(json.dumps(table(ignore_values=[255])))
+    assert not any("white" in note for note in scan_scenes(f"folder:{tmp_path}").notes)
+
+
+@pytest.mark.parametrize("described", [True, False])
+def test_palettes_in_an_order_of_their_own_are_refused(described: bool, tmp_path: Path) -> None:
+    laid_out(tmp_path, "images", "masks")
+    shown = [[10, 0, 0], [0, 20, 0], [0, 0, 30], [9, 9, 90]]
+    for path in sorted((tmp_path / "masks").iterdir()):
+        palette(*shown)(IDS, path)
+    assert scan_scenes(f"folder:{tmp_path}").faults == ()
+    palette(*shown[::-1])(3 - IDS, path)
+    if described:
+        (fault,) = scan_scenes(f"folder:{tmp_path}").faults
+        what = fault.what
+    else:
+        with pytest.raises(DataError) as refused:
+            propose_class_table(tmp_path)
+        what = refused.value.what
+    assert what.startswith("its palette shows (9, 9, 90) by the index 0, that of case1_00")
+
+
+def test_colours_that_classes_share_are_named_where_they_are_needed(tmp_path: Path) -> None:
+    content = table()
+    content["classes"][3]["colour"] = COLOURS["organ"]
+    assert "some share one" in decoded(IDS, colours, content, tmp_path).remedy
+    np.testing.assert_array_equal(decoded(IDS, gray, content, tmp_path), IDS)
 
 
 def test_signed_numbers_and_lossy_files_are_refused(tmp_path: Path) -> None:
@@ -213,8 +257,8 @@ def test_images_and_masks_are_turned_as_viewers_turn_them(turn: str, tag: int, t
 
 
 def test_sizes_that_differ_by_the_turn_name_it_and_turned_images_are_noted(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
+    exif, half_turn = Image.Exif(), Image.Exif()
+    exif[0x0112], half_turn[0x0112] = 6, 3
     for kind in ("images", "masks"):
         (tmp_path / kind).mkdir()
     Image.new("RGB", (12, 16)).save(tmp_path / "images/1.jpg", exif=exif)
@@ -223,6 +267,8 @@ def test_sizes_that_differ_by_the_turn_name_it_and_turned_images_are_noted(tmp_p
     found = scan_scenes(f"folder:{tmp_path}")
     assert found.faults == ()
     assert any("1 images are stored turned" in note for note in found.notes)
+    Image.fromarray(IDS).save(tmp_path / "masks/1.png", exif=half_turn)
+    assert any("1 masks are stored turned" in note for note in scan_scenes(f"folder:{tmp_path}").notes)
     gray(IDS.T.copy(), tmp_path / "masks/1.png")  # drawn on what is stored
     (fault,) = scan_scenes(f"folder:{tmp_path}").faults
     assert fault.what == "is 12x16 pixels, its image 16x12, turned upright as its EXIF orientation says"
@@ -339,7 +385,8 @@ def laid_out(
     ("images", "masks"),
     [
         ("img", "annot"), ("Original", "Ground Truth"), ("originalImages", "ground_truth"),
-        ("train", "train_gt"), ("Images", "LABELS"),
+        ("train", "train_gt"), ("Images", "LABELS"), ("JPEGImages", "SegmentationClass"),
+        ("img_dir", "ann_dir"),
     ],
 )  # fmt: skip
 def test_folders_are_found_under_their_usual_names(images: str, masks: str, tmp_path: Path) -> None:
@@ -350,6 +397,25 @@ def test_a_second_folder_of_masks_is_named(tmp_path: Path) -> None:
     laid_out(tmp_path, "images", "masks")
     laid_out(tmp_path, "images", "Labels")
     assert "masks/ is read as the folder of masks, and not Labels/" in scan_scenes(f"folder:{tmp_path}").notes
+
+
+def test_folders_beside_a_pair_are_named(tmp_path: Path) -> None:
+    laid_out(laid_out(tmp_path, "train", "train_gt"), "test", "other")
+    notes = scan_scenes(f"folder:{tmp_path}").notes
+    assert "train/ and train_gt/ are read, and not other/, test/" in notes
+
+
+def test_folders_of_each_part_or_case_are_to_be_turned_round(tmp_path: Path) -> None:
+    laid_out(laid_out(tmp_path, "case1/images", "case1/masks"), "case2/images", "case2/masks")
+    (fault,) = scan_scenes(f"folder:{tmp_path}").faults
+    assert fault.remedy == "Turn the folders round: images/case1 instead of case1/images, and so on."
+
+
+def test_a_mask_belongs_to_one_image(tmp_path: Path) -> None:
+    laid_out(tmp_path, "images", "masks")
+    gray(np.zeros((12, 16, 3), np.uint8), tmp_path / "images/img_case1_001.png")
+    (fault,) = scan_scenes(f"folder:{tmp_path}").faults
+    assert fault.what == "shares the mask case1_001.png with another image"
 
 
 def test_unknown_folders_are_listed_as_they_are_written_and_the_remedy_works(tmp_path: Path) -> None:
@@ -379,7 +445,7 @@ def test_masks_in_a_format_that_is_not_read_are_seen(ending: str, tmp_path: Path
     assert any(f"not read: 3 .{ending}" in note for note in found.notes)
 
 
-@pytest.mark.parametrize("layout", ["{frame}_{word}", "{word}/{frame}", "{frame}/{word}"])
+@pytest.mark.parametrize("layout", ["{frame}_{word}", "{word}_{frame}", "{word}/{frame}", "{frame}/{word}"])
 def test_one_file_a_class_is_one_fault_that_says_what_is_missing(layout: str, tmp_path: Path) -> None:
     laid_out(tmp_path, "images", "masks")
     for path in sorted((tmp_path / "masks").iterdir()):
@@ -409,6 +475,8 @@ def test_a_mask_that_lies_elsewhere_is_named(tmp_path: Path) -> None:
         ("LICENSE", "\nCC BY 4.0\nlong text", "CC BY 4.0 (LICENSE)"),
         ("licence.txt", "\ufeffonly for us", "only for us (licence.txt)"),
         ("Licence", "", "see Licence"),
+        ("LICENSE-DATA.md", "# CC BY 4.0", "CC BY 4.0 (LICENSE-DATA.md)"),
+        ("COPYING", "GPL 3", "GPL 3 (COPYING)"),
         ("notes.txt", "CC BY 4.0", "unknown"),
     ],
 )

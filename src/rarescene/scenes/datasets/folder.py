@@ -54,7 +54,7 @@ _WORDS_OF_MASKS = tuple(re.compile(rf"{word}", re.IGNORECASE) for word in (
 ))  # fmt: skip
 _MASK_WORD = _WORDS_OF_MASKS[0]
 
-_LICENCE_FILE = re.compile(r"licen[cs]e(\.(txt|md))?", re.IGNORECASE)
+_LICENCE_FILE = re.compile(r"(licen[cs]e|copying)([-_ ][^.]*)?(\.(txt|md|rst))?", re.IGNORECASE)
 
 
 def list_folder(
@@ -186,7 +186,7 @@ def _licence(root: Path, table: Path) -> str:
     for path in sorted(root.iterdir()):
         if _LICENCE_FILE.fullmatch(path.name) and path.is_file():
             lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-            title = next((" ".join(line.split()) for line in lines if line.strip()), "")
+            title = next((" ".join(line.strip("# ").split()) for line in lines if line.strip("# ")), "")
             return f"{title[:80]} ({path.name})" if title else f"see {path.name}"
     return "unknown"
 
@@ -229,12 +229,20 @@ def _find_folders(root: Path, images: str | None, masks: str | None) -> tuple[Pa
             )
             return found[matching[0]]
         if beside is not None:
+            left = ", ".join(f"{name}/" for name, folder in found.items() if folder not in beside)
+            if left and not pair:
+                notes.append(f"{beside[0].name}/ and {beside[1].name}/ are read, and not {left}")
             return beside[pair]
         named = ", ".join(found) or "no folder"
         remedy = (
             f"Make a folder `{kind}` in it, or name yours in a YAML file (`rarescene check data.yaml`):\n"
-            f"name: folder\npath: {root.resolve()}\n{kind}: NAME"
+            f"name: folder\npath: {root.resolve()}\n{kind}: {'NAME' if found else '.'}"
         )
+        for name, folder in found.items():  # train/images and train/masks, case1/images and case1/masks
+            within = next((p.name for p in sorted(folder.iterdir()) if plain_folder(p.name) in obvious), "")
+            if within:
+                remedy = f"Turn the folders round: {within}/{name} instead of {name}/{within}, and so on."
+                break
         raise DataError(f"has no folder of {kind} (found: {named})", remedy, root)
 
     return find(images, IMAGE_FOLDERS, "images", 0), find(masks, MASK_FOLDERS, "masks", 1), notes
@@ -278,8 +286,10 @@ def _pairs(
             continue
         seen[name.casefold()] = image
         matches = next((table[key] for table in tables for key in keys if key in table), [])
-        used.update(matches)
-        if len(matches) == 1:
+        if len(matches) == 1 and matches[0] in used:
+            remedy = "Rename one of the two images, or remove it."
+            faults.append(Fault(image, f"shares the mask {matches[0].name} with another image", remedy))
+        elif len(matches) == 1:
             pairs.append((name, image, matches[0]))
         elif matches:
             others = ", ".join(path.name for path in matches)
@@ -288,6 +298,7 @@ def _pairs(
             )
         else:
             faults.append(Fault(image, "has no mask", ""))
+        used.update(matches)
     orphans = [mask for mask in masks if mask not in used]
     if one_each := _one_file_a_class(image_folder, images, mask_folder, orphans):
         return pairs, [one_each, *(fault for fault in faults if fault.remedy)]
@@ -333,9 +344,10 @@ def _one_file_a_class(
             found.setdefault(stem, []).append(mask)
         elif above in names:  # 0001/liver.png, 0001/tool.png
             found.setdefault(above, []).append(mask)
-        else:  # 0001_liver.png, 0001_tool.png
-            cuts = [at for at, letter in enumerate(name) if letter in "-_. " and name[:at] in names]
-            found.setdefault(name[: cuts[-1]] if cuts else "", []).append(mask)
+        else:  # 0001_liver.png, 0001_tool.png, or liver_0001.png
+            cuts = [at for at, letter in enumerate(name) if letter in "-_. "]
+            parts = [part for at in cuts for part in (name[at + 1 :], name[:at]) if part in names]
+            found.setdefault(max(parts, key=len, default=""), []).append(mask)
     several = [files for name, files in found.items() if name and len(files) > 1]
     if sum(map(len, several)) * 2 <= len(orphans) or not several:
         return None
