@@ -428,7 +428,15 @@ def test_unknown_folders_are_listed_as_they_are_written_and_the_remedy_works(tmp
 
 
 @pytest.mark.parametrize(
-    ("image", "mask"), [("{}", "{}_mask"), ("img_{}", "mask_{}"), ("{}", "label-{}"), ("{}_image", "{}_gt")]
+    ("image", "mask"),
+    [
+        ("{}", "{}_mask"),
+        ("img_{}", "mask_{}"),
+        ("frame_{}", "mask_{}"),
+        ("{}", "{}_labelTrainIds"),
+        ("{}", "label-{}"),
+        ("{}_image", "{}_gt"),
+    ],
 )
 def test_words_before_and_behind_names_are_passed_over(image: str, mask: str, tmp_path: Path) -> None:
     assert scan_scenes(f"folder:{laid_out(tmp_path, 'images', 'masks', (image, mask))}").faults == ()
@@ -461,6 +469,16 @@ def test_one_file_a_class_is_one_fault_that_says_what_is_missing(layout: str, tm
     assert "one mask of class ids" in faults[0].remedy
 
 
+def test_folders_of_each_case_are_not_taken_for_classes(tmp_path: Path) -> None:
+    for case in ("case1", "case2"):
+        for folder, picture in (("images", np.zeros((12, 16, 3), np.uint8)), ("labels", IDS)):
+            (tmp_path / folder / case / folder).mkdir(parents=True)
+            gray(picture, tmp_path / folder / case / folder / "001.png")
+    (tmp_path / "classes.json").write_text(json.dumps(table()))
+    faults = scan_scenes(f"folder:{tmp_path}").faults
+    assert sum("bears its name and lies elsewhere" in fault.what for fault in faults) == 2
+
+
 def test_a_mask_that_lies_elsewhere_is_named(tmp_path: Path) -> None:
     laid_out(tmp_path, "images", "masks")
     (tmp_path / "masks/deep").mkdir()
@@ -483,6 +501,8 @@ def test_a_mask_that_lies_elsewhere_is_named(tmp_path: Path) -> None:
 def test_a_licence_beside_the_data_is_taken_up(file: str, text: str, licence: str, tmp_path: Path) -> None:
     (laid_out(tmp_path, "images", "masks") / file).write_text(text, encoding="utf-8")
     assert open_scenes(f"folder:{tmp_path}").licence == licence
+    (tmp_path / "classes.json").write_text(json.dumps(table(license={"name": "CC BY-SA"})))
+    assert open_scenes(f"folder:{tmp_path}").licence == "CC BY-SA"
     (tmp_path / "classes.json").write_text(json.dumps(table(licence="CC0")))
     assert open_scenes(f"folder:{tmp_path}").licence == "CC0"
     (tmp_path / "d.yaml").write_text("name: folder\npath: .\nlicence: ours\n")
@@ -513,4 +533,24 @@ def test_values_that_are_none_are_refused(values: Any, tmp_path: Path) -> None:
     content["classes"][0]["values"] = values
     (tmp_path / "classes.json").write_text(json.dumps(content))
     with pytest.raises(DataError, match="is not a class table"):
+        read_classes(tmp_path / "classes.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda content: content.update(ignore_value=[3]), "'ignore_values' may be meant"),
+        (lambda content: content["classes"][1].update(value=[3]), "'values' may be meant"),
+        (lambda content: content["classes"][1].update(colour=[0.9, 0.5, 0.2]), "from 0 to 255"),
+    ],
+)
+def test_what_a_table_seems_to_mean_is_never_passed_over(
+    change: Callable[[dict[str, Any]], None], words: str, tmp_path: Path
+) -> None:
+    content = table(notes="a field of their own", licences=["x"])
+    (tmp_path / "classes.json").write_text(json.dumps(content))
+    assert len(read_classes(tmp_path / "classes.json").classes) == 4
+    change(content)
+    (tmp_path / "classes.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match=words):
         read_classes(tmp_path / "classes.json")

@@ -13,6 +13,7 @@ it (`_image` or `_img` at the end of the image's, or `img_` before it).
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 import unicodedata
@@ -44,15 +45,19 @@ CLASSES_FILE = "classes.json"
 _LOOKED_AT = 200  # masks that a table in an error message rests on; all of a large folder would take minutes
 
 _MASK_WORDS = (
-    "watershed_mask|color_mask|mask|masks|label|labels|labelids|seg|segmentation|gt|annotation|groundtruth"
+    "watershed_mask|color_mask|mask|masks|label|labels|labelids|labeltrainids|seg|segmask|segmentation|gt|"
+    "annot|annotation|groundtruth"
 )
 _WORDS_OF_IMAGES = tuple(re.compile(rf"{word}", re.IGNORECASE) for word in (
-    r"[-_. ](image|img|rgb)$", r"(?:^|(?<=/))(image|img|rgb)[-_. ]",
+    r"[-_. ](image|img|rgb)$", r"(?:^|(?<=/))(image|img|rgb|frame)[-_. ]",
 ))  # fmt: skip
 _WORDS_OF_MASKS = tuple(re.compile(rf"{word}", re.IGNORECASE) for word in (
     rf"[-_. ]({_MASK_WORDS})$", rf"(?:^|(?<=/))({_MASK_WORDS})[-_. ]",
 ))  # fmt: skip
 _MASK_WORD = _WORDS_OF_MASKS[0]
+
+_DECIDING = {"ignore_index", "ignore_values", "values"}
+"""Fields of a class table that may be left out and decide pixels."""
 
 _LICENCE_FILE = re.compile(r"(licen[cs]e|copying)([-_ ][^.]*)?(\.(txt|md|rst))?", re.IGNORECASE)
 
@@ -145,6 +150,10 @@ def read_classes(path: Path, masks: Iterable[Path] = ()) -> MaskCode:
 
 def _code(content: Mapping[str, Any]) -> MaskCode:
     table = ClassTable.from_dict(content)
+    for part in (content, *content["classes"]):
+        for field in part.keys() - _DECIDING:
+            if meant := difflib.get_close_matches(field, _DECIDING, n=1, cutoff=0.8):
+                raise ValueError(f"the field {field!r} is not known; {meant[0]!r} may be meant")
     values: dict[int, int] = {}
     for entry in content["classes"]:
         for value in _listed(entry.get("values", [entry["id"]])):
@@ -181,6 +190,7 @@ def _licence(root: Path, table: Path) -> str:
     """Return what the class table says of the licence, or the first line of a file beside the data."""
     said = parse_json(read_text(table))
     found = said.get("licence") or said.get("license")
+    found = found.get("name") if isinstance(found, dict) else found
     if isinstance(found, str) and found.strip():
         return " ".join(found.split())
     for path in sorted(root.iterdir()):
@@ -335,20 +345,16 @@ def _one_file_a_class(
 ) -> Fault | None:
     """Return the one fault of a folder that holds a file for each class of an image, or None."""
     names = {_without(plain_name(path, image_folder), _WORDS_OF_IMAGES) for path in images}
-    stems = {name.rpartition("/")[2] for name in names}
     found: dict[str, list[Path]] = {}
     for mask in orphans:
         name = _without(plain_name(mask, mask_folder), ())
-        above, _, stem = name.rpartition("/")
-        if stem in stems and above:  # liver/0001.png, tool/0001.png
-            found.setdefault(stem, []).append(mask)
-        elif above in names:  # 0001/liver.png, 0001/tool.png
-            found.setdefault(above, []).append(mask)
-        else:  # 0001_liver.png, 0001_tool.png, or liver_0001.png
-            cuts = [at for at, letter in enumerate(name) if letter in "-_. "]
-            parts = [part for at in cuts for part in (name[at + 1 :], name[:at]) if part in names]
-            found.setdefault(max(parts, key=len, default=""), []).append(mask)
-    several = [files for name, files in found.items() if name and len(files) > 1]
+        folders = name.split("/")  # liver/0001.png, tool/0001.png, or 0001/liver.png
+        ways = ["/".join(folders[:at] + folders[at + 1 :]) for at in range(len(folders))]
+        for cut in re.finditer(r"[-_. ]", name):  # 0001_liver.png, 0001_tool.png, or liver_0001.png
+            ways += [name[: cut.start()], name[cut.end() :]]
+        if meant := max((way for way in ways if way in names), key=len, default=""):
+            found.setdefault(meant, []).append(mask)
+    several = [files for files in found.values() if len(files) > 1]
     if sum(map(len, several)) * 2 <= len(orphans) or not several:
         return None
     told = ", ".join(str(path.relative_to(mask_folder)) for path in several[0][:3])

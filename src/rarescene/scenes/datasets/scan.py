@@ -93,9 +93,10 @@ def scan_scenes(
             )
     class_pixels = np.stack(pixels) if pixels else np.zeros((0, length), np.int64)
     if isinstance(reader, PairReader) and reader.code.granted and unlabelled:
+        share = unlabelled / (unlabelled + int(class_pixels.sum()))
         notes.append(
-            f"{unlabelled / (unlabelled + class_pixels.sum()):.1%} of the pixels are {scenes.classes.ignore_index} or white, "
-            "of which the class table says nothing; they count as unlabelled"
+            f"{share:.1%} of the pixels are {scenes.classes.ignore_index} or white, of which the class table "
+            "says nothing; they count as unlabelled"
         )
     notes += _notes(scenes.subset(sound), class_pixels, sizes)
     without = sum(not record.has_image for record in scenes.records)
