@@ -119,15 +119,15 @@ def places_in_recordings(names: Sequence[str], alone: str) -> list[tuple[str, in
     See `default_group` and `frame_number`.
     """
     flat = [name for name in names if "/" not in name]
-    endings = {match[1] if (match := re.search(r"\d(\D+)$", name)) else "" for name in flat}
-    ending = endings.pop() if len(endings) == 1 and len(flat) > 1 else ""
-    return [
-        (
-            default_group(name.removesuffix(ending) if "/" not in name else name, alone),
-            frame_number(name) or 0,
-        )
-        for name in names
-    ]
+    stems = dict(zip(flat, _stems(flat), strict=True))
+    return [(default_group(stems.get(name, name), alone), frame_number(name) or 0) for name in names]
+
+
+def _stems(names: Sequence[str]) -> list[str]:
+    """Return names without what follows the last number where that is the same in all of several."""
+    endings = {re.sub(r".*\d", "", name) for name in names}
+    ending = endings.pop() if len(endings) == 1 and len(names) > 1 else ""
+    return [name.removesuffix(ending) for name in names]
 
 
 def default_group(name: str, alone: str) -> str:
@@ -236,33 +236,27 @@ def _unclear_folders(told: Sequence[tuple[str, str]]) -> str:
         within = default_group(rest, "") if rest else ""
         if within and any(map(str.isdigit, within)) and not any(map(str.isdigit, group)):
             inside.setdefault(within, set()).add(group)
-    shared = next((within for within, several in sorted(inside.items()) if len(several) > 1), None)
-    if shared is None:
-        return ""
-    return (
-        f"{shared!r} lies in the folders {', '.join(sorted(inside[shared]))}, which count as the recordings"
-    )
+    for within, several in sorted(inside.items()):
+        if len(several) > 1:
+            return (
+                f"{within!r} lies in the folders {', '.join(sorted(several))}, which count as the recordings"
+            )
+    return ""
 
 
 def _unclear_names(flat: Sequence[tuple[str, str]]) -> str:
-    names, groups = [name for name, _ in flat], Counter(group for _, group in flat)
-    endings = {re.sub(r".*\d", "", name) for name in names}
-    ending = endings.pop() if len(endings) == 1 else ""
-    stems = [name.removesuffix(ending) for name in names]
+    stems, groups = _stems([name for name, _ in flat]), Counter(group for _, group in flat)
     odd = [stem for stem in stems if not (_TIME.fullmatch(stem) or _FRAME_NUMBER.fullmatch(stem))]
     if odd:
         return f"{len(odd)} names do not end in a frame number ({odd[0]!r})"
     if single := _single_frames(flat, groups):
         return single
-    numbers = [
-        match for stem in stems if not _TIME.fullmatch(stem) and (match := _FRAME_NUMBER.fullmatch(stem))
-    ]
     for stem in stems:
         word = _RECORDING_WORD.search(stem)
         if word and (len(groups) > 1 or not word["apart"]):
             what = f"a{'n' * (word[1][0] in 'aeiouAEIOU')} {word[1].lower()}"
             return f"the last number of {stem!r} may be that of {what}, and counts as that of a frame"
-    bare = {match["before"] for match in numbers if _BARE.fullmatch(match["before"])}
-    if len(bare) > 1 and len(bare) >= len({match["number"] for match in numbers}):
+    bare = [group for group in groups if _BARE.fullmatch(group)]
+    if len(bare) > 1 and len(bare) >= len(set(map(frame_number, stems))):
         return f"which number of {stems[0]!r} is that of the frame is not said"
     return ""
