@@ -214,7 +214,7 @@ def test_check_and_stats_list_the_recordings(capfd: pytest.CaptureFixture[str]) 
     assert main(["stats", "folder:mine", "--split", "time", "--fractions=[0.5,0,0.5]"]) == 0
     out = capfd.readouterr().out
     assert ["case1", "1", "case1_frame1", "case1_frame1"] in [line.split() for line in out.splitlines()]
-    assert "no class is rare in mine; the least shown is 'vein'" in " ".join(out.split())
+    assert "no class is rare in the training part of mine; the least shown is 'vein'" in " ".join(out.split())
 
 
 # What is merely unusual works.

@@ -6,9 +6,12 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from rarescene.cli import main
@@ -101,6 +104,38 @@ def test_licences_of_the_data_and_of_the_pairs_come_together(pairs: Path, tmp_pa
     assert record.provenance.licence == f"CC BY 4.0 + {read_record(pairs).provenance.licence}"
     assert record.provenance.phantom
     assert set(read_record(pairs).provenance.seen.spans) | {"video"} == set(record.provenance.seen.spans)
+
+
+def test_classes_that_no_training_scene_shows_are_named(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for case in range(3):
+        mask = np.zeros((32, 32), np.uint8)
+        mask[8:16], mask[16:24] = 1, 2 * (case == 2)  # the bag is in the test recording alone
+        for folder, picture in (("images", mask[..., None].repeat(3, -1)), ("masks", mask)):
+            (tmp_path / "mine" / folder).mkdir(parents=True, exist_ok=True)
+            for frame in range(2):
+                Image.fromarray(picture).save(tmp_path / "mine" / folder / f"case{case}_{frame}.png")
+    table: dict[str, Any] = {
+        "classes": [
+            {"id": place, "name": name, "colour": [place] * 3}
+            for place, name in enumerate(("organ", "tool", "bag, open"))
+        ]
+    }
+    (tmp_path / "mine/classes.json").write_text(json.dumps(table))
+    (tmp_path / "split.yaml").write_text("train: [case0]\nvalidation: [case1]\ntest: [case2]\n")
+    words, data = ["--split", str(tmp_path / "split.yaml")], f"folder:{tmp_path / 'mine'}"
+    assert segment(tmp_path / "run", *words, data=data) == 0
+    assert 'none of the scenes to train on shows "bag, open"' in " ".join(capfd.readouterr().out.split())
+    assert segment(tmp_path / "copied", *words, "--strategy=duplicate", data=data) == 2
+    told = " ".join("".join(capfd.readouterr()).split())
+    assert "no class is rare in the training part of mine; the least shown is 'tool'" in told
+    assert "never shown: 'bag, open'" in told
+    for entry in table["classes"]:
+        entry["values"] = [9 + entry["id"]]
+    (tmp_path / "mine/classes.json").write_text(json.dumps(table | {"ignore_values": [0, 1, 2]}))
+    assert segment(tmp_path / "empty", *words, data=data) == 2
+    assert "none of the scenes to train on holds a labelled pixel" in "".join(capfd.readouterr())
 
 
 def test_a_split_by_frames_can_be_scored_and_another_split_of_the_same_data_not(

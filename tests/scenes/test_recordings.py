@@ -44,6 +44,18 @@ def named(pattern: str, cases: int = 3, frames: int = 4) -> list[str]:
         (named("{c}_{i:04d}", 2, 9), ["1", "2"]),
         (named("frame_{i:04d}", 1, 9), ["alone"]),
         (named("day{c}/left/0{i}"), ["day1", "day2", "day3"]),
+        (["frame (1)", "frame (2)"], ["alone"]),
+        (["patientA_1", "patientA_2", "patientB_1", "patientB_2"], ["patientA", "patientB"]),
+        (["A_1", "A_2", "B_1", "B_2"], ["A", "B"]),
+        (
+            named("patient{c}/video1/{i}") + named("patient{c}/video2/{i}"),
+            ["patient1", "patient2", "patient3"],
+        ),
+        (
+            named("2024-05-0{c}_case{c}_{i}", 2),
+            ["2024-05-01_case1", "2024-05-02_case2"],
+        ),  # one number alone tells
+        (named("2024050{c}_12331{c}_{i}", 2), ["20240501_123311", "20240502_123312"]),
     ],
 )
 def test_clear_names(names: list[str], groups: list[str]) -> None:
@@ -80,6 +92,17 @@ def test_clear_names(names: list[str], groups: list[str]) -> None:
             ["left/case1_01", "right/case1_01", "left/case2_01", "right/case2_01"],
             "lies in the folders left, right",
         ),
+        (["left_1", "left_2", "right_1", "right_2"], "'left' counts as a recording and bears no number"),
+        (["L1", "L2", "R1", "R2"], "'L' counts as a recording and bears no number"),
+        (["normal/1", "normal/2", "polyp/1", "polyp/2"], "as a kind of frames or a view"),
+        (["train_1", "train_2", "test_1", "test_2"], "'test' is called as a part of a split"),
+        (named("batch1/case{c}/{i}") + named("batch2/case{c}/{i}"), "'batch1' is called as a part"),
+        (named("cam{c}_{i}"), "'cam1' is called as a part of a split or of a view"),
+        (named("2024-05-0{c}_12-33-1{i}"), "'2024-05-01' is called as a day"),
+        (named("IMG_2024050{c}_12331{i}"), "'IMG_20240501' is called as a day"),
+        (named("{i:04d}_p{c}"), "which number of '0000_p1'"),
+        (["case1a_1", "case1a_2", "case1b_1", "case1b_2", "case2a_1", "case2a_2"], "'case1a', 'case1b'"),
+        (named("case1_{i}_aug{c}"), "that of an aug"),
     ],
 )
 def test_unclear_names_are_doubted(names: list[str], words: str) -> None:

@@ -98,6 +98,10 @@ def colours(picture: np.ndarray, path: Path) -> None:
     Image.fromarray(np.array(list(COLOURS.values()), np.uint8)[picture]).save(path)
 
 
+def white_and_red(picture: np.ndarray, path: Path) -> None:
+    Image.fromarray(np.array([(255, 255, 255), COLOURS["organ"]], np.uint8)[picture]).save(path)
+
+
 def grays(picture: np.ndarray, path: Path) -> None:
     Image.fromarray(picture[..., None].repeat(3, -1)).save(path)
 
@@ -133,6 +137,8 @@ def test_ids_and_colours_in_every_storage_mean_the_same(store: Store, tmp_path: 
         (IDS, transparent(lambda ids: 255 * (ids != 1)), table(), "nothing, which they show"),
         (IDS, transparent(lambda ids: 80 * ids), table(), "transparent in 4 degrees"),
         (0 * IDS, transparent(lambda _: 255 * BINARY, gray), table(), "by transparency alone"),
+        (BINARY * 128 + 127, gray, table(2), "white (255) is a class, or it is unlabelled"),
+        (BINARY, white_and_red, table(), "white (255) is a class, or it is unlabelled"),
     ],
 )
 def test_what_can_be_read_in_two_ways_is_refused(
@@ -154,6 +160,8 @@ def test_what_can_be_read_in_two_ways_is_refused(
         (BINARY * 255, gray, table(2, ignore_values=[255]), BINARY * 255),
         (BINARY, one_bit, valued([0], [3], ignore_values=[255]), BINARY * 255),
         (np.where(IDS == 2, 255, IDS).astype(np.uint8), gray, table(), np.where(IDS == 2, 255, IDS)),
+        (BINARY * 254 + 1, gray, table(2), BINARY * 254 + 1),
+        (BINARY, white_and_red, table(2, ignore_values=[255]), 255 - BINARY * 254),
         (IDS * 60, gray, valued(["0-30"], ["31-90"], ["91-150"], ["151-255"]), IDS),
         (IDS, transparent(lambda ids: np.full_like(ids, 9)), table(), IDS),
     ],
@@ -170,6 +178,42 @@ def test_black_and_white_that_are_colours_of_the_table_are_read_by_them(tmp_path
     content["classes"][0]["colour"], content["classes"][1]["colour"] = [0, 0, 0], [255, 255, 255]
     for store in (gray, grays):
         np.testing.assert_array_equal(decoded(BINARY * 255, store, content, tmp_path), BINARY)
+
+
+def test_white_beside_several_classes_is_unlabelled_and_that_is_said(tmp_path: Path) -> None:
+    laid_out(tmp_path, "images", "masks")
+    shown = np.array([(255, 255, 255), *list(COLOURS.values())[1:]], np.uint8)
+    for path in (tmp_path / "masks").iterdir():
+        Image.fromarray(shown[IDS]).save(path)
+    (note,) = (note for note in scan_scenes(f"folder:{tmp_path}").notes if "white" in note)
+    assert note.startswith(f"{(IDS == 0).mean():.1%} of the pixels are 255 or white")
+    (tmp_path / "classes.json").write_text(json.dumps(table(ignore_values=[255])))
+    assert not any("white" in note for note in scan_scenes(f"folder:{tmp_path}").notes)
+
+
+@pytest.mark.parametrize("described", [True, False])
+def test_palettes_in_an_order_of_their_own_are_refused(described: bool, tmp_path: Path) -> None:
+    laid_out(tmp_path, "images", "masks")
+    shown = [[10, 0, 0], [0, 20, 0], [0, 0, 30], [9, 9, 90]]
+    for path in sorted((tmp_path / "masks").iterdir()):
+        palette(*shown)(IDS, path)
+    assert scan_scenes(f"folder:{tmp_path}").faults == ()
+    palette(*shown[::-1])(3 - IDS, path)
+    if described:
+        (fault,) = scan_scenes(f"folder:{tmp_path}").faults
+        what = fault.what
+    else:
+        with pytest.raises(DataError) as refused:
+            propose_class_table(tmp_path)
+        what = refused.value.what
+    assert what.startswith("its palette shows (9, 9, 90) by the index 0, that of case1_00")
+
+
+def test_colours_that_classes_share_are_named_where_they_are_needed(tmp_path: Path) -> None:
+    content = table()
+    content["classes"][3]["colour"] = COLOURS["organ"]
+    assert "some share one" in decoded(IDS, colours, content, tmp_path).remedy
+    np.testing.assert_array_equal(decoded(IDS, gray, content, tmp_path), IDS)
 
 
 def test_signed_numbers_and_lossy_files_are_refused(tmp_path: Path) -> None:
@@ -213,8 +257,8 @@ def test_images_and_masks_are_turned_as_viewers_turn_them(turn: str, tag: int, t
 
 
 def test_sizes_that_differ_by_the_turn_name_it_and_turned_images_are_noted(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
+    exif, half_turn = Image.Exif(), Image.Exif()
+    exif[0x0112], half_turn[0x0112] = 6, 3
     for kind in ("images", "masks"):
         (tmp_path / kind).mkdir()
     Image.new("RGB", (12, 16)).save(tmp_path / "images/1.jpg", exif=exif)
@@ -223,6 +267,8 @@ def test_sizes_that_differ_by_the_turn_name_it_and_turned_images_are_noted(tmp_p
     found = scan_scenes(f"folder:{tmp_path}")
     assert found.faults == ()
     assert any("1 images are stored turned" in note for note in found.notes)
+    Image.fromarray(IDS).save(tmp_path / "masks/1.png", exif=half_turn)
+    assert any("1 masks are stored turned" in note for note in scan_scenes(f"folder:{tmp_path}").notes)
     gray(IDS.T.copy(), tmp_path / "masks/1.png")  # drawn on what is stored
     (fault,) = scan_scenes(f"folder:{tmp_path}").faults
     assert fault.what == "is 12x16 pixels, its image 16x12, turned upright as its EXIF orientation says"
@@ -339,7 +385,8 @@ def laid_out(
     ("images", "masks"),
     [
         ("img", "annot"), ("Original", "Ground Truth"), ("originalImages", "ground_truth"),
-        ("train", "train_gt"), ("Images", "LABELS"),
+        ("train", "train_gt"), ("Images", "LABELS"), ("JPEGImages", "SegmentationClass"),
+        ("img_dir", "ann_dir"),
     ],
 )  # fmt: skip
 def test_folders_are_found_under_their_usual_names(images: str, masks: str, tmp_path: Path) -> None:
@@ -352,6 +399,25 @@ def test_a_second_folder_of_masks_is_named(tmp_path: Path) -> None:
     assert "masks/ is read as the folder of masks, and not Labels/" in scan_scenes(f"folder:{tmp_path}").notes
 
 
+def test_folders_beside_a_pair_are_named(tmp_path: Path) -> None:
+    laid_out(laid_out(tmp_path, "train", "train_gt"), "test", "other")
+    notes = scan_scenes(f"folder:{tmp_path}").notes
+    assert "train/ and train_gt/ are read, and not other/, test/" in notes
+
+
+def test_folders_of_each_part_or_case_are_to_be_turned_round(tmp_path: Path) -> None:
+    laid_out(laid_out(tmp_path, "case1/images", "case1/masks"), "case2/images", "case2/masks")
+    (fault,) = scan_scenes(f"folder:{tmp_path}").faults
+    assert fault.remedy == "Turn the folders round: images/case1 instead of case1/images, and so on."
+
+
+def test_a_mask_belongs_to_one_image(tmp_path: Path) -> None:
+    laid_out(tmp_path, "images", "masks")
+    gray(np.zeros((12, 16, 3), np.uint8), tmp_path / "images/img_case1_001.png")
+    (fault,) = scan_scenes(f"folder:{tmp_path}").faults
+    assert fault.what == "shares the mask case1_001.png with another image"
+
+
 def test_unknown_folders_are_listed_as_they_are_written_and_the_remedy_works(tmp_path: Path) -> None:
     laid_out(tmp_path, "images", "Meine Masken")
     (fault,) = scan_scenes(f"folder:{tmp_path}").faults
@@ -362,7 +428,15 @@ def test_unknown_folders_are_listed_as_they_are_written_and_the_remedy_works(tmp
 
 
 @pytest.mark.parametrize(
-    ("image", "mask"), [("{}", "{}_mask"), ("img_{}", "mask_{}"), ("{}", "label-{}"), ("{}_image", "{}_gt")]
+    ("image", "mask"),
+    [
+        ("{}", "{}_mask"),
+        ("img_{}", "mask_{}"),
+        ("frame_{}", "mask_{}"),
+        ("{}", "{}_labelTrainIds"),
+        ("{}", "label-{}"),
+        ("{}_image", "{}_gt"),
+    ],
 )
 def test_words_before_and_behind_names_are_passed_over(image: str, mask: str, tmp_path: Path) -> None:
     assert scan_scenes(f"folder:{laid_out(tmp_path, 'images', 'masks', (image, mask))}").faults == ()
@@ -379,7 +453,7 @@ def test_masks_in_a_format_that_is_not_read_are_seen(ending: str, tmp_path: Path
     assert any(f"not read: 3 .{ending}" in note for note in found.notes)
 
 
-@pytest.mark.parametrize("layout", ["{frame}_{word}", "{word}/{frame}", "{frame}/{word}"])
+@pytest.mark.parametrize("layout", ["{frame}_{word}", "{word}_{frame}", "{word}/{frame}", "{frame}/{word}"])
 def test_one_file_a_class_is_one_fault_that_says_what_is_missing(layout: str, tmp_path: Path) -> None:
     laid_out(tmp_path, "images", "masks")
     for path in sorted((tmp_path / "masks").iterdir()):
@@ -393,6 +467,16 @@ def test_one_file_a_class_is_one_fault_that_says_what_is_missing(layout: str, tm
     ]
     assert [fault.what.split(" (")[0] for fault in faults] == ["holds one file for each class of an image"]
     assert "one mask of class ids" in faults[0].remedy
+
+
+def test_folders_of_each_case_are_not_taken_for_classes(tmp_path: Path) -> None:
+    for case in ("case1", "case2"):
+        for folder, picture in (("images", np.zeros((12, 16, 3), np.uint8)), ("labels", IDS)):
+            (tmp_path / folder / case / folder).mkdir(parents=True)
+            gray(picture, tmp_path / folder / case / folder / "001.png")
+    (tmp_path / "classes.json").write_text(json.dumps(table()))
+    faults = scan_scenes(f"folder:{tmp_path}").faults
+    assert sum("bears its name and lies elsewhere" in fault.what for fault in faults) == 2
 
 
 def test_a_mask_that_lies_elsewhere_is_named(tmp_path: Path) -> None:
@@ -409,12 +493,16 @@ def test_a_mask_that_lies_elsewhere_is_named(tmp_path: Path) -> None:
         ("LICENSE", "\nCC BY 4.0\nlong text", "CC BY 4.0 (LICENSE)"),
         ("licence.txt", "\ufeffonly for us", "only for us (licence.txt)"),
         ("Licence", "", "see Licence"),
+        ("LICENSE-DATA.md", "# CC BY 4.0", "CC BY 4.0 (LICENSE-DATA.md)"),
+        ("COPYING", "GPL 3", "GPL 3 (COPYING)"),
         ("notes.txt", "CC BY 4.0", "unknown"),
     ],
 )
 def test_a_licence_beside_the_data_is_taken_up(file: str, text: str, licence: str, tmp_path: Path) -> None:
     (laid_out(tmp_path, "images", "masks") / file).write_text(text, encoding="utf-8")
     assert open_scenes(f"folder:{tmp_path}").licence == licence
+    (tmp_path / "classes.json").write_text(json.dumps(table(license={"name": "CC BY-SA"})))
+    assert open_scenes(f"folder:{tmp_path}").licence == "CC BY-SA"
     (tmp_path / "classes.json").write_text(json.dumps(table(licence="CC0")))
     assert open_scenes(f"folder:{tmp_path}").licence == "CC0"
     (tmp_path / "d.yaml").write_text("name: folder\npath: .\nlicence: ours\n")
@@ -445,4 +533,24 @@ def test_values_that_are_none_are_refused(values: Any, tmp_path: Path) -> None:
     content["classes"][0]["values"] = values
     (tmp_path / "classes.json").write_text(json.dumps(content))
     with pytest.raises(DataError, match="is not a class table"):
+        read_classes(tmp_path / "classes.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda content: content.update(ignore_value=[3]), "'ignore_values' may be meant"),
+        (lambda content: content["classes"][1].update(value=[3]), "'values' may be meant"),
+        (lambda content: content["classes"][1].update(colour=[0.9, 0.5, 0.2]), "from 0 to 255"),
+    ],
+)
+def test_what_a_table_seems_to_mean_is_never_passed_over(
+    change: Callable[[dict[str, Any]], None], words: str, tmp_path: Path
+) -> None:
+    content = table(notes="a field of their own", licences=["x"])
+    (tmp_path / "classes.json").write_text(json.dumps(content))
+    assert len(read_classes(tmp_path / "classes.json").classes) == 4
+    change(content)
+    (tmp_path / "classes.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match=words):
         read_classes(tmp_path / "classes.json")

@@ -80,6 +80,7 @@ def _build(config: DuplicateConfig, around: Surroundings) -> Duplicate:
     targets = table.ids_in(config.classes)
     if not targets:
         found = class_statistics(real.subset(around.train))
+        found = replace(found, name=f"the training part of {found.name}")
         targets = tuple(entry.id for entry in found.rare)
         if not targets and config.count != 0:
             what, _, remedy = nothing_rare(found, "--duplicate.classes").partition(". ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from rarescene.foundation.configs import Share
@@ -63,6 +64,8 @@ def stats(
             cache, frame_share=frame_share, area_share=area_share, pixel_share=pixel_share,
             recording_share=recording_share, progress=advance,
         )  # fmt: skip
+    if split is not None:
+        found = replace(found, name=f"the training part of {found.name}")
     show(statistics_table(found, scenes.classes))
     if not found.rare:
         say(f"{nothing_rare(found, '--classes, or --duplicate.classes of a training,')}.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rarescene.foundation.configs import Seed, Share
-from rarescene.foundation.console import say
+from rarescene.foundation.console import _say_once, say
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.files import write_json
 from rarescene.foundation.provenance import Provenance
@@ -97,8 +97,16 @@ class TrainingRun:
         """Put into the record what the data are once decoded, or see that they still are what they were.
 
         Raises:
-            ConfigError: a part of the data is not what the resumed run was begun with.
+            ConfigError: a part of the data is not what the resumed run was begun with, or holds no label.
         """
+        learned = [one for part, one in parts.items() if part not in ("validation", "test")]
+        shown = sum(one.class_pixels.sum(axis=0) for one in learned)
+        unseen = [name for name, pixels in zip(self.table.names, shown, strict=True) if not pixels]
+        if len(unseen) == len(self.table):
+            remedy = "Check what the class table says of the masks' values: all pixels count as unlabelled."
+            raise ConfigError("none of the scenes to train on holds a labelled pixel", remedy)
+        if unseen and self.main:
+            _say_once(f"note: none of the scenes to train on shows {self.table.listed(unseen, ', ')}")
         self.record = replace(
             self.record, decoded={part: one.digest for part, one in parts.items() if len(one)}
         )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -95,6 +95,9 @@ class MaskCode:
                 raise self._unknown_colours(values, path)
             else:
                 ids = by_colour
+                present = np.flatnonzero(np.bincount(ids.ravel(), minlength=256))
+                if len(present) <= 2 and self._of_colour(_WHITE) == (present[-1], False):
+                    raise self._white_unsaid(path)
         if raster.alpha is not None and not self.first_channel:
             _refuse_transparency(raster, raster.alpha, path)
         return ids
@@ -132,8 +135,9 @@ class MaskCode:
             rivals = firm | loose if loose and not coloured and len(self.classes) > 2 else firm
             if len(set(rivals.values())) > 1:
                 raise self._contradiction(int(value), shown[place], rivals, raster, path)
-            if not firm and (set(used.tolist()) <= {0, 255} or set(shown) <= {(0, 0, 0), _WHITE}):
-                raise self._black_and_white(path)
+            ends = set(used.tolist()) == {0, 255} or set(shown) == {(0, 0, 0), _WHITE}
+            if not firm and (len(used) == 1 or (len(used) == 2 and (ends or "value" not in full))):
+                raise self._white_unsaid(path)
             table[value] = next(iter((firm or loose).values()))
         ids: np.ndarray = table[values]
         return ids
@@ -167,13 +171,15 @@ class MaskCode:
         remedy = "Save the mask as plain ids (mode L, 8 bits) or as RGB colours, so that one reading is left."
         return DataError(what, remedy, path)
 
-    def _black_and_white(self, path: Path) -> DataError:
+    def _white_unsaid(self, path: Path) -> DataError:
         what = (
-            "is black and white, which can be read in two ways: white (255) is a class, or it is unlabelled"
+            "is of white and one other colour, which can be read in two ways: white (255) is a class, or it "
+            "is unlabelled"
         )
         remedy = (
             'Say in the class table what it is: `"values": [255]` in its class and `"values": [0]` in that '
-            'of black, or `"ignore_values": [255]` beside `"classes"` if it is unlabelled.'
+            'of black (in coloured masks `"colour": [255, 255, 255]`), or `"ignore_values": [255]` beside '
+            '`"classes"` if it is unlabelled.'
         )
         return DataError(what, remedy, path)
 
@@ -228,14 +234,22 @@ class MaskCode:
         remedy = (
             "Add the colour to the class table, or export the mask without smoothing or lossy compression."
         )
+        if not self.colours:
+            remedy = "Give each class of the table a colour of its own: some share one, so none is looked up."
         return DataError(f"holds colours that the class table does not know: {named}{more}", remedy, path)
 
 
 @dataclass(frozen=True)
 class PairReader:
-    """Reads a scene from its two files."""
+    """Reads a scene from its two files.
+
+    Attributes:
+        code: what the values of its mask mean.
+        palettes: what `one_palette` has seen.
+    """
 
     code: MaskCode
+    palettes: dict[Colour, tuple[int, Path]] = field(default_factory=dict, compare=False, repr=False)
 
     def __call__(self, record: SceneRecord) -> Scene:
         """Return the scene, without an image where the record names none.
@@ -245,7 +259,7 @@ class PairReader:
         """
         mask_path = _mask_file(record)
         image = None if record.image is None else read_image(record.image)
-        mask = self.code.decode(read_raster(mask_path), mask_path)
+        mask = self._decode(read_raster(mask_path), mask_path)
         if image is not None:
             _same_size(image, mask, mask_path, record.image)
         return Scene(image, mask, record)
@@ -256,10 +270,44 @@ class PairReader:
         image_path, mask_path = record.image, _mask_file(record)
         image = None if image_path is None else attempt(lambda: read_image(image_path), found)
         raster = attempt(lambda: read_raster(mask_path), found)
-        mask = None if raster is None else attempt(lambda: self.code.decode(raster, mask_path), found)
+        mask = None if raster is None else attempt(lambda: self._decode(raster, mask_path), found)
         if image is not None and raster is not None:
             attempt(lambda: _same_size(image, raster.values, mask_path, image_path), found)
         return (None if found or mask is None else Scene(image, mask, record)), found
+
+    def _decode(self, raster: Raster, path: Path) -> np.ndarray:
+        ids = self.code.decode(raster, path)
+        one_palette(self.palettes, raster, path, self.code.colours)
+        return ids
+
+
+def one_palette(
+    seen: dict[Colour, tuple[int, Path]], raster: Raster, path: Path, known: Collection[Colour] = ()
+) -> None:
+    """Refuse a palette file that shows a colour by another index than a file before it.
+
+    So do those of programs that put a palette in the order in which a file needs it; the indices then mean
+    nothing. Colours that a palette shows twice, or that are `known`, by which files are read, are left out.
+
+    Args:
+        seen: index and file of each colour, to which those of this file are added.
+        raster: the file as it was read.
+        path: of the file.
+        known: the colours of the class table.
+    """
+    if raster.palette is None:
+        return
+    shown = [_colour(colour) for colour in raster.palette]
+    for value in np.flatnonzero(np.bincount(raster.values.ravel())).tolist():
+        if shown[value] in known or shown.count(shown[value]) > 1:
+            continue
+        index, file = seen.setdefault(shown[value], (value, path))
+        if index != value:
+            what = (
+                f"its palette shows {shown[value]} by the index {value}, that of {file.name} by {index}: one "
+                "class by the colour, two by the index"
+            )
+            raise DataError(what, "Save all masks as plain ids (mode L, 8 bits) or as RGB colours.", path)
 
 
 def list_pairs(

@@ -22,11 +22,14 @@ from rarescene.scenes.class_table import ClassTable
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 """Endings of files that are looked at, compared without regard to case."""
-IMAGE_FOLDERS = ("images", "image", "imgs", "img", "frames", "original", "originals", "originalimages")
+IMAGE_FOLDERS = (
+    "images", "image", "imgs", "img", "frames", "original", "originals", "originalimages", "jpegimages",
+    "imgdir",
+)  # fmt: skip
 """Names of folders that are taken for the one of the images, as `plain_folder` writes them."""
 MASK_FOLDERS = (
     "masks", "mask", "labels", "label", "annotations", "annotation", "annot", "segmentations",
-    "segmentation", "groundtruth", "gt",
+    "segmentation", "groundtruth", "gt", "segmentationclass", "anndir",
 )  # fmt: skip
 """Names of folders that are taken for the one of the masks, likewise."""
 

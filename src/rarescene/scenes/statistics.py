@@ -212,6 +212,8 @@ def nothing_rare(statistics: SceneStatistics, option: str) -> str:
     """Return what to do where no class is rare."""
     shown = sorted((entry for entry in statistics.classes if entry.frames), key=lambda e: e.share_of_pixels)
     least = f"; the least shown is {shown[0].name!r}" if shown else ""
+    absent = ", ".join(repr(entry.name) for entry in statistics.classes if not entry.frames)
+    least += f"; never shown: {absent}" if absent else ""
     return f"no class is rare in {statistics.name}{least}. Name with {option} those that you care for"
 
 

@@ -13,6 +13,7 @@ it (`_image` or `_img` at the end of the image's, or `img_` before it).
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 import unicodedata
@@ -44,17 +45,21 @@ CLASSES_FILE = "classes.json"
 _LOOKED_AT = 200  # masks that a table in an error message rests on; all of a large folder would take minutes
 
 _MASK_WORDS = (
-    "watershed_mask|color_mask|mask|masks|label|labels|labelids|seg|segmentation|gt|annotation|groundtruth"
+    "watershed_mask|color_mask|mask|masks|label|labels|labelids|labeltrainids|seg|segmask|segmentation|gt|"
+    "annot|annotation|groundtruth"
 )
 _WORDS_OF_IMAGES = tuple(re.compile(rf"{word}", re.IGNORECASE) for word in (
-    r"[-_. ](image|img|rgb)$", r"(?:^|(?<=/))(image|img|rgb)[-_. ]",
+    r"[-_. ](image|img|rgb)$", r"(?:^|(?<=/))(image|img|rgb|frame)[-_. ]",
 ))  # fmt: skip
 _WORDS_OF_MASKS = tuple(re.compile(rf"{word}", re.IGNORECASE) for word in (
     rf"[-_. ]({_MASK_WORDS})$", rf"(?:^|(?<=/))({_MASK_WORDS})[-_. ]",
 ))  # fmt: skip
 _MASK_WORD = _WORDS_OF_MASKS[0]
 
-_LICENCE_FILE = re.compile(r"licen[cs]e(\.(txt|md))?", re.IGNORECASE)
+_DECIDING = {"ignore_index", "ignore_values", "values"}
+"""Fields of a class table that may be left out and decide pixels."""
+
+_LICENCE_FILE = re.compile(r"(licen[cs]e|copying)([-_ ][^.]*)?(\.(txt|md|rst))?", re.IGNORECASE)
 
 
 def list_folder(
@@ -145,6 +150,10 @@ def read_classes(path: Path, masks: Iterable[Path] = ()) -> MaskCode:
 
 def _code(content: Mapping[str, Any]) -> MaskCode:
     table = ClassTable.from_dict(content)
+    for part in (content, *content["classes"]):
+        for field in part.keys() - _DECIDING:
+            if meant := difflib.get_close_matches(field, _DECIDING, n=1, cutoff=0.8):
+                raise ValueError(f"the field {field!r} is not known; {meant[0]!r} may be meant")
     values: dict[int, int] = {}
     for entry in content["classes"]:
         for value in _listed(entry.get("values", [entry["id"]])):
@@ -181,12 +190,13 @@ def _licence(root: Path, table: Path) -> str:
     """Return what the class table says of the licence, or the first line of a file beside the data."""
     said = parse_json(read_text(table))
     found = said.get("licence") or said.get("license")
+    found = found.get("name") if isinstance(found, dict) else found
     if isinstance(found, str) and found.strip():
         return " ".join(found.split())
     for path in sorted(root.iterdir()):
         if _LICENCE_FILE.fullmatch(path.name) and path.is_file():
             lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-            title = next((" ".join(line.split()) for line in lines if line.strip()), "")
+            title = next((" ".join(line.strip("# ").split()) for line in lines if line.strip("# ")), "")
             return f"{title[:80]} ({path.name})" if title else f"see {path.name}"
     return "unknown"
 
@@ -229,12 +239,20 @@ def _find_folders(root: Path, images: str | None, masks: str | None) -> tuple[Pa
             )
             return found[matching[0]]
         if beside is not None:
+            left = ", ".join(f"{name}/" for name, folder in found.items() if folder not in beside)
+            if left and not pair:
+                notes.append(f"{beside[0].name}/ and {beside[1].name}/ are read, and not {left}")
             return beside[pair]
         named = ", ".join(found) or "no folder"
         remedy = (
             f"Make a folder `{kind}` in it, or name yours in a YAML file (`rarescene check data.yaml`):\n"
-            f"name: folder\npath: {root.resolve()}\n{kind}: NAME"
+            f"name: folder\npath: {root.resolve()}\n{kind}: {'NAME' if found else '.'}"
         )
+        for name, folder in found.items():  # train/images and train/masks, case1/images and case1/masks
+            within = next((p.name for p in sorted(folder.iterdir()) if plain_folder(p.name) in obvious), "")
+            if within:
+                remedy = f"Turn the folders round: {within}/{name} instead of {name}/{within}, and so on."
+                break
         raise DataError(f"has no folder of {kind} (found: {named})", remedy, root)
 
     return find(images, IMAGE_FOLDERS, "images", 0), find(masks, MASK_FOLDERS, "masks", 1), notes
@@ -278,8 +296,10 @@ def _pairs(
             continue
         seen[name.casefold()] = image
         matches = next((table[key] for table in tables for key in keys if key in table), [])
-        used.update(matches)
-        if len(matches) == 1:
+        if len(matches) == 1 and matches[0] in used:
+            remedy = "Rename one of the two images, or remove it."
+            faults.append(Fault(image, f"shares the mask {matches[0].name} with another image", remedy))
+        elif len(matches) == 1:
             pairs.append((name, image, matches[0]))
         elif matches:
             others = ", ".join(path.name for path in matches)
@@ -288,6 +308,7 @@ def _pairs(
             )
         else:
             faults.append(Fault(image, "has no mask", ""))
+        used.update(matches)
     orphans = [mask for mask in masks if mask not in used]
     if one_each := _one_file_a_class(image_folder, images, mask_folder, orphans):
         return pairs, [one_each, *(fault for fault in faults if fault.remedy)]
@@ -324,19 +345,16 @@ def _one_file_a_class(
 ) -> Fault | None:
     """Return the one fault of a folder that holds a file for each class of an image, or None."""
     names = {_without(plain_name(path, image_folder), _WORDS_OF_IMAGES) for path in images}
-    stems = {name.rpartition("/")[2] for name in names}
     found: dict[str, list[Path]] = {}
     for mask in orphans:
         name = _without(plain_name(mask, mask_folder), ())
-        above, _, stem = name.rpartition("/")
-        if stem in stems and above:  # liver/0001.png, tool/0001.png
-            found.setdefault(stem, []).append(mask)
-        elif above in names:  # 0001/liver.png, 0001/tool.png
-            found.setdefault(above, []).append(mask)
-        else:  # 0001_liver.png, 0001_tool.png
-            cuts = [at for at, letter in enumerate(name) if letter in "-_. " and name[:at] in names]
-            found.setdefault(name[: cuts[-1]] if cuts else "", []).append(mask)
-    several = [files for name, files in found.items() if name and len(files) > 1]
+        folders = name.split("/")  # liver/0001.png, tool/0001.png, or 0001/liver.png
+        ways = ["/".join(folders[:at] + folders[at + 1 :]) for at in range(len(folders))]
+        for cut in re.finditer(r"[-_. ]", name):  # 0001_liver.png, 0001_tool.png, or liver_0001.png
+            ways += [name[: cut.start()], name[cut.end() :]]
+        if meant := max((way for way in ways if way in names), key=len, default=""):
+            found.setdefault(meant, []).append(mask)
+    several = [files for files in found.values() if len(files) > 1]
     if sum(map(len, several)) * 2 <= len(orphans) or not several:
         return None
     told = ", ".join(str(path.relative_to(mask_folder)) for path in several[0][:3])

@@ -19,7 +19,7 @@ from rarescene.scenes.scene import in_order
 
 _FRAME_WORD = r"(?:frame|frm|image|img|f)"
 _FRAME_NUMBER = re.compile(
-    rf"(?P<before>.*?)[-_. ]*(?:(?<![a-z]){_FRAME_WORD})?[-_. ]*(?P<number>\d+)", re.IGNORECASE
+    rf"(?P<before>.*?)[-_. ]*(?:(?<![a-z]){_FRAME_WORD})?[-_. (]*(?P<number>\d+)", re.IGNORECASE
 )
 _TIME = re.compile(  # 00-10-37-05 or 10h37m05s: hours, minutes, seconds, and perhaps frames
     r"(?P<before>.*?)[-_. ]*(?<!\d)(?P<h>[01]?\d|2[0-3])(?P<sep>[-.:h])(?P<m>[0-5]\d)(?:(?P=sep)|(?<=\d)m)"
@@ -31,12 +31,23 @@ _HASH = re.compile(
 )
 _FRAMES = 1000  # more than there are in a second
 _RECORDING_WORD = re.compile(
-    r"(?<![a-z])(case|patient|pat|video|vid|op|operation|seq|sequence|clip|subject|series|study|surgery)"
+    r"(?<![a-z])(case|patient|pat|video|vid|op|operation|seq|sequence|clip|subject|series|study|surgery|"
+    r"aug|crop|tile|patch|cam|camera|view)"
     r"(?P<apart>[-_. ]*)\d+$",
     re.IGNORECASE,
 )
-_LIKE_A_FRAME = re.compile(rf"(?<![a-z]){_FRAME_WORD}[-_. ]*\d+$", re.IGNORECASE)
-_PARTS = re.compile(r"(train|training|val|valid|validation|test|testing|fold[-_ ]?\d+)", re.IGNORECASE)
+_LIKE_A_FRAME = re.compile(rf"(?<![a-z]){_FRAME_WORD}[-_. ]*\d+", re.IGNORECASE)
+_PARTS = re.compile(
+    r"(train(ing)?|val(id|idation)?|test(ing)?|eval|dev)([-_ ]?(set|data|images))?|"
+    r"(fold|batch|task|job|chunk|part|split|cam|camera|view)[-_ ]?\d+",
+    re.IGNORECASE,
+)
+_LETTERED = re.compile(
+    r"\d|(?:(?<![^\W_])|(?<=[a-z]))[A-KM-QS-Z]$"
+)  # case7, B, patientB; left and right are views
+_DAY = re.compile(r"\D*(?:19|20)\d\d([-_.]?)(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12]\d|3[01])\D*")
+_BARE = re.compile(r"\d+([-_. ]+[^\W\d_]+)?")  # 0001, or the 0001_p of 0001_p2
+_COLUMN = re.compile(r"\d+|(?<=\d)[a-z](?![a-z])", re.IGNORECASE)  # numbers, and the b of case1b
 
 
 def group_by_pattern(pattern: str, name: str) -> str:
@@ -108,15 +119,15 @@ def places_in_recordings(names: Sequence[str], alone: str) -> list[tuple[str, in
     See `default_group` and `frame_number`.
     """
     flat = [name for name in names if "/" not in name]
-    endings = {match[1] if (match := re.search(r"\d(\D+)$", name)) else "" for name in flat}
-    ending = endings.pop() if len(endings) == 1 and len(flat) > 1 else ""
-    return [
-        (
-            default_group(name.removesuffix(ending) if "/" not in name else name, alone),
-            frame_number(name) or 0,
-        )
-        for name in names
-    ]
+    stems = dict(zip(flat, _stems(flat), strict=True))
+    return [(default_group(stems.get(name, name), alone), frame_number(name) or 0) for name in names]
+
+
+def _stems(names: Sequence[str]) -> list[str]:
+    """Return names without what follows the last number where that is the same in all of several."""
+    endings = {re.sub(r".*\d", "", name) for name in names}
+    ending = endings.pop() if len(endings) == 1 and len(names) > 1 else ""
+    return [name.removesuffix(ending) for name in names]
 
 
 def default_group(name: str, alone: str) -> str:
@@ -157,8 +168,9 @@ def why_unclear(places: Iterable[tuple[str, str]]) -> str:
     flat = [(name, group) for name, group in told if "/" not in name]
     return (
         _alike(groups)
-        or _unclear_folders(told, groups)
+        or _unclear_folders(told)
         or (_unclear_names(flat) if len(flat) > 1 else "")
+        or _unclear_groups(groups)
         or _single_frames(told, groups)
     )
 
@@ -189,10 +201,32 @@ def _alike(groups: Iterable[str]) -> str:
     return ""
 
 
-def _unclear_folders(told: Sequence[tuple[str, str]], groups: Iterable[str]) -> str:
-    parts = sorted(group for group in groups if _PARTS.fullmatch(group))
-    if parts and any("/" in name for name, _ in told):
-        return f"the folder {parts[0]!r} is called as a part of a split, and counts as one recording"
+def _unclear_groups(groups: Counter[str]) -> str:
+    """Say which recordings are called as something else, or have several numbers that tell them apart."""
+    for group in sorted(groups):
+        if _PARTS.fullmatch(group):
+            return f"{group!r} is called as a part of a split or of a view, and counts as one recording"
+        if _DAY.fullmatch(group):
+            return f"{group!r} is called as a day, on which there may have been several recordings"
+    if len(groups) == 1:
+        return ""
+    for group in sorted(groups):
+        if not _LETTERED.search(group):
+            return f"{group!r} counts as a recording and bears no number, as a kind of frames or a view would"
+        if _LIKE_A_FRAME.search(group):
+            return f"{group!r} counts as a recording, and is called as a frame"
+    alike: dict[str, list[str]] = {}
+    for group in sorted(groups):
+        alike.setdefault(_COLUMN.sub("#", group), []).append(group)
+    for several in alike.values():
+        kinds = [len(set(column)) for column in zip(*map(_COLUMN.findall, several), strict=True)]
+        if sum(kind > 1 for kind in kinds) > 1 and any(1 < kind < len(several) for kind in kinds):
+            told = f"({several[0]!r}, {several[1]!r})"
+            return f"several numbers tell recordings apart {told}, which may be parts of one"
+    return ""
+
+
+def _unclear_folders(told: Sequence[tuple[str, str]]) -> str:
     inside: dict[str, set[str]] = {}
     for name, group in told:
         rest = name.partition("/")[2]
@@ -202,47 +236,27 @@ def _unclear_folders(told: Sequence[tuple[str, str]], groups: Iterable[str]) -> 
         within = default_group(rest, "") if rest else ""
         if within and any(map(str.isdigit, within)) and not any(map(str.isdigit, group)):
             inside.setdefault(within, set()).add(group)
-    shared = next((within for within, several in sorted(inside.items()) if len(several) > 1), None)
-    if shared is None:
-        return ""
-    return (
-        f"{shared!r} lies in the folders {', '.join(sorted(inside[shared]))}, which count as the recordings"
-    )
+    for within, several in sorted(inside.items()):
+        if len(several) > 1:
+            return (
+                f"{within!r} lies in the folders {', '.join(sorted(several))}, which count as the recordings"
+            )
+    return ""
 
 
 def _unclear_names(flat: Sequence[tuple[str, str]]) -> str:
-    names, groups = [name for name, _ in flat], Counter(group for _, group in flat)
-    endings = {re.sub(r".*\d", "", name) for name in names}
-    ending = endings.pop() if len(endings) == 1 else ""
-    stems = [name.removesuffix(ending) for name in names]
+    stems, groups = _stems([name for name, _ in flat]), Counter(group for _, group in flat)
     odd = [stem for stem in stems if not (_TIME.fullmatch(stem) or _FRAME_NUMBER.fullmatch(stem))]
     if odd:
         return f"{len(odd)} names do not end in a frame number ({odd[0]!r})"
     if single := _single_frames(flat, groups):
         return single
-    numbers = [
-        match for stem in stems if not _TIME.fullmatch(stem) and (match := _FRAME_NUMBER.fullmatch(stem))
-    ]
     for stem in stems:
         word = _RECORDING_WORD.search(stem)
         if word and (len(groups) > 1 or not word["apart"]):
-            what = word[1].lower()
-            return f"the last number of {stem!r} may be that of a {what}, and counts as that of a frame"
-    framed = next((group for group in groups if _LIKE_A_FRAME.search(group)), None)
-    if framed is not None and len(groups) > 1:
-        return f"{framed!r} counts as a recording, and is called as a frame"
-    bare = {match["before"] for match in numbers if match["before"].isdecimal()}
-    if len(bare) > 1 and len(bare) >= len({match["number"] for match in numbers}):
+            what = f"a{'n' * (word[1][0] in 'aeiouAEIOU')} {word[1].lower()}"
+            return f"the last number of {stem!r} may be that of {what}, and counts as that of a frame"
+    bare = [group for group in groups if _BARE.fullmatch(group)]
+    if len(bare) > 1 and len(bare) >= len(set(map(frame_number, stems))):
         return f"which number of {stems[0]!r} is that of the frame is not said"
-    varying: dict[str, list[set[str]]] = {}
-    for group in groups:
-        found = re.findall(r"\d+", group)
-        columns = varying.setdefault(re.sub(r"\d+", "#", group), [set() for _ in found])
-        for column, number in zip(columns, found, strict=True):
-            column.add(number)
-    for skeleton, columns in varying.items():
-        if sum(len(column) > 1 for column in columns) > 1:
-            alike = sorted(group for group in groups if re.sub(r"\d+", "#", group) == skeleton)
-            told = f"({alike[0]!r}, {alike[1]!r})"
-            return f"several numbers tell recordings apart {told}, which may be parts of one"
     return ""

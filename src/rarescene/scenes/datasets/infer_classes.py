@@ -13,7 +13,7 @@ import numpy as np
 from rarescene.foundation.errors import DataError
 from rarescene.scenes.class_table import Colour
 from rarescene.scenes.datasets.class_tables import CHOLECSEG8K, WATERSHED_CODES
-from rarescene.scenes.pairs import soft_edges
+from rarescene.scenes.pairs import one_palette, soft_edges
 from rarescene.scenes.rasters import IMAGE_FOLDERS, MASK_FOLDERS, plain_folder, read_raster, walk_files
 
 _MOST_CLASSES = 64
@@ -59,9 +59,11 @@ def propose_from(
         )
     chosen = masks[:: -(-len(masks) // most)] if most else masks
     values, colours = np.zeros(256, np.int64), Counter[Colour]()
+    palettes: dict[Colour, tuple[int, Path]] = {}
     flat = 0  # pixels of values between the ends whose neighbours are all alike: a class, and no edge
     for number, path in enumerate(chosen, start=1):
         raster = read_raster(path)
+        one_palette(palettes, raster, path)
         ids = raster.values * raster.step
         gray = ids.ndim == 2 or bool(np.ptp(ids, axis=-1).max() == 0)
         if gray:

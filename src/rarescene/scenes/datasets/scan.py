@@ -63,6 +63,7 @@ def scan_scenes(
     sound: list[int] = []
     pixels: list[np.ndarray] = []
     sizes: set[tuple[int, int]] = set()
+    unlabelled = 0
     length, reader = len(scenes.classes), scenes.reader
 
     def look(record: SceneRecord) -> tuple[np.ndarray | None, tuple[int, int], list[Fault]]:
@@ -78,15 +79,25 @@ def scan_scenes(
                 sound.append(index)
                 pixels.append(counts)
                 sizes.add(size)
+                unlabelled += size[0] * size[1] - int(counts.sum())
             if progress:
                 progress(index + 1, len(scenes))
     notes += [unclear(scenes.doubt)] if scenes.doubt else []
-    turned = sum(record.image is not None and stored_turned(record.image) for record in scenes.records)
-    if turned:
-        notes.append(
-            f"{turned} images are stored turned, and are read upright as their EXIF orientation says"
-        )
+    for kind, files in (
+        ("images", [record.image for record in scenes.records]),
+        ("masks", [record.mask for record in scenes.records]),
+    ):
+        if turned := sum(file is not None and stored_turned(file) for file in files):
+            notes.append(
+                f"{turned} {kind} are stored turned, and are read upright as their EXIF orientation says"
+            )
     class_pixels = np.stack(pixels) if pixels else np.zeros((0, length), np.int64)
+    if isinstance(reader, PairReader) and reader.code.granted and unlabelled:
+        share = unlabelled / (unlabelled + int(class_pixels.sum()))
+        notes.append(
+            f"{share:.1%} of the pixels are {scenes.classes.ignore_index} or white, of which the class table "
+            "says nothing; they count as unlabelled"
+        )
     notes += _notes(scenes.subset(sound), class_pixels, sizes)
     without = sum(not record.has_image for record in scenes.records)
     if without:
