@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rarescene.foundation.console import say
-from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.files import write_json
 from rarescene.foundation.provenance import Provenance
-from rarescene.foundation.run_folder import same_run
-from rarescene.foundation.run_record import RECORD, RunRecord, read_record
+from rarescene.foundation.run_folder import same_data, same_run
+from rarescene.foundation.run_record import RunRecord
 from rarescene.scenes.data import decode, open_data
 from rarescene.sources.requests import REQUESTS
 
@@ -101,16 +100,8 @@ class TrainingRun:
         self.record = replace(
             self.record, decoded={part: one.digest for part, one in parts.items() if len(one)}
         )
-        if self.resume and (self.out / RECORD).is_file():
-            earlier = read_record(self.out).decoded
-            changed = [part for part, told in self.record.decoded.items() if earlier.get(part, told) != told]
-            if changed:
-                what = f"the run was begun with other masks or images ({', '.join(changed)})"
-                remedy = (
-                    "Restore the data, and what the class table says of values and colours, as they were, or "
-                    "choose another --out."
-                )
-                raise ConfigError(what, remedy, self.out / RECORD)
+        if self.resume:
+            same_data(self.out, self.record)
 
     def start(self, said: str, pool: RequestPool | None = None) -> None:
         """Say what is trained, and keep the requests that it may be asked for later."""
