@@ -7,12 +7,14 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from rarescene.cli import main
+from rarescene.foundation.run_record import read_record
 
 from ..conftest import BRIEF, PHANTOM
 from .conftest import FRAME, IDS, refused, save, truncate, write
@@ -351,6 +353,18 @@ def damaged_metrics(runs: dict[str, str]) -> Case:
     return ["compare", runs["none"], runs["none"]], ["metrics.json", "Write it again"]
 
 
+def scores_from_before_a_run_went_on(runs: dict[str, str]) -> Case:
+    assert main(segment("--resume", "--training.steps=6", data=PHANTOM, out=runs["none"])) == 0
+    words = ["compare", runs["none"], runs["none"]]
+    return words, ["metrics.json", "of 4 steps", "trained for 6 since", "Write it again"]
+
+
+def scoring_a_run_that_is_not_at_its_end(runs: dict[str, str]) -> Case:
+    replace(read_record(Path(runs["none"])), finished=None).write(Path(runs["none"]))
+    words = ["evaluate", runs["none"], "--data", PHANTOM]
+    return words, ["not trained to its end", "--resume"]
+
+
 def one_strategy_alone(runs: dict[str, str]) -> Case:
     return ["compare", runs["none"]], ["two strategies", "at least one other"]
 
@@ -408,6 +422,7 @@ CASES: list[Callable[[dict[str, str]], Case]] = [
     image_missing_from_a_set, unfinished_set, no_class_of_that_name, no_pairs, no_blocks,
     too_many_sampling_steps, guidance_of_a_generator_that_knows_none,
     no_such_sampler, unscored_run, damaged_metrics, one_strategy_alone,
+    scores_from_before_a_run_went_on, scoring_a_run_that_is_not_at_its_end,
     the_same_run_twice, no_run, no_images_to_predict, images_of_one_name, no_image_to_predict,
     no_phantom_video, classes_proposed_for_no_folder, classes_proposed_where_they_are,
 ]  # fmt: skip

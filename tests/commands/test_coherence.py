@@ -184,8 +184,9 @@ def test_a_sweep_of_guidance_is_charted(
 def test_one_command_trains_both_and_goes_on_where_it_was(
     copies: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "out"
-    words = [copies, "--segmenter", "unet", "--steps", "4", "--out", out]
+    out, mine = tmp_path / "out", tmp_path / "copies"
+    shutil.copytree(copies, mine)
+    words = [mine, "--segmenter", "unet", "--steps", "4", "--out", out]
     assert coherence(*words) == 0
     first = figures(out)
     assert read_record(out / "real").config["training"]["steps"] == 4
@@ -209,6 +210,11 @@ def test_one_command_trains_both_and_goes_on_where_it_was(
     ):
         assert coherence(*words, *other, "--resume") == 2
         assert told in " ".join(capfd.readouterr().err.split())
+    shutil.copyfile(mine / "masks" / "000001.png", mine / "masks" / "000000.png")
+    before = (out / "run.json").read_bytes()
+    assert coherence(*words, "--resume") == 2
+    assert "begun with other masks or images (pairs copies)" in " ".join(capfd.readouterr().err.split())
+    assert (out / "run.json").read_bytes() == before
 
 
 @pytest.mark.parametrize("word", by_command("segmenters"))

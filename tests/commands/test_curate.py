@@ -155,6 +155,22 @@ def test_the_same_again_is_the_same_and_the_old_set_untouched(
     assert "made otherwise" in capfd.readouterr().err
 
 
+def test_pairs_that_were_exchanged_between_stop_and_resume_are_refused(
+    made: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    mine, out = tmp_path / "made", tmp_path / "kept"
+    shutil.copytree(made, mine)
+    words = ["--by", "random", "--keep", "0.5"]
+    assert curate(mine, out, *words) == 0
+    lines = (out / "manifest.jsonl").read_text().splitlines(keepends=True)
+    (out / "manifest.jsonl").write_text("".join(lines[:3]))  # as if it had been stopped
+    before = files(out)
+    shutil.copyfile(mine / "images" / "000001.png", mine / "images" / "000000.png")
+    assert curate(mine, out, *words, "--resume") == 2
+    assert "belongs to a set that was made otherwise" in " ".join(capfd.readouterr().err.split())
+    assert files(out) == before
+
+
 def test_without_a_segmenter_pairs_are_held_to_their_request(made: Path, tmp_path: Path) -> None:
     for level, gone in (("present", {12}), ("kept", {10, 11, 12})):
         out = tmp_path / level

@@ -133,7 +133,11 @@ def test_stages_that_rest_on_other_weights_are_made_again(run: Path, tmp_path: P
     out = tmp_path / "longer"
     shutil.copytree(run, out)
     before = {stage: json.loads((out / stage / "stage.json").read_text()) for stage in STAGES}
+    notes = out / "encoder" / "notes.txt"
+    notes.write_text("mine")
     assert train(out, "--resume", steps=6) == 0
+    assert notes.read_text() == "mine"
+    notes.unlink()
     after = {stage: json.loads((out / stage / "stage.json").read_text()) for stage in STAGES}
     assert [before[stage]["of"] == after[stage]["of"] for stage in STAGES] == [True, False, False, False]
     assert not alike(out, run)

@@ -85,6 +85,9 @@ def test_a_record_alone_is_what_a_command_left_that_never_began(tmp_path: Path) 
     record(kind="casdm").write(tmp_path)
     with claimed(tmp_path, "training"):
         pass
+    record(kind="casdm").ended(1.0).write(tmp_path)  # all that somebody kept of a training
+    with pytest.raises(ConfigError, match="is not empty"), claimed(tmp_path, "training"):
+        raise AssertionError
     (tmp_path / "run.json").write_text('{"name": "of another tool"}')
     with pytest.raises(ConfigError, match="is not empty"), claimed(tmp_path, "training"):
         raise AssertionError
@@ -158,10 +161,25 @@ def test_of_several_ranks_the_first_one_holds_the_folder(
     tmp_path: Path, holder: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    record(kind="scene set").write(tmp_path / "out")
     with claimed(tmp_path / "out", "set"), atomic(tmp_path / "out" / "b.txt") as temporary:
         temporary.write_text("b")
         assert temporary.parent == tmp_path / "out" / PRIVATE / "partial"
     assert (tmp_path / "out" / "b.txt").read_text() == "b"
+
+
+@pytest.mark.parametrize("processes", ["", "1", "2"])
+def test_whatever_a_launcher_left_in_the_environment_a_folder_belongs_to_somebody(
+    processes: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", processes)
+    (tmp_path / "classes.json").write_text("theirs")
+    with pytest.raises(ConfigError, match="no set was begun in it"), claimed(tmp_path, "set"):
+        raise AssertionError
+    with claimed(tmp_path / "new", "set"):
+        assert (tmp_path / "new" / PRIVATE / "lock").is_file() == (processes != "2")
 
 
 @pytest.mark.parametrize("made", ["link", "fifo", "folder"])

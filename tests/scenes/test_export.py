@@ -159,6 +159,15 @@ def test_a_folder_that_holds_something_is_left_alone(write: Writer, tmp_path: Pa
     (tmp_path / "Dataset502_T").write_text("a file")
     with pytest.raises(ConfigError, match="is a file"):
         write(mixed(), tmp_path / "Dataset502_T")
+    (tmp_path / "Dataset503_T").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ConfigError, match="is a link to nothing"):
+        write(mixed(), tmp_path / "Dataset503_T")
+    theirs = tmp_path / ".Dataset504_T.partial" / "Dataset504_T" / "a"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("kept")
+    write(mixed(), tmp_path / "Dataset504_T")
+    assert theirs.read_text() == "kept"
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_a_failure_leaves_nothing_behind(

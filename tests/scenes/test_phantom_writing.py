@@ -61,6 +61,14 @@ def test_a_broken_run_goes_on_and_keeps_what_is_there(tmp_path: Path) -> None:
     assert kept.stat().st_mtime_ns == before
 
 
+def test_what_a_user_wrote_into_the_table_and_the_note_is_kept(tmp_path: Path) -> None:
+    write_phantom(CONFIG, tmp_path)
+    for name in ("classes.json", "README.txt"):
+        (tmp_path / name).write_text("mine")
+    write_phantom(CONFIG, tmp_path)
+    assert [(tmp_path / name).read_text() for name in ("classes.json", "README.txt")] == ["mine"] * 2
+
+
 def test_other_scenes_are_not_mixed_in(tmp_path: Path) -> None:
     write_phantom(CONFIG, tmp_path)
     with pytest.raises(DataError, match="another kind"):

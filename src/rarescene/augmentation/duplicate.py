@@ -9,7 +9,7 @@ import numpy as np
 
 from rarescene.augmentation.base import FixedStrategy, without_seed
 from rarescene.foundation.configs import CountOrNone, Seed, Settings
-from rarescene.foundation.console import _say_once
+from rarescene.foundation.console import say_once
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.methods import StrategyMethod, Surroundings
 from rarescene.foundation.seeds import derive_seed
@@ -85,7 +85,7 @@ def _build(config: DuplicateConfig, around: Surroundings) -> Duplicate:
         if not targets and config.count != 0:
             what, _, remedy = nothing_rare(found, "--duplicate.classes").partition(". ")
             raise ConfigError(f"nothing to duplicate: {what}", f"{remedy}; `rarescene stats` shows all.")
-        _say_once(f"duplicated are scenes of {', '.join(table.names[target] for target in targets)}")
+        say_once(f"duplicated are scenes of {', '.join(table.names[target] for target in targets)}")
     return Duplicate(replace(config, seed=around.seed), real.class_pixels > 0, targets)
 
 

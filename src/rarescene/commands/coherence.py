@@ -23,10 +23,10 @@ from rarescene.foundation.errors import ConfigError, DataError
 from rarescene.foundation.files import atomic, write_json, write_text
 from rarescene.foundation.outputs import writes_folder
 from rarescene.foundation.plugins import by_command, method_for, method_of
-from rarescene.foundation.run_folder import same_run
+from rarescene.foundation.run_folder import same_data, same_run
 from rarescene.foundation.run_record import RECORD, RunRecord, read_record
 from rarescene.scenes import AugmentConfig, SceneSet
-from rarescene.scenes.data import Data, open_as_in
+from rarescene.scenes.data import Data, decode, open_as_in
 from rarescene.scenes.statistics import rare_classes
 from rarescene.segmenters.unet_config import UNetConfig
 from rarescene.sources.leakage import real_segmenter
@@ -113,6 +113,14 @@ def coherence(
     names = _names(pairs)
     alone = [None if ro_alone else out / f"synthetic-{name}" for name in names]
     runs: list[Path | None] = [*given] or [*alone]
+    decoded = {
+        f"pairs {name}": decode(one.scenes, *one.scenes.mask(0).shape)
+        for name, one in zip(names, sets, strict=True)
+    } | {
+        part: decode(source.scenes.subset(source.part(part)), *sets[0].scenes.mask(0).shape)
+        for part in ("train", "test")
+        if source.part(part)
+    }
     record = RunRecord.begin(
         kind="coherence",
         config={
@@ -122,9 +130,11 @@ def coherence(
         seed=seed if trained is None else trained.seed,
         provenance=source.provenance(None).union(*(one.provenance for one in made)),
         class_table=source.scenes.classes.to_dict(), accelerator=accelerator(),
+        decoded={name: one.digest for name, one in decoded.items()},
     )  # fmt: skip
     if resume:
         same_run(out, record)
+        same_data(out, record)
     record.write(out)
     real = real or train_real(out / "real", source, sets[0].scenes, segmenter, steps, seed)
     judge = real_segmenter(real)

@@ -133,6 +133,10 @@ def curate(
         "of": str(pairs), "manifest": file_hash(pairs / "manifest.jsonl"),
         "segmenter": None if segmenter is None else str(segmenter),
         "weights": None if segmenter is None else file_hash(segmenter / "model" / "weights.safetensors"),
+        "decoded": {
+            part: one.digest
+            for part, one in {"pairs": cache, "train": training, "validation": validation}.items() if one
+        },
         "data": source.spec, "classes": [table.names[index] for index in rare], **asdict(config),
         "copies": asdict(copies),
     }  # fmt: skip

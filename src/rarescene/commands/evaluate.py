@@ -7,7 +7,7 @@ from typing import Literal
 
 from rarescene.foundation.configs import Samples
 from rarescene.foundation.console import progress, say, show
-from rarescene.foundation.errors import ConfigError, DataError
+from rarescene.foundation.errors import CheckpointError, ConfigError, DataError
 from rarescene.foundation.files import write_json
 from rarescene.foundation.outputs import alone_at, alone_in, need_own_file
 from rarescene.foundation.plugins import methods
@@ -49,6 +49,7 @@ def evaluate(
         quiet: write the file and print no table.
 
     Raises:
+        CheckpointError: the segmenter is not trained to its end.
         ConfigError: samples are asked for that the segmenter does not have.
         LeakError: the segmenter saw recordings that it would be scored on.
     """
@@ -67,6 +68,10 @@ def evaluate(
 
     need_own_file(out, *(f'"{name}"' for name in FIELDS))
     trained = read_record(run, "segmenter")
+    if trained.finished is None:
+        raise CheckpointError(
+            "the segmenter is not trained to its end", "Repeat its command with --resume.", run
+        )
     settings = trained.config
     synthetic = data.startswith("set:")
     source = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -97,13 +96,16 @@ class _Stages:
     def begin(self, stage: str, behind: Iterable[Tensor] = ()) -> Path:
         """Return a stage's folder, cleared where it was made from other tensors than those behind it now."""
         from rarescene.training import this_rank
+        from rarescene.training.checkpoints import remove_checkpoints
 
         folder, of = self.run.out / stage, _fingerprint(behind)
         if self.run.main:
             known = _noted(folder) if (folder / STAGE).is_file() else {}
             if known and known.get("of") != of:
                 say(f"{folder} belongs to other weights and is made again")
-                shutil.rmtree(folder)
+                remove_checkpoints(folder / "checkpoints")
+                for latents in folder.glob("latents_*.safetensors"):
+                    latents.unlink()
             if known.get("of") != of:
                 write_json(folder / STAGE, {"of": of})
         this_rank().wait_for_everyone()

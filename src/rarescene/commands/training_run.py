@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rarescene.foundation.configs import Seed, Share
-from rarescene.foundation.console import _say_once, say
+from rarescene.foundation.console import say, say_once
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.files import write_json
 from rarescene.foundation.provenance import Provenance
-from rarescene.foundation.run_folder import same_run
-from rarescene.foundation.run_record import RECORD, RunRecord, read_record
+from rarescene.foundation.run_folder import same_data, same_run
+from rarescene.foundation.run_record import RunRecord
 from rarescene.scenes.data import decode, open_data
 from rarescene.sources.requests import REQUESTS
 
@@ -106,20 +106,12 @@ class TrainingRun:
             remedy = "Check what the class table says of the masks' values: all pixels count as unlabelled."
             raise ConfigError("none of the scenes to train on holds a labelled pixel", remedy)
         if unseen and self.main:
-            _say_once(f"note: none of the scenes to train on shows {self.table.listed(unseen, ', ')}")
+            say_once(f"note: none of the scenes to train on shows {self.table.listed(unseen, ', ')}")
         self.record = replace(
             self.record, decoded={part: one.digest for part, one in parts.items() if len(one)}
         )
-        if self.resume and (self.out / RECORD).is_file():
-            earlier = read_record(self.out).decoded
-            changed = [part for part, told in self.record.decoded.items() if earlier.get(part, told) != told]
-            if changed:
-                what = f"the run was begun with other masks or images ({', '.join(changed)})"
-                remedy = (
-                    "Restore the data, and what the class table says of values and colours, as they were, or "
-                    "choose another --out."
-                )
-                raise ConfigError(what, remedy, self.out / RECORD)
+        if self.resume:
+            same_data(self.out, self.record)
 
     def start(self, said: str, pool: RequestPool | None = None) -> None:
         """Say what is trained, and keep the requests that it may be asked for later."""

@@ -12,6 +12,7 @@ from rarescene.evaluation.significance import ComparisonTable, compare
 from rarescene.foundation.configs import config_from
 from rarescene.foundation.errors import CheckpointError, ConfigError
 from rarescene.foundation.files import read_json
+from rarescene.foundation.run_record import RECORD, read_record
 from rarescene.scenes import ClassTable
 
 METRICS = "metrics.json"
@@ -82,16 +83,22 @@ def read_metrics(run: Path) -> RunMetrics:
     """Return what `evaluate` wrote in a run folder.
 
     Raises:
-        CheckpointError: it has not been called yet, or the file is damaged.
+        CheckpointError: it has not been called yet, or not since the run went on, or the file is damaged.
     """
     again = f"rarescene evaluate {run} --data DATA"
     if not (run / METRICS).is_file():
         raise CheckpointError("has not been scored yet", f"First: {again}", run)
     try:
-        return RunMetrics.from_dict(read_json(run / METRICS))
+        found = RunMetrics.from_dict(read_json(run / METRICS))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, ConfigError) as error:
         what = f"does not hold the scores of a run ({getattr(error, 'what', error)})"
         raise CheckpointError(what, f"Write it again: {again}", run / METRICS) from error
+    if (run / RECORD).is_file():
+        steps = read_record(run, "segmenter").config["training"]["steps"]
+        if steps != found.steps:
+            what = f"holds the scores of {found.steps} steps, and the run was trained for {steps} since"
+            raise CheckpointError(what, f"Write it again: {again}", run / METRICS)
+    return found
 
 
 @dataclass(frozen=True)

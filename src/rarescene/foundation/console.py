@@ -70,6 +70,6 @@ def say(text: str) -> None:
 
 
 @cache
-def _say_once(text: str) -> None:
+def say_once(text: str) -> None:
     """Print a line unless this process has printed it before: one command may open its data several times."""
     say(text)

@@ -73,7 +73,8 @@ def claimed(
         ConfigError: it holds something that is not to be gone on with, or somebody else writes there.
         CheckpointError: what it holds is of another kind.
     """
-    if os.environ.get("RANK", "0") not in ("", "0"):
+    if os.environ.get("RANK", "0") not in ("", "0") and os.environ.get("WORLD_SIZE", "1") not in ("", "1"):
+        _refuse(out, what, kind, marker, resume=True)  # the first one may have begun already
         with begun_in(out, out):
             yield
         return
@@ -115,10 +116,11 @@ def alone_in(folder: Path, target: Path | None = None, *, wait: bool = False) ->
             (private / _WRITER).write_text(told, encoding="utf-8")
         except BlockingIOError as error:
             remedy = "Wait for it to end, or choose another --out."
-            raise ConfigError(_whose(private), remedy, folder) from error
+            raise ConfigError(_whose(private), remedy, target or folder) from error
         except OSError as error:
             what = f"could not be written ({error.strerror or error})"
-            raise DataError(what, "Choose another folder, or make room in this one.", folder) from error
+            remedy = "Choose another folder, or make room in this one."
+            raise DataError(what, remedy, target or folder) from error
         stack.callback(_tidy, folder)
         with begun_in(folder, target or folder):
             yield folder
@@ -182,9 +184,9 @@ def _refuse(out: Path, what: str, kind: str | None, marker: str, resume: bool) -
         remedy = "Choose another --out: only what a command itself has begun is ever added to."
         raise ConfigError(f"is not empty (it holds {strange}), and no {what} was begun in it", remedy, out)
     if not resume:
-        # A record alone is what a command leaves that stopped before its first step.
+        # An unfinished record alone is what a command leaves that stopped before its first step.
         with suppress(RareSceneError):
-            if there == {RECORD} and read_record(out):
+            if there == {RECORD} and read_record(out).finished is None:
                 return
         remedy = f"Choose another --out, or add --resume to go on with the {what} in it."
         raise ConfigError("is not empty", remedy, out)

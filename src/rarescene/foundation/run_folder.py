@@ -26,6 +26,25 @@ def same_run(out: Path, record: RunRecord) -> None:
         raise ConfigError(f"the run was begun with another {', '.join(changed)}", remedy, out / RECORD)
 
 
+def same_data(out: Path, record: RunRecord) -> None:
+    """Refuse to go on with a run whose scenes were decoded to something else when it was begun.
+
+    Raises:
+        ConfigError: they are not what they were.
+    """
+    if not (out / RECORD).is_file():
+        return
+    earlier = read_record(out).decoded
+    changed = [part for part, told in record.decoded.items() if earlier.get(part, told) != told]
+    if changed:
+        what = f"the run was begun with other masks or images ({', '.join(changed)})"
+        remedy = (
+            "Restore the data, and what the class table says of values and colours, as they were, or choose "
+            "another --out."
+        )
+        raise ConfigError(what, remedy, out / RECORD)
+
+
 def _begun_with(record: RunRecord) -> dict[str, Any]:
     """Return what a resumed run must have in common with the one that was begun, as JSON values by name."""
     value = json.loads(json.dumps(record.to_json()))

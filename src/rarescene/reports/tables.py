@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rarescene.foundation.configs import config_from
-from rarescene.foundation.console import _say_once
+from rarescene.foundation.console import say_once
 from rarescene.foundation.errors import CheckpointError
 from rarescene.foundation.methods import Column
 from rarescene.foundation.plugins import method_of, methods
@@ -275,7 +275,7 @@ def metric_columns(measured: Mapping[str, Any]) -> tuple[Column, ...]:
     """
     known = methods("metrics")
     if missing := [name for name in measured if name not in known]:
-        _say_once(f"note: not shown, since the metric is not installed here: {', '.join(missing)}")
+        say_once(f"note: not shown, since the metric is not installed here: {', '.join(missing)}")
     columns: list[Column] = []
     for name in [name for name in known if name in measured]:
         try:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rarescene.foundation.console import _say_once, progress
+from rarescene.foundation.console import progress, say_once
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.plugins import need_method
 from rarescene.foundation.provenance import SPLIT_OPTIONS, Place, Provenance, Seen, is_phantom
@@ -94,16 +94,16 @@ def open_data(
     )
     divided = split_scenes(scenes, split, shares, split_seed, pixels)
     if divided.warning:
-        _say_once(f"note: {divided.warning}")
+        say_once(f"note: {divided.warning}")
     if divided.note:
-        _say_once(f"note: {divided.note}")
+        say_once(f"note: {divided.note}")
     return Data(spec, scenes, divided, _options(split, shares, split_seed, group_by))
 
 
 def say_doubt(scenes: SceneSet) -> None:
     """Say once why the recordings may be wrong, where they were guessed and the rule is not clear."""
     if scenes.doubt:
-        _say_once(f"note: {unclear(scenes.doubt)}")
+        say_once(f"note: {unclear(scenes.doubt)}")
 
 
 def open_as_in(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from rarescene.foundation.console import _say_once
+from rarescene.foundation.console import say_once
 from rarescene.scenes.cache import SceneCache
 from rarescene.scenes.class_table import ClassTable
 from rarescene.scenes.data import Data, decode
@@ -204,7 +204,7 @@ def rare_classes(data: Data, classes: str = "", statistics: SceneStatistics | No
         return named
     found = statistics or statistics_of(data)
     if not found.rare:
-        _say_once(f"note: {nothing_rare(found, '--classes')}")
+        say_once(f"note: {nothing_rare(found, '--classes')}")
     return tuple(entry.name for entry in found.rare)
 
 

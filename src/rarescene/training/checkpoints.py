@@ -150,6 +150,12 @@ def _remove(place: Path) -> None:
         place.rmdir()
 
 
+def remove_checkpoints(folder: Path) -> None:
+    """Remove the checkpoints in a folder, and nothing that lies beside or in them."""
+    for place in checkpoints(folder):
+        _remove(place)
+
+
 def _reason(error: OSError | DataError) -> str:
     cause = error.__cause__ if isinstance(error, DataError) else error
     return str(getattr(cause, "strerror", None) or cause)
@@ -180,4 +186,5 @@ def load_checkpoint(
 
 def checkpoints(folder: Path) -> list[Path]:
     """Return the whole checkpoints in a folder, oldest first."""
-    return sorted(place for place in folder.glob("step_*") if _STEP.search(place.name))
+    whole = folder.glob("step_*/state.json")
+    return sorted(path.parent for path in whole if _STEP.search(path.parent.name))

@@ -28,6 +28,8 @@ Result = TypeVar("Result")
 def need_empty_folder(folder: Path) -> None:
     """Raise `ConfigError` unless `folder` is missing or empty."""
     folder = Path(folder)
+    if folder.is_symlink() and not folder.exists():
+        raise ConfigError("is a link to nothing", "Choose another --out.", folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         what = "is not empty" if folder.is_dir() else "is a file"
         raise ConfigError(what, "Choose another --out: an export is written whole, never added to.", folder)
@@ -41,15 +43,14 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         ConfigError: `folder` holds something, or somebody else exports to it.
         DataError: the disk is full, or the folder cannot be written to.
     """
-    folder = Path(folder).resolve()
     need_empty_folder(folder)
+    folder = Path(folder).resolve()
     home = folder.with_name(f".{folder.name}.partial")
-    with alone_in(home, home):
+    with alone_in(home, folder):
         try:
-            with atomic_folder(home / folder.name) as whole:
+            with atomic_folder(folder) as whole:
                 yield whole
-            need_empty_folder(folder)
-            (home / folder.name).replace(folder)
+                need_empty_folder(folder)
         except OSError as error:
             what = f"could not be written ({error.strerror or error})"
             raise DataError(what, "Free some space or choose another folder.", folder) from error

@@ -22,6 +22,8 @@ from rarescene.scenes.scene import Scene, SceneRecord
 
 Layout = Literal["folder", "cholecseg8k", "sisvse"]
 
+CLASSES, NOTE = "classes.json", "README.txt"
+
 _CLIP = 80  # frames of a CholecSeg8k clip
 _NOTE = """These are phantom scenes: laparoscopic views drawn by rarescene, not pictures of surgery.
 Figures measured on them say nothing about surgical data; call them phantom wherever you show them.
@@ -67,8 +69,8 @@ def _write(
 ) -> None:
     _mark(config, out, layout)
     scenes = phantom_scenes(config)
-    if layout == "folder":
-        write_json(out / "classes.json", scenes.classes.to_dict())
+    if layout == "folder" and not (out / CLASSES).is_file():
+        write_json(out / CLASSES, scenes.classes.to_dict())
     for done, record in enumerate(scenes.records, start=1):
         files = _FILES[layout](out, record)
         if not all(path.is_file() for path in files):
@@ -94,9 +96,7 @@ def _mark(config: PhantomConfig, out: Path, layout: str) -> None:
         try:
             found = read_json(marker)
         except CheckpointError as error:
-            raise DataError(
-                error.what, "Delete this file to go on writing into the folder.", marker
-            ) from error
+            raise DataError(error.what, "Choose another folder, or delete this one.", marker) from error
         # Older folders do not say their classes.
         if not isinstance(found, dict) or {"classes": "cholecseg8k", **found} != expected:
             raise DataError(
@@ -104,8 +104,10 @@ def _mark(config: PhantomConfig, out: Path, layout: str) -> None:
                 "Choose another folder, or repeat the command with the same options to go on.",
                 out,
             )
-    write_json(marker, expected)
-    write_text(out / "README.txt", _NOTE.format(**asdict(config), licence=LICENCE))
+    else:
+        write_json(marker, expected)
+    if not (out / NOTE).is_file():
+        write_text(out / NOTE, _NOTE.format(**asdict(config), licence=LICENCE))
 
 
 def _folder_files(out: Path, record: SceneRecord) -> dict[Path, str]:
