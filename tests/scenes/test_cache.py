@@ -230,6 +230,21 @@ def test_a_damaged_cache_heals_itself(spoil: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(healed.masks[:, 0, 0], [0, 1, 2])
 
 
+def test_damage_in_the_middle_is_noticed_when_it_is_read(tmp_path: Path) -> None:
+    folder = SceneCache.build(_numbered(9), 8, 8, tmp_path).folder
+    for kind in ("masks", "images"):
+        array = np.load(folder / f"{kind}.npy", mmap_mode="r+")
+        array[2, 3] += 1
+        array.flush()
+        cache = SceneCache.build(_numbered(9), 8, 8, tmp_path)
+        cache.take([0, 1, 8])
+        with pytest.raises(DataError, match=f"damaged in row 2 of its {kind}") as told:
+            cache.subset([2, 3]).take([0])
+        assert "Delete this folder" in told.value.remedy
+        array[2, 3] -= 1
+        array.flush()
+
+
 def test_a_cache_is_not_healed_over_somebody_elses_files(tmp_path: Path) -> None:
     cache = SceneCache.build(_numbered(3), 8, 8, tmp_path)
     (cache.folder / "index.json").unlink()

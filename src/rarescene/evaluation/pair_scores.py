@@ -188,7 +188,7 @@ def _requests(pairs: SceneSet, cache: SceneCache) -> dict[str, np.ndarray]:
     for index, record in enumerate(pairs.records):
         if "request" in record.details:
             request = Request.from_dict(record.details["request"])
-            found = request.kept_by(cache.masks[cache.rows[index]], pairs.classes)
+            found = request.kept_by(cache.take_masks([index])[0], pairs.classes)
             present[index], kept[index] = found.present, found.kept
     return {"request_present": present, "request_kept": kept}
 

@@ -12,10 +12,11 @@ import hashlib
 import json
 import os
 import shutil
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -34,6 +35,7 @@ _FORMAT = 2  # raised whenever the same files are decoded or resized otherwise t
 _INDEX = "index.json"
 _DONE = "done.npy"
 _FILES = (_INDEX, "images.npy", "masks.npy")  # what a finished cache consists of
+_AGAIN = "Delete this folder; the cache is made again from the data."
 _BLOCK = 256  # scenes between two flushes; what a killed build loses at most
 
 
@@ -53,6 +55,8 @@ class SceneCache(Recorded):
         class_pixels: int64 `(n, C)`, the pixels of each class in each scene.
         rows: int64 `(n,)`, the row of each scene in the arrays.
         digests: of the pixels of each scene, see `pixel_digest`.
+        sums: "images" or "masks" → uint32 `(N,)`, the checksum that a row is held to when it is first read.
+        unread: likewise bool `(N,)`, the rows that this process has not read yet; views share it.
     """
 
     folder: Path
@@ -65,6 +69,8 @@ class SceneCache(Recorded):
     class_pixels: np.ndarray
     rows: np.ndarray
     digests: tuple[str, ...] = ()
+    sums: Mapping[str, np.ndarray] = field(default_factory=dict)
+    unread: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def build(
@@ -119,7 +125,7 @@ class SceneCache(Recorded):
     def _sound(cls, folder: Path) -> SceneCache | None:
         """Return the cache that lies in a folder, or None where none does or it is damaged.
 
-        Three scenes stand for the arrays: to look at all would take as long as to decode them.
+        Three scenes stand for the arrays, of which each row is looked at when it is first read.
 
         Raises:
             DataError: it may be sound, and cannot be read here and now.
@@ -140,7 +146,6 @@ class SceneCache(Recorded):
     @classmethod
     def open(cls, folder: Path) -> SceneCache:
         """Open a finished cache. Raises `DataError` when it is damaged."""
-        remedy = "Delete this folder; the cache is made again from the data."
         try:
             index = read_json(folder / _INDEX)
             if index.pop("sum") != _sum(index):
@@ -155,19 +160,21 @@ class SceneCache(Recorded):
                 raise ValueError("its arrays and its index differ in length")
             pixels = np.array(index["class_pixels"], np.int64).reshape(len(records), -1)
             table, digests = ClassTable.from_dict(index["classes"]), tuple(index["digests"])
+            sums = {kind: np.array(index["sums"][kind], np.uint32) for kind in ("images", "masks")}
         except Exception as error:
-            raise DataError(f"the cache cannot be read ({error})", remedy, folder) from error
+            raise DataError(f"the cache cannot be read ({error})", _AGAIN, folder) from error
         rows = np.arange(len(records))
         name, licence = index["name"], index["licence"]
-        return cls(folder, name, table, licence, records, images, masks, pixels, rows, digests)
+        unread = {kind: np.ones(len(told), bool) for kind, told in sums.items()}
+        return cls(folder, name, table, licence, records, images, masks, pixels, rows, digests, sums, unread)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, index: int) -> Scene:
         row = self.rows[index]
-        image = None if self.images is None else np.asarray(self.images[row])
-        return Scene(image, np.asarray(self.masks[row]), self.records[index])
+        image = None if self.images is None else self._read("images", self.images, [row])[0]
+        return Scene(image, self._read("masks", self.masks, [row])[0], self.records[index])
 
     def __iter__(self) -> Iterator[Scene]:
         return (self[index] for index in range(len(self)))
@@ -191,18 +198,34 @@ class SceneCache(Recorded):
         """Return images uint8 `(B, H, W, 3)` and masks uint8 `(B, H, W)` of these scenes, in this order.
 
         Raises:
-            DataError: the cache holds masks alone.
+            DataError: the cache holds masks alone, or is damaged.
         """
         if self.images is None:
             raise DataError(
                 f"the cache of {self.name!r} holds masks and no images", IMAGES_NEEDED, self.folder
             )
         rows = self.rows[np.asarray(indices, np.int64)]
-        return _rows(self.images, rows), _rows(self.masks, rows)
+        return self._read("images", self.images, rows), self._read("masks", self.masks, rows)
 
     def take_masks(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Return masks uint8 `(B, H, W)` of these scenes, in this order."""
-        return _rows(self.masks, self.rows[np.asarray(indices, np.int64)])
+        return self._read("masks", self.masks, self.rows[np.asarray(indices, np.int64)])
+
+    def _read(self, kind: str, array: np.ndarray, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Return these rows; they are read in ascending order, which is kind to a disk.
+
+        Raises:
+            DataError: one is not what was written.
+        """
+        taken, unread = np.empty((len(rows), *array.shape[1:]), np.uint8), self.unread.get(kind)
+        for place in np.argsort(rows, kind="stable"):
+            row = rows[place]
+            taken[place] = array[row]
+            if unread is not None and unread[row]:
+                if zlib.crc32(taken[place]) != self.sums[kind][row]:
+                    raise DataError(f"the cache is damaged in row {row} of its {kind}", _AGAIN, self.folder)
+                unread[row] = False
+        return taken
 
     def subset(self, indices: Iterable[int]) -> Self:
         """Return a view of these scenes, in this order; nothing is copied."""
@@ -239,14 +262,6 @@ def cache_root() -> Path:
     except RuntimeError as error:
         what = "there is no home folder, where decoded scenes are kept"
         raise ConfigError(what, "Set RARESCENE_CACHE to a folder that can be written to.") from error
-
-
-def _rows(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return these rows; they are read in ascending order, which is kind to a disk."""
-    taken = np.empty((len(rows), *array.shape[1:]), np.uint8)
-    for place in np.argsort(rows, kind="stable"):
-        taken[place] = array[rows[place]]
-    return taken
 
 
 def _fill(
@@ -310,6 +325,10 @@ def _fill(
         "digests": [
             pixel_digest(None if images is None else images[row], mask) for row, mask in enumerate(masks)
         ],
+        "sums": {
+            "masks": [zlib.crc32(mask) for mask in masks],
+            "images": [] if images is None else [zlib.crc32(image) for image in images],
+        },
     }
     (partial / _DONE).unlink()
     write_json(partial / _INDEX, index | {"sum": _sum(index)})

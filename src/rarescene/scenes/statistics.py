@@ -149,7 +149,7 @@ def class_statistics(
 
 def _masks(scenes: SceneSet | SceneCache) -> Iterator[np.ndarray]:
     if isinstance(scenes, SceneCache):
-        return (scenes.masks[row] for row in scenes.rows)
+        return (scenes.take_masks([index])[0] for index in range(len(scenes)))
     return (scenes.mask(index) for index in range(len(scenes)))
 
 
