@@ -209,6 +209,13 @@ def scores_over_a_class_table(runs: dict[str, str]) -> Case:
     return words, ["mine/classes.json", "is a file of somebody else"]
 
 
+def tables_over_somebody_elses(runs: dict[str, str]) -> Case:
+    Path("out/smoke").mkdir(parents=True)
+    write("out/smoke/gauda-fig3.md", "mine")
+    words = ["reproduce", "gauda-fig3", "--scale", "smoke", "--out", "out"]
+    return words, ["out/smoke/gauda-fig3.md", "is a file of somebody else"]
+
+
 def report_to_a_device(runs: dict[str, str]) -> Case:
     return ["report", runs["none"], "--out", os.devnull], [os.devnull, "is no ordinary file"]
 
@@ -414,7 +421,8 @@ CASES: list[Callable[[dict[str, str]], Case]] = [
     without_what_the_base_does_not_say,
     data_of_somebody_to_resume_in(synthesis_to_resume), data_of_somebody_to_resume_in(curation_to_resume),
     phantom_over_data_of_somebody, predictions_over_the_masks, predictions_among_the_images,
-    predictions_of_another_run, scores_over_a_class_table, report_to_a_device, run_in_a_device,
+    predictions_of_another_run, scores_over_a_class_table, report_to_a_device,
+    tables_over_somebody_elses, run_in_a_device,
     out_that_is_not_empty, out_that_is_a_file, resume_in_a_run_of_another_kind, resume_with_another_seed,
     resume_a_set_in_a_segmenter, resume_a_set_made_otherwise, generator_of_other_classes,
     segmenter_of_other_classes, set_of_other_classes, damaged_generator, damaged_segmenter,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from rarescene.foundation.console import say, show
 from rarescene.foundation.errors import ConfigError
+from rarescene.foundation.outputs import need_own_file
 from rarescene.recipes.run_store import RunStore
 from rarescene.recipes.scale import DataScale, ScaleName
 
@@ -98,6 +99,8 @@ def reproduce(
             others = ", ".join(name for name, one in RECIPES.items() if option in one.grows)
             what = f"{recipe} has nothing to choose by --{option}"
             raise ConfigError(what, f"Leave it out; it is for {others}.")
+    for suffix in ("md", "json"):
+        need_own_file(out / scale / f"{recipe}.{suffix}", f"rarescene reproduce {recipe}")
     specs = [data] if isinstance(data, str) else list(data or ())
     store = RunStore(out / scale / "runs")
     make = _casdm if chosen.paper == "casdm" else _gauda
