@@ -517,3 +517,19 @@ def test_a_full_disk(
             picture.load()
     disk.full = False
     assert main(words) == 0  # and the command can be repeated
+
+
+def test_a_mask_that_was_corrected_by_hand_stays(runs: dict[str, str]) -> None:
+    words = ["predict", runs["none"], "mine/images", "--out", "found"]
+    assert main(words) == 0
+    corrected, image = Path("found/masks/case1_frame1.png"), Path("mine/images/case2_frame1.png")
+    corrected.write_bytes(Path("mine/masks/case1_frame1.png").read_bytes())
+    Path("found/masks/case3_frame1.png").unlink()
+    before = corrected.read_bytes()
+    again = Path("found/masks/case2_frame1.png")
+    made = again.stat().st_mtime_ns
+    save(str(image), FRAME[::-1])
+    assert main(words) == 0
+    assert corrected.read_bytes() == before
+    assert Path("found/masks/case3_frame1.png").is_file()
+    assert again.stat().st_mtime_ns > made  # its image has changed

@@ -14,7 +14,7 @@ from rarescene.foundation.errors import ConfigError, DataError
 from rarescene.foundation.files import file_hash
 from rarescene.foundation.outputs import writes_folder
 from rarescene.foundation.run_folder import same_run
-from rarescene.foundation.run_record import RunRecord, read_record
+from rarescene.foundation.run_record import RECORD, RunRecord, read_record
 from rarescene.scenes import IMAGE_SUFFIXES, walk_files, what_is_not_read
 
 
@@ -25,7 +25,8 @@ def predict(run: Path, images: Path, *, out: Path, opacity: Share = 0.45) -> Non
     Args:
         run: folder of a `rarescene segment` run.
         images: one image, or a folder of images (nested ones are found, and keep their place).
-        out: folder for the results, at the size of the images; not among them.
+        out: folder for the results, at the size of the images; not among them. Masks that are there and newer
+            than their images are kept, those corrected by hand too.
         opacity: of the class colours in the overlays, 0 to 1.
 
     Raises:
@@ -61,6 +62,11 @@ def predict(run: Path, images: Path, *, out: Path, opacity: Share = 0.45) -> Non
     network.to(device)
     with progress("predicting") as advance:
         for done, file in enumerate(files, start=1):
+            advance(done, len(files))
+            place = file.relative_to(root).with_suffix(".png")
+            made = out / "masks" / place, out / "overlays" / place
+            if all(_is_newer(path, file) for path in made):
+                continue
             image = read_image(file)
             small = to_images(resize_image(image, settings["height"], settings["width"])[None]).to(device)
             probabilities = F.interpolate(
@@ -68,14 +74,17 @@ def predict(run: Path, images: Path, *, out: Path, opacity: Share = 0.45) -> Non
             )
             mask = probabilities.argmax(1)[0].cpu().numpy().astype(np.uint8)
             blend = (1 - opacity) * image + opacity * table.colourise(mask)
-            place = file.relative_to(root).with_suffix(".png")
-            if done == 1:
+            if not (out / RECORD).is_file():
                 record.write(out)
-            write_mask(out / "masks" / place, mask, table)
-            write_image(out / "overlays" / place, blend.round().astype(np.uint8))
-            advance(done, len(files))
+            write_mask(made[0], mask, table)
+            write_image(made[1], blend.round().astype(np.uint8))
     record.ended(time.perf_counter() - began, {"masks": len(files)}).write(out)
     say(f"{len(files)} masks in {out / 'masks'}, overlays in {out / 'overlays'}")
+
+
+def _is_newer(made: Path, image: Path) -> bool:
+    """Return whether a mask or an overlay is there, and was made, or corrected by hand, after its image."""
+    return made.is_file() and made.stat().st_mtime_ns > image.stat().st_mtime_ns
 
 
 def _listed(images: Path) -> tuple[Path, Sequence[Path]]:
