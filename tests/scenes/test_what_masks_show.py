@@ -541,7 +541,7 @@ def test_values_that_are_none_are_refused(values: Any, tmp_path: Path) -> None:
     [
         (lambda content: content.update(ignore_value=[3]), "'ignore_values' may be meant"),
         (lambda content: content["classes"][1].update(value=[3]), "'values' may be meant"),
-        (lambda content: content["classes"][1].update(colour=[0.9, 0.5, 0.2]), "from 0 to 255"),
+        (lambda content: content["classes"][1].update(colour=[0.9, 0.5, 0.2]), "colour is 0.9"),
     ],
 )
 def test_what_a_table_seems_to_mean_is_never_passed_over(
