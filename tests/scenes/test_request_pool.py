@@ -56,6 +56,22 @@ def test_round_trip() -> None:
     assert RequestPool.from_dict(value, CHOLECSEG8K) == pool()
 
 
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        [],
+        None,
+        [5],
+        [{"request": 1.5, "count": 1}],
+        [{"request": "liver", "count": 0}],
+        [{"request": "liver"}],
+    ],
+)
+def test_a_damaged_pool_is_refused(damaged: object) -> None:
+    with pytest.raises((ConfigError, KeyError, TypeError, ValueError)):
+        RequestPool.from_dict({"requests": damaged}, CHOLECSEG8K)
+
+
 def test_a_file_of_requests(tmp_path: Path) -> None:
     path = tmp_path / "requests.txt"
     path.write_text(

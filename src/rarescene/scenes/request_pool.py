@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from rarescene.foundation.configs import Count, typed
 from rarescene.foundation.errors import ConfigError, DataError
 from rarescene.foundation.files import read_text
 from rarescene.foundation.seeds import derive_seed
@@ -91,10 +92,12 @@ class RequestPool:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any], table: ClassTable) -> RequestPool:
-        """Return the pool that `to_dict` wrote."""
-        lines = value["requests"]
-        parsed = tuple(Request.parse(line["request"], table) for line in lines)
-        return cls(parsed, tuple(int(line["count"]) for line in lines))
+        """Return the pool that `to_dict` wrote. Raises `ConfigError` and others where it is damaged."""
+        lines = typed(list[Mapping[str, Any]], value["requests"], "requests")
+        if not lines:
+            raise ValueError("it is empty")
+        parsed = tuple(Request.parse(typed(str, line["request"], "request"), table) for line in lines)
+        return cls(parsed, tuple(typed(Count, line["count"], "count") for line in lines))
 
 
 def read_requests(path: Path, table: ClassTable) -> list[Request]:
