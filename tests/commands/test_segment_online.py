@@ -267,7 +267,7 @@ WRONG = {
     "Add gauda to --strategy, or leave --gauda.* out": ["--strategy=classic", "--gauda.sieving.request=kept"],
     "gives way to the seed of the run": ["--strategy=offline", "--synthetic=SET", "--offline.seed=1"],
     "validation_scenes is 0": ["--strategy=adaptive", "--validation_scenes=0"],
-    "a whole number from 0": ["--validation_scenes=-1"],
+    "Give a number from 1 to": ["--validation_scenes=-1"],
     "samples is 1": ["--strategy=adaptive", "--adaptive.by=uncertainty", "--adaptive.samples=1"],
     "the split leaves none": ["--strategy=adaptive", "--fractions=[0.5,0,0.5]"],
 }
