@@ -475,7 +475,7 @@ def attack_options(root: Path, count: int, seed: int, log: Path) -> tuple[Tally,
                 out = f"{place}/{number}"
                 words = f"{name} {base_of(name)}".format(out=out).split()
                 odd = drawn.choice(VALUES)
-                if option == "--out" and odd in ("", "..", "../.."):
+                if option == "--out" and odd in ("", "../..", "null"):  # the default, or the whole workshop
                     odd = "nonsense/\x00"
                 if option in words:
                     words[words.index(option) + 1] = odd
