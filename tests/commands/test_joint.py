@@ -243,7 +243,7 @@ def test_pairs_are_asked_for_and_say_what_they_keep(undisturbed: Path, joint_run
     made = read_record(undisturbed, "scene set")
     assert made.provenance.seen == read_record(joint_run).provenance.seen
     assert made.config["sampling"]["steps"] == 3
-    assert "the same draw" in (undisturbed / "README.md").read_text()
+    assert "the same sample" in (undisturbed / "README.md").read_text()
 
 
 def test_twenty_steps_and_the_own_guidance_unless_told_otherwise(joint_run: Path, tmp_path: Path) -> None:

@@ -41,6 +41,13 @@ def test_a_record_comes_back(tmp_path: Path) -> None:
     assert ended.finished is not None
 
 
+def test_an_older_set_of_maps_is_read(tmp_path: Path) -> None:
+    value = record().ended(1.0).to_json()
+    kept = {"first_draw": 0.25, "after_redraws": 0.5}
+    (tmp_path / "run.json").write_text(json.dumps({**value, "metrics": {"maps": 4, "kept": kept}}))
+    assert read_record(tmp_path).metrics == {"maps": 4, "kept": 0.5}
+
+
 def test_a_record_tells_versions_command_and_start() -> None:
     begun = record()
     assert begun.versions == installed_versions()

@@ -91,7 +91,7 @@ def test_the_weights_that_ship_load_by_their_name() -> None:
 @every
 def test_a_generator_of_another_kind_is_refused(name: str, tmp_path: Path) -> None:
     trained(name).save(tmp_path)
-    others = [kind for kind in KINDS if kind.name != name]
+    others = [kind for kind in KINDS if kind.method.name != name]
     for other in others:
         with pytest.raises(CheckpointError, match=f"holds a '{name}' generator"):
             other.load(tmp_path)

@@ -91,7 +91,7 @@ def maps(
         write_json(out / SCORES, scores)
         write_sheet(out / SHEET, drawn_set)
         seconds = time.perf_counter() - began
-        record.ended(seconds, {"maps": len(drawn_set), "kept": scores["kept"]}).write(out)
+        record.ended(seconds, {"maps": len(drawn_set), "kept": scores["kept"]["after_redraws"]}).write(out)
         say(f"{count} maps for {asked.different} different requests in {out}, {seconds:.0f} s")
 
 

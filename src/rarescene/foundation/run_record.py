@@ -98,6 +98,9 @@ class RunRecord:
         config = {name: entry for name, entry in value["config"].items() if name not in IN_CONFIG}
         _check_config(value["kind"], config)
         rest = {name: entry for name, entry in value.items() if name not in provenance.to_json()}
+        # Sets of maps once told two shares of what was kept, where there is one now.
+        if isinstance(kept := rest.get("metrics", {}).get("kept"), Mapping):
+            rest["metrics"] = {**rest["metrics"], "kept": kept["after_redraws"]}
         return config_from(cls, {**rest, "config": config, "provenance": provenance})
 
     def ended(self, seconds: float, metrics: Mapping[str, float] | None = None) -> RunRecord:
