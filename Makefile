@@ -5,6 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 NNUNET := $(VENV)/nnunet
+WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test fast lint types format docs clean
@@ -32,10 +33,10 @@ demo: $(STAMP)   ## the whole road on phantom scenes, at most 8 minutes on 2 cor
 
 test: $(STAMP) $(NNUNET)/.installed  ## everything that CI runs: style, types, layers, tests
 	$(MAKE) --no-print-directory lint types
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 fast: $(STAMP) $(NNUNET)/.installed  ## the tests without the slow ones
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow"
 
 lint: $(STAMP)   ## ruff and import-linter
 	$(BIN)/ruff check .

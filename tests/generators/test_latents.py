@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from rarescene.foundation.errors import CheckpointError
 from rarescene.generators import LatentBatches, LatentScales, encode_scenes
-from rarescene.training import to_images, to_masks
+from rarescene.training import save_tensors, to_images, to_masks
 
 from .toy_pairs import CONFIG, codec, two_scenes
 
@@ -44,7 +43,7 @@ def test_scales_are_kept(tmp_path: Path) -> None:
     scales.save(tmp_path)
     for name, value in vars(LatentScales.load(tmp_path)).items():
         assert torch.equal(value, vars(scales)[name])
-    save_file({"mean": scales.mean}, tmp_path / "latents.safetensors")
+    save_tensors({"mean": scales.mean}, tmp_path / "latents.safetensors")
     with pytest.raises(CheckpointError, match="lacks the 'std'"):
         LatentScales.load(tmp_path)
     (tmp_path / "latents.safetensors").write_bytes(b"no weights")

@@ -208,7 +208,7 @@ def test_a_table_grows_over_sittings(grown: Path) -> None:
     assert published["rows"][0][1:] == ["93.9", "93.1", "94.9", "94.7", "96.6", "96.5"]
     assert len(list((grown / "runs").iterdir())) == 3
     told = next(note for note in values["notes"] if note.startswith("Rare classes: "))
-    assert "by the masks of all frames, test frames among them; duplicates and offline pairs" in told
+    assert "by the masks of the training part; duplicates and offline pairs" in told
     # What loses is named, with what is known of why.
     tested = {(row["strategy"], row["measure"]): row for row in values["values"]["tested"]["rows"]}
     lost = {
