@@ -34,7 +34,7 @@ def gather(out: Path) -> dict[str, Any]:
     table = read_scored([out / strategy for strategy in STRATEGIES]).compared(STRATEGIES[0], rare)
     began, ended = datetime.fromisoformat(pairs.started), (out / "report.html").stat().st_mtime
     return {
-        "data": pairs.data,
+        "data": pairs.provenance.describe(),
         "seed": pairs.seed,
         "rare": rare,
         "minutes_from_first_pair_to_report": round((ended - began.timestamp()) / 60, 2),

@@ -131,7 +131,7 @@ def main() -> int:
         write_results(
             options.results,
             {
-                "data": dict(labels.data),
+                "data": labels.provenance.describe(),
                 "steps": record.config["model"]["training"]["steps"],
                 "batch_size": record.config["model"]["training"]["batch_size"],
                 "minutes": {
