@@ -112,6 +112,11 @@ ATTACKS = [
         "export", "nnunet", *DATA, "--synthetic", "pairs", "--out", "OUT/Dataset501_Phantom",
     ], []),
     Attack("export coco", ["export", "coco", *DATA, "--synthetic", "pairs", "--out", "OUT"], []),
+    Attack("export huggingface", [
+        "export", "huggingface", *DATA, "--synthetic", "pairs", "--out", "OUT",
+    ], []),
+    Attack("coherence", ["coherence", "pairs", "--real", "run", "--ro-alone", "--out", "OUT"]),
+    Attack("realism", ["realism", "pairs", "--out", "OUT/realism.json"], []),
     Attack("report", ["report", "run", "pairs", "--realism", "false", "--out", "OUT/report.html"], []),
 ]  # fmt: skip
 
