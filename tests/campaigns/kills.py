@@ -200,7 +200,7 @@ def timeless(path: Path) -> bytes:
             return json.dumps([_without_times(json.loads(line)) for line in data.splitlines()]).encode()
         case ".md" | ".html":
             text = re.sub(r"\d{4}-\d\d-\d\d(T[\d:+]+)?", "", data.decode())
-            text = re.sub(r" --resume|[\d.]+ % of the whole run", "", text)
+            text = re.sub(r" --resume|[\d.]+ % of the whole run|<!-- rarescene \w+ -->", "", text)
             return re.sub(r"[\d.,]+ ?(s|min|minutes|seconds|scenes/s)\b", "", text).encode()
     return data
 

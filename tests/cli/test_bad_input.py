@@ -533,3 +533,16 @@ def test_a_mask_that_was_corrected_by_hand_stays(runs: dict[str, str]) -> None:
     assert corrected.read_bytes() == before
     assert Path("found/masks/case3_frame1.png").is_file()
     assert again.stat().st_mtime_ns > made  # its image has changed
+
+
+def test_a_card_that_somebody_edited_stays(runs: dict[str, str], capfd: pytest.CaptureFixture[str]) -> None:
+    words, card = ["evaluate", runs["none"], "--data", PHANTOM, "--quiet"], Path("none/README.md")
+    assert main(words) == 0
+    own = card.read_text()
+    assert "Scores on held-out recordings" in own
+    assert main(words) == 0  # its own is written anew
+    assert card.read_text() == own
+    card.write_text(f"{own}\nSeen by the ethics board.\n")
+    assert main(words) == 0
+    assert "Seen by the ethics board." in card.read_text()
+    assert "none/README.md is not as rarescene wrote it, and stays" in capfd.readouterr().out

@@ -7,6 +7,7 @@ from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -224,3 +225,17 @@ def test_sheets_are_written_as_they_are() -> None:
     page = Outcome("casdm-table2", "tiny", "Title", (sheet,), ("a note",)).markdown()
     assert page.startswith("# Title\n\n`rarescene reproduce casdm-table2 --scale tiny`\n")
     assert page.endswith("- a note\n")
+
+
+def test_a_picture_of_somebody_else_is_not_replaced(tmp_path: Path) -> None:
+    picture = np.zeros((4, 4, 3), np.uint8)
+    outcome = Outcome("casdm-fig4", "smoke", "Pictures", pictures={"casdm-fig4": picture})
+    theirs = tmp_path / "casdm-fig4.png"
+    theirs.write_bytes(b"theirs")
+    with pytest.raises(ConfigError, match="is a file of somebody else"):
+        outcome.write(tmp_path)
+    assert theirs.read_bytes() == b"theirs"
+    theirs.unlink()
+    outcome.write(tmp_path)
+    outcome.write(tmp_path)  # its own are written anew
+    assert theirs.stat().st_size > 50

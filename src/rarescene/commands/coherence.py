@@ -91,7 +91,7 @@ def coherence(
         CheckpointError: a segmenter was trained on something else than it should have been.
     """
     from rarescene.reports import coherence_chart, coherence_markdown, coherence_table
-    from rarescene.reports.coherence import coherence_report, measure, never_saw_test, open_set
+    from rarescene.reports.coherence_of_sets import coherence_report, measure, never_saw_test, open_set
     from rarescene.reports.realism import realism_config
 
     began = time.perf_counter()
@@ -215,7 +215,7 @@ def train_real(
 
 def train_alone(out: Path, source: Data, real: RunRecord, pairs: Path) -> Path:
     """Train the segmenter of a real run once more, on the pairs alone, or go on with that training."""
-    from rarescene.reports.coherence import ALONE, classic_of
+    from rarescene.reports.coherence_of_sets import ALONE, classic_of
 
     if _finished(out):
         return out

@@ -5,13 +5,15 @@ And where numbers come from, which cards and pages tell alike.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rarescene.foundation.files import write_text
+from rarescene.foundation.console import say
+from rarescene.foundation.files import read_text, write_text
 from rarescene.foundation.plugins import methods
 from rarescene.foundation.run_record import RunRecord
 from rarescene.generators import kinds_that_generate
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from rarescene.scenes import SceneSet
 
 CARD = "README.md"
+
+_OWN = re.compile(r"<!-- rarescene ([0-9a-f]{16}) -->\n\Z")
+"""Ends every card: a hash of the text before it, which tells whether somebody has edited the card."""
 
 PHANTOM_WARNING = "Phantom scenes: procedural pictures. No number here is a surgical one."
 
@@ -252,7 +257,7 @@ def write_generator_card(
         parameters=parameters,
         measures=measures,
     )
-    write_text(folder / CARD, card)
+    _write(folder / CARD, card)
 
 
 def write_segmenter_card(
@@ -277,7 +282,7 @@ def write_segmenter_card(
         scores=scores,
         limits=() if scores else ("It has not been scored on held-out recordings yet.",),
     )
-    write_text(folder / CARD, card)
+    _write(folder / CARD, card)
 
 
 def write_set_card(
@@ -308,7 +313,7 @@ def write_set_card(
         phantom=record.provenance.phantom,
         filtered=filtered,
     )
-    write_text(folder / CARD, card)
+    _write(folder / CARD, card)
 
 
 def how_sampled(config: Mapping[str, Any]) -> str:
@@ -332,3 +337,18 @@ def _flat(sections: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return {
         f"{section}.{name}": value for section, values in sections.items() for name, value in values.items()
     }
+
+
+def _write(path: Path, card: str) -> None:
+    """Write a card, unless the one that is there was edited, or is somebody else's."""
+    if path.is_file():
+        there = read_text(path)
+        mark = _OWN.search(there)
+        if mark is None or mark[1] != _hash(there[: mark.start()]):
+            say(f"note: {path} is not as rarescene wrote it, and stays; delete it to have it written anew")
+            return
+    write_text(path, f"{card}\n<!-- rarescene {_hash(card + chr(10))} -->\n")
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

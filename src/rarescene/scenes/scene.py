@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -82,7 +83,7 @@ class Recording:
     last: str
 
 
-class Recorded:
+class Recorded(ABC):
     """Scenes of which the records are known: a `SceneSet`, or a `SceneCache`."""
 
     records: tuple[SceneRecord, ...]
@@ -105,9 +106,9 @@ class Recorded:
             members[record.group].append(record)
         return tuple(Recording(name, len(of), of[0].name, of[-1].name) for name, of in members.items())
 
+    @abstractmethod
     def subset(self, indices: Iterable[int]) -> Self:
         """Return these scenes, in this order; nothing is copied."""
-        raise NotImplementedError
 
     def of_groups(self, groups: Iterable[str]) -> Self:
         """Return the scenes of these recordings."""

@@ -106,7 +106,16 @@ def save_checkpoint(
     place = folder / f"step_{step:08d}"
     try:
         with atomic_folder(place) as partial:
-            _fill(partial, step, modules, optimiser, state)
+            for name, module in modules.items():
+                save_tensors(module.state_dict(), partial / f"{name}.safetensors")
+            moments = optimiser.state_dict()["state"]
+            tensors = {
+                f"{index}.{key}": torch.as_tensor(value)
+                for index, entry in moments.items()
+                for key, value in entry.items()
+            }
+            save_tensors(tensors, partial / "optimiser.safetensors")
+            write_json(partial / "state.json", {"step": step, "files": [*modules, "optimiser"], **state})
             _remove(place)
     except (OSError, DataError) as error:
         remedy = "Free some space and add --resume; the checkpoints before this one are whole."
@@ -114,25 +123,6 @@ def save_checkpoint(
     for old in checkpoints(folder)[:-keep]:
         _remove(old)
     return place
-
-
-def _fill(
-    place: Path,
-    step: int,
-    modules: Mapping[str, nn.Module],
-    optimiser: torch.optim.Optimizer,
-    state: Mapping[str, Any],
-) -> None:
-    for name, module in modules.items():
-        save_tensors(module.state_dict(), place / f"{name}.safetensors")
-    moments = optimiser.state_dict()["state"]
-    tensors = {
-        f"{index}.{key}": torch.as_tensor(value)
-        for index, entry in moments.items()
-        for key, value in entry.items()
-    }
-    save_tensors(tensors, place / "optimiser.safetensors")
-    write_json(place / "state.json", {"step": step, "files": [*modules, "optimiser"], **state})
 
 
 def _remove(place: Path) -> None:
