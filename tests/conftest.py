@@ -188,3 +188,11 @@ def on_two_ranks() -> Callable[[Sequence[str], Path], None]:
         assert read_record(out).machine["processes"] == 2  # or each would have done all of the work
 
     return run
+
+
+@pytest.fixture
+def bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have bfloat16 computed, by emulation if the processor lacks it."""
+    from rarescene.training import ranks
+
+    monkeypatch.setattr(ranks, "has_bfloat16", lambda device: True)

@@ -74,6 +74,7 @@ def test_ignored_pixels_are_a_class_of_their_own(name: str) -> None:
     assert (drawn[0] - drawn[1]).abs().max() > 0.005
 
 
+@pytest.mark.usefixtures("bfloat16")
 @every
 def test_half_precision_draws_nearly_the_same_and_leaves_the_weights_alone(name: str) -> None:
     generator = trained(name)

@@ -122,6 +122,7 @@ def test_sampled_latents_stay_where_those_of_the_scenes_lie() -> None:
     assert (spread[0] <= generator.scales.highest + 1e-3).all()
 
 
+@pytest.mark.usefixtures("bfloat16")
 def test_half_precision_draws_nearly_the_same() -> None:
     generator = untrained(replace(CONFIG, diffusion=DiffusionConfig(prediction="v")))
     whole, half = (
@@ -131,6 +132,7 @@ def test_half_precision_draws_nearly_the_same() -> None:
     assert 0 < (whole - half).abs().mean() < 0.05
 
 
+@pytest.mark.usefixtures("bfloat16")
 def test_a_plain_loop_learns_from_pairs_in_half_precision() -> None:
     can_be_learned_from(untrained().generate(asked("red", ""), seeds=[1, 2], steps=2, precision="bf16"))
 

@@ -112,6 +112,7 @@ def test_no_guidance_is_the_prompted_network_alone(book: PromptBook) -> None:
     assert (maps[0] - maps[2]).abs().max() > 1e-3
 
 
+@pytest.mark.usefixtures("bfloat16")
 def test_half_precision_draws_nearly_the_same(book: PromptBook) -> None:
     generator = trained(book)
     whole, half = (

@@ -96,6 +96,7 @@ def test_resumed_run_equals_the_undisturbed_one(tmp_path: Path) -> None:
     assert logs[0] == logs[1]  # the line of step 9 averages steps before and after the kill
 
 
+@pytest.mark.usefixtures("bfloat16")
 @pytest.mark.parametrize("precision", ["no", "bf16", "fp16"])
 def test_every_precision_trains_and_resumes_on_a_processor(
     tmp_path: Path, precision: Literal["no", "bf16", "fp16"]

@@ -7,7 +7,9 @@ import os
 import pytest
 import torch
 
+from rarescene.foundation.console import say_once
 from rarescene.foundation.errors import ConfigError, DeviceError
+from rarescene.training import ranks
 from rarescene.training.ranks import _launched, this_rank, within_memory
 
 VARIABLES = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
@@ -96,3 +98,15 @@ def test_a_device_without_memory_names_the_remedy(error: Exception) -> None:
 def test_another_error_stays_what_it_is() -> None:
     with pytest.raises(RuntimeError, match="shape"), within_memory("Lower it."):
         raise RuntimeError("shape mismatch")
+
+
+@pytest.mark.parametrize(("has", "taken"), [(True, "bf16"), (False, "no")])
+def test_a_precision_that_would_be_emulated_is_not_taken(
+    has: bool, taken: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ranks, "has_bfloat16", lambda device: has)
+    say_once.cache_clear()
+    processor = torch.device("cpu")
+    assert ranks.sensible_precision("bf16", processor) == taken
+    assert ("float32 is taken instead" in capfd.readouterr().out) is not has
+    assert [ranks.sensible_precision(one, processor) for one in ("no", "fp16")] == ["no", "fp16"]

@@ -22,6 +22,7 @@ from rarescene.generators.network_generator import NetworkGenerator, NetworkLear
 from rarescene.networks import SpadeUNet, one_hot_layout
 from rarescene.scenes import ClassTable, cut_back, pad_images, pad_masks
 from rarescene.training import within_memory
+from rarescene.training.ranks import sensible_precision
 
 MODULATION_BUDGET = 4 * 2**30  # bytes of γ and β kept while a block of images is generated
 
@@ -160,8 +161,8 @@ class Precisions(Generic[Network]):
         self._bfloat16: Network | None = None
 
     def take(self, precision: str) -> Network:
-        """Return the network for "no", float32, and the copy for "bf16"."""
-        if precision == "no":
+        """Return the network for "no", float32, and the copy for "bf16", where the device has that."""
+        if sensible_precision(precision, next(self.network.parameters()).device) == "no":
             return self.network
         if self._bfloat16 is None:
             self._bfloat16 = copy.deepcopy(self.network).bfloat16()

@@ -25,8 +25,9 @@ class TrainingConfig(Settings, section="training"):
         betas: AdamW's decays of the gradient's mean and of its square's.
         gradient_clip: largest norm of the gradient; larger ones are scaled down. 0 for none.
         ema_decay: decay of the exponential moving average of the weights; 0 keeps the last weights instead.
-        mixed_precision: numbers used in the forward pass; weights and optimiser stay in float32. "fp16" is
-            for GPUs; on a processor it is computed as "no".
+        mixed_precision: numbers used in the forward pass, where the device has them: a processor without
+            bfloat16 takes float32. Weights and optimiser stay in float32. "fp16" is for GPUs; on a processor
+            it is computed as "no".
         accumulate: parts a batch is cut into where the device's memory is small; a loss that is a mean over
             scenes gives the same result.
         log_every: steps between two lines of the log.

@@ -33,7 +33,7 @@ from rarescene.foundation.protocols import Batch
 from rarescene.foundation.seeds import derive_seed
 from rarescene.training.checkpoints import EARLIER, checkpoints, load_checkpoint, not_finite, save_checkpoint
 from rarescene.training.config import TrainingConfig
-from rarescene.training.ranks import this_rank, within_memory
+from rarescene.training.ranks import sensible_precision, this_rank, within_memory
 
 LOG = "log.jsonl"
 
@@ -131,8 +131,8 @@ def fit(
         TrainingError: the loss is no longer finite; the last good checkpoint is named.
     """
     AcceleratorState._reset_state()  # one process may train several networks, each in its own precision
-    this_rank()  # settles which processes there are, before the library guesses
-    accelerator = Accelerator(mixed_precision=config.mixed_precision)
+    device = this_rank().device  # settles which processes there are, before the library guesses
+    accelerator = Accelerator(mixed_precision=sensible_precision(config.mixed_precision, device))
     parts = accelerator.num_processes * config.accumulate
     if config.batch_size % parts:
         remedy = f"Set training.batch_size to a multiple of {parts}."

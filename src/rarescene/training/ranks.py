@@ -13,6 +13,7 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from torch import Tensor
 
+from rarescene.foundation.console import say_once
 from rarescene.foundation.errors import ConfigError, DeviceError, out_of_memory
 
 
@@ -115,6 +116,22 @@ def spare_device() -> torch.device | None:
     if rank.device.type != "cuda" or spare < 1:
         return None
     return torch.device("cuda", used + rank.local_process_index % spare)
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Return whether a device computes in bfloat16 by itself; by emulation it takes 8 to 30 times as long."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def sensible_precision(precision: str, device: torch.device) -> str:
+    """Return "no", float32, for a bfloat16 that the device would emulate, and say so; else what is given."""
+    if precision != "bf16" or has_bfloat16(device):
+        return precision
+    if this_rank().is_main_process:
+        say_once("note: this device has no bfloat16, which it would emulate slowly; float32 is taken instead")
+    return "no"
 
 
 @contextmanager
