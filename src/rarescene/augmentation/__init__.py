@@ -18,5 +18,6 @@ if TYPE_CHECKING:
     from rarescene.augmentation.gauda import Gauda
     from rarescene.augmentation.gauda_config import DrawingConfig, GaudaConfig, SievingConfig
     from rarescene.augmentation.offline import Offline, OfflineConfig
+    from rarescene.augmentation.paste import Paste, PasteConfig
 
 __all__, __getattr__, __dir__ = show_lazily(__name__, __file__)

@@ -20,6 +20,7 @@ def phantom(
     layout: Literal["folder", "cholecseg8k", "sisvse"] = "folder",
     classes: Literal["cholecseg8k", "sisvse"] | None = None,
     seed: Seed = 0,
+    first: Count = 1,
 ) -> None:
     """Write procedural laparoscopic scenes. They are no surgical data.
 
@@ -36,6 +37,7 @@ def phantom(
         classes: a cholecystectomy with the 13 classes of CholecSeg8k (the default, but for the layout of
             SISVSE), or a gastrectomy with the 32 of SISVSE.
         seed: seed of everything.
+        first: number of the first recording; those of other numbers are other recordings.
     """
     from rarescene.scenes import PhantomConfig, write_phantom
 
@@ -46,6 +48,7 @@ def phantom(
         width=width or size,
         seed=seed,
         classes=classes or ("sisvse" if layout == "sisvse" else "cholecseg8k"),
+        first=first,
     )
     with progress("phantom scenes") as advance:
         write_phantom(config, out, layout, progress=advance)

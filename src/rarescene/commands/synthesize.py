@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from rarescene.diffusion import MapSamplingConfig, SamplingConfig
+from rarescene.diffusion import InsertionConfig, MapSamplingConfig, SamplingConfig
 from rarescene.foundation.configs import Count, Seed
 from rarescene.foundation.console import say
 from rarescene.foundation.errors import ConfigError
@@ -21,6 +21,9 @@ from rarescene.foundation.outputs import writes_folder
 from rarescene.foundation.run_record import read_record
 from rarescene.foundation.seeds import derive_seed
 from rarescene.reports.cards import write_set_card
+from rarescene.scenes.data import open_as_in
+from rarescene.sources.composition import CompositionConfig
+from rarescene.sources.insertion import Insertions, open_insertions
 from rarescene.sources.mask_source import check_map_sampling, generator_of
 from rarescene.sources.pair_source import (
     ImagesForMasks,
@@ -30,6 +33,7 @@ from rarescene.sources.pair_source import (
 )
 from rarescene.sources.requests import TRAINING, requests_for
 from rarescene.sources.set_writing import SetScene, write_set
+from rarescene.sources.trust import TrustConfig
 
 
 @writes_folder("set", "scene set")
@@ -39,6 +43,8 @@ def synthesize(
     out: Path,
     masks: str = "",
     maps: Path | None = None,
+    compose: str = "",
+    judge: Path | None = None,
     requests: str = TRAINING,
     classes: str = "",
     count: Count = 500,
@@ -47,11 +53,18 @@ def synthesize(
     group_by: str | None = None,
     sampling: SamplingConfig = SamplingConfig(),  # noqa: B008 - frozen
     map_sampling: MapSamplingConfig = MapSamplingConfig(),  # noqa: B008 - frozen
+    composition: CompositionConfig = CompositionConfig(),  # noqa: B008 - frozen
+    insertion: InsertionConfig = InsertionConfig(),  # noqa: B008 - frozen
+    trust: TrustConfig = TrustConfig(),  # noqa: B008 - frozen
     vary: bool = False,
     seed: Seed = 0,
     resume: bool = False,
 ) -> None:
     """Generate synthetic pairs that show the classes asked for: a mask, and a new image for it.
+
+    With --compose, rare classes are put into real frames: a region of one training scene is placed in another
+    one, where training masks say that it may be, and drawn there anew; all else of the frame stays as it was.
+    With --judge, a region counts only if a segmenter that was trained on real frames sees it.
 
     A joint generator or a DatasetGAN generates both at once, for a request. For an image generator, masks
     come from a data set (--masks), or are generated as well, by a map generator that is asked for them
@@ -64,16 +77,21 @@ def synthesize(
         out: folder of the scene set.
         masks: for an image generator: data set whose masks are taken, NAME:PATH or a YAML file.
         maps: instead of --masks: folder of a `train maps` run.
+        compose: instead of both: data set into whose training frames rare classes are put.
+        judge: with --compose: folder of a `segment` run on real frames alone, which says whether it sees them.
         requests: what generated maps or pairs must show: "training", as the training masks have it; a text
             file with one request a line; or a data set whose masks are asked for again.
         classes: comma-separated; a mask that shows any of them, or a request for any of them, is used.
-            Empty: every one.
-        count: number of pairs.
+            Empty: every one. With --compose: the classes that are put into frames, by default the rare ones.
+        count: number of pairs; with --compose, of frames that a class is put into.
         part: part of the split that masks come from: train, validation, test or all.
         split: how MASKS is split; by default as the generator's data were.
         group_by: regular expression that tells the recordings of a folder apart; by default the generator's.
         sampling: how images or pairs are generated.
         map_sampling: how maps are generated, and how often a map that breaks its request is generated again.
+        composition: where a region may be, with --compose.
+        insertion: how it is drawn into the frame, with --compose.
+        trust: what becomes of a region that the judge does not see.
         vary: flip and rotate the masks of --masks as the generator's training did.
         seed: seed of the noise.
         resume: keep the pairs that are there and generate the rest.
@@ -86,31 +104,45 @@ def synthesize(
     if joint and (masks or maps):
         remedy = "Leave --masks and --maps out, or give the run of an image generator."
         raise ConfigError(f"a {trained.kind} generates its own masks", remedy, run)
-    if not joint and bool(masks) == bool(maps):
-        remedy = "Give either --masks, a data set, or --maps, a run of `train maps`."
+    if sum(map(bool, (masks, maps, compose))) != 1 and not (joint and not compose):
+        remedy = "Give one of --masks, a data set; --maps, a run of `train maps`; or --compose, a data set."
         raise ConfigError("where the masks come from is not clear", remedy)
     check_map_sampling(maps, map_sampling)
-    if not masks and (vary or split or group_by):
+    _check_composition(compose, judge, composition, insertion, trust)
+    if not masks and vary:
+        raise ConfigError("--vary speaks of --masks", "Leave it out.")
+    if not (masks or compose) and (split or group_by):
         remedy = "Leave them out where masks are generated."
-        raise ConfigError("--vary, --split and --group-by speak of --masks", remedy)
-    source: ImagesForMasks[int] | RequestedPairs
+        raise ConfigError("--split and --group-by speak of --masks or --compose", remedy)
+    source: ImagesForMasks[int] | RequestedPairs | Insertions[int]
     if masks:
         source, different = open_images_for(
             run, masks, sampling,
             classes=classes, part=part, split=split, group_by=group_by, vary=vary, seed=seed,
         )  # fmt: skip
+    elif compose:
+        if part != "train":
+            remedy = "Leave --part out: regions and frames are those of the training part."
+            raise ConfigError(f"--part {part} and --compose do not go together", remedy)
+        data = open_as_in(trained.provenance, compose, split=split, group_by=group_by)
+        source, different = open_insertions(
+            run, data, classes=classes, sampling=sampling, composition=composition, insertion=insertion,
+            judge=judge, trust=trust,
+        ), count  # fmt: skip
     else:
         of_requests = open_pair_source(run, maps, sampling=sampling, map_sampling=map_sampling)
         asked = requests_for(of_requests, requests=requests, classes=classes, part=part, seed=seed)
         source, different = RequestedPairs(of_requests, asked), asked.different
 
-    def make(indices: range) -> list[SetScene]:
+    def make(indices: range) -> list[SetScene | None]:
         seeds = [derive_seed(seed, "pair", index) for index in indices]
         pairs, details = source.sample(indices, seeds)
         sure = [None] * len(pairs) if pairs.confidence is None else pairs.confidence.numpy()
         ids = pairs.masks.numpy().astype(np.uint8)
         return [
             SetScene(image, mask, {**told, "generator": source.name, "seed": own}, confidence)
+            if told.get("trusted", True) or trust.rule != "drop"
+            else None
             for image, mask, told, own, confidence in zip(
                 to_pixels(pairs.images), ids, details, seeds, sure, strict=True
             )
@@ -126,12 +158,32 @@ def synthesize(
         ended = record.ended(seconds, {"pairs": len(pairs)})
         write_set_card(out, ended, trained, pairs)
         ended.write(out)
-        if not masks:
+        if not masks and not compose:
             kept = [one.details["kept"] for one in pairs.records]
             share, whole = (np.mean([one[name] for one in kept]) for name in ("present", "kept"))
             say(
                 f"{share:.1%} of the classes asked for are shown; "
                 f"{whole:.1%} of the masks keep their requests as a whole"
             )
-        what = f"{min(count, different)} maps" if masks else f"{different} different requests"
-        say(f"{count} pairs for {what} in {out}, {seconds:.0f} s")
+        if compose:
+            say(f"{len(pairs)} frames with a region of a rare class in {out}, {seconds:.0f} s")
+            if len(pairs) < count:
+                say(f"{count - len(pairs)} were left out, since the judge did not see their regions")
+        else:
+            what = f"{min(count, different)} maps" if masks else f"{different} different requests"
+            say(f"{count} pairs for {what} in {out}, {seconds:.0f} s")
+
+
+def _check_composition(
+    compose: str,
+    judge: Path | None,
+    composition: CompositionConfig,
+    insertion: InsertionConfig,
+    trust: TrustConfig,
+) -> None:
+    """Raise `ConfigError` where options speak of what is not done."""
+    if not compose and (judge or composition != CompositionConfig() or insertion != InsertionConfig()):
+        what = "--judge, --composition.* and --insertion.* speak of --compose"
+        raise ConfigError(what, "Add --compose DATA, or leave them out.")
+    if judge is None and trust != TrustConfig():
+        raise ConfigError("--trust.* speaks of --judge", "Add --judge RUN, or leave it out.")

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rarescene.diffusion.config import (
         ClassAwareConfig,
         DiffusionConfig,
+        InsertionConfig,
         MapSamplingConfig,
         SamplingConfig,
         SelfPerceptualConfig,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
         gradient_norms,
         pool_weights,
     )
-    from rarescene.diffusion.sampling import SAMPLERS, Denoiser, sample, sampling_timesteps
+    from rarescene.diffusion.sampling import SAMPLERS, Denoiser, Known, sample, sampling_timesteps
     from rarescene.diffusion.schedule import NoiseSchedule
     from rarescene.diffusion.variational import discretised_log_likelihood, variational_bound
 

@@ -152,6 +152,23 @@ class SamplingConfig(Settings, section="sampling"):
 
 
 @dataclass(frozen=True)
+class InsertionConfig(Settings, section="insertion"):
+    """How a region is drawn into a real frame.
+
+    Attributes:
+        margin: pixels around the region in which the frame changes over to what is drawn; beyond them it stays
+            as it was.
+        emphasis: s in ε_before + s (ε_composed − ε_before), where the first is told the frame's own mask and the
+            second the mask with the region in it. 1 is none, and twice as fast; more draws the class more plainly.
+        whole: draw all of the scene for the composed mask, instead of the region alone.
+    """
+
+    margin: Annotated[int, Range(0, 256)] = 2
+    emphasis: Guidance = 1.0
+    whole: bool = False
+
+
+@dataclass(frozen=True)
 class MapSamplingConfig(Settings, section="map_sampling"):
     """How maps are sampled.
 

@@ -8,6 +8,7 @@ schedule is respaced to them (Nichol & Dhariwal 2021), and the library walks eve
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,33 @@ SAMPLERS: dict[str, tuple[type[Any], dict[str, Any]]] = {
 }
 
 
+@dataclass(frozen=True)
+class Known:
+    """What a sample shall keep of something that is there already: inpainting.
+
+    At each step x̂_0 is blended with what is known. Where all is known, x_t is then √ᾱ_t x_0 + √(1−ᾱ_t) ε at
+    every step, noised to the step's level with the very ε that the sample began with: each sampler here moves
+    x along (x_t, x̂_0) so that a constant x̂_0 keeps that form. (The ancestral one renews ε, and keeps the
+    level.)
+
+    Attributes:
+        x0: float `(B, *shape)`, on the denoiser's device.
+        free: float in [0, 1] that broadcasts against x0: 1 where everything is sampled, 0 where x0 stays.
+    """
+
+    x0: Tensor
+    free: Tensor
+
+    def begin(self, noise: Tensor, schedule: NoiseSchedule) -> Tensor:
+        """Return x_T: noise where all is free, and what is known, noised, where nothing is."""
+        last = torch.full((len(noise),), len(schedule) - 1, device=noise.device)
+        return noise + (1 - self.free) * (schedule.add_noise(self.x0, noise, last) - noise)
+
+    def blend(self, x0: Tensor) -> Tensor:
+        """Return x̂_0 where it is free, x_0 where it is known, and between them their mean."""
+        return self.x0 + self.free * (x0 - self.x0)
+
+
 @torch.no_grad()
 def sample(
     denoise: Denoiser,
@@ -48,6 +76,7 @@ def sample(
     steps: int = 30,
     clamp: bool | tuple[Tensor, Tensor] = True,
     learned_variance: bool = False,
+    known: Known | None = None,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
     progress: Progress | None = None,
@@ -69,6 +98,7 @@ def sample(
         learned_variance: the denoiser answers with twice the channels, of which the second half places the
             logarithm of the variance between β̃_t (−1) and β_t (1). `ddpm` samples with it, between the β̃
             and β of the respaced chain; the other samplers need the mean alone.
+        known: what the sample keeps of something that is there already; by default all is sampled.
         device: where the denoiser works.
         dtype: of the x_t that the denoiser is given; the sampler's own arithmetic is float32.
         progress: called with (steps done, steps in all) after each step.
@@ -85,6 +115,8 @@ def sample(
     generators = [torch.Generator().manual_seed(derive_seed(seed, "sampling")) for seed in seeds]
     noise = torch.stack([torch.randn(*shape, generator=generator) for generator in generators])
     x = noise.to(device)
+    if known is not None:
+        x = known.begin(x, schedule)
     random = {"generator": generators} if sampler == "ddpm" else {}
     for done, position in enumerate(scheduler.timesteps.tolist(), start=1):
         t = torch.full((len(seeds),), int(timesteps[position]), dtype=torch.int64, device=x.device)
@@ -97,6 +129,8 @@ def sample(
             x0 = x0.clamp(-1, 1)
         elif clamp:
             x0 = torch.clamp(x0, *clamp)
+        if known is not None:
+            x0 = known.blend(x0)
         if variance and sampler == "ddpm":
             x0 = torch.cat([x0, *variance], dim=1)
         x = scheduler.step(x0, position, x, return_dict=False, **random)[0]

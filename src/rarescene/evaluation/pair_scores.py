@@ -108,6 +108,10 @@ class Judge:
 
     def predict(self, pixels: np.ndarray) -> np.ndarray:
         """Return class ids uint8 `(B, H, W)` for images uint8 `(B, H, W, 3)`, at their own size."""
+        return self.probabilities(pixels).argmax(1).astype(np.uint8)
+
+    def probabilities(self, pixels: np.ndarray) -> np.ndarray:
+        """Return class probabilities float32 `(B, C, H, W)` for images uint8 `(B, H, W, 3)`, at their own size."""
         import torch.nn.functional as F
 
         from rarescene.scenes import resize_image
@@ -119,7 +123,8 @@ class Judge:
         probabilities = self.network.predict(to_images(seen).to(self.device))
         if seen is not pixels:
             probabilities = F.interpolate(probabilities, size=pixels.shape[1:3], mode="bilinear")
-        return probabilities.argmax(1).cpu().numpy().astype(np.uint8)
+        found: np.ndarray = probabilities.float().cpu().numpy()
+        return found
 
     def iou(self, scenes: SceneCache, label: str) -> np.ndarray:
         """Return the IoU of each class in each scene, `(N, C)`, with a progress bar."""

@@ -14,10 +14,11 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 import torch
 from torch import Tensor, nn
 
-from rarescene.diffusion import Denoiser, NoiseSchedule, SamplingConfig, sample
+from rarescene.diffusion import Denoiser, Known, NoiseSchedule, SamplingConfig, guided, sample
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.protocols import Batch
 from rarescene.generators.image_diffusion_config import ImageDiffusionConfig
+from rarescene.generators.margins import soft_margin
 from rarescene.generators.network_generator import NetworkGenerator, NetworkLearner
 from rarescene.networks import SpadeUNet, one_hot_layout
 from rarescene.scenes import ClassTable, cut_back, pad_images, pad_masks
@@ -122,6 +123,75 @@ class ImageDiffusion(NetworkGenerator[Config]):
             progress=progress,
         )
         return cut_back(images, height, width)
+
+    @within_memory(
+        "Insert into fewer scenes at once (--sampling.block), or in bf16 (--sampling.precision bf16)."
+    )
+    @torch.no_grad()
+    def insert(
+        self,
+        images: Tensor,
+        masks: Tensor,
+        regions: Tensor,
+        *,
+        before: Tensor,
+        seeds: Sequence[int],
+        margin: int = 2,
+        emphasis: float = 1.0,
+        sampler: str = "dpm-solver++",
+        steps: int = 30,
+        guidance: float | None = None,
+        precision: str = "no",
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Tensor:
+        """Draw a region of each scene anew; beyond its margin the scene stays as it was, pixel for pixel.
+
+        Args:
+            images: float32 `(B, 3, H, W)` in [-1, 1], the scenes.
+            masks: int64 `(B, H, W)`, what they shall show.
+            regions: bool `(B, H, W)`, where they are drawn anew.
+            before: int64 `(B, H, W)`, what the scenes show now.
+            seeds: one a scene; image i depends on scene i and seed i alone.
+            margin: pixels around the region in which the scene changes over to what is drawn.
+            emphasis: s in ε_before + s (ε_masks − ε_before); 1 is none, more draws the classes of the region more
+                plainly, away from what was there before.
+            sampler: as of `generate`, like all further options.
+
+        Returns:
+            float32 `(B, 3, H, W)` in [-1, 1].
+
+        Raises:
+            ConfigError: as of `generate`.
+            DeviceError: the device's memory is too small.
+        """
+        self.check(steps, guidance)
+        height, width = masks.shape[-2:]
+        stride, ignore_index = self.config.network.stride, self.table.ignore_index
+
+        def layout(ids: Tensor) -> Tensor:
+            padded = pad_masks(ids.to(self.device), stride, ignore_index)
+            return one_hot_layout(padded, len(self.table), ignore_index)
+
+        network = self._precisions.take(precision)
+        denoise = self.denoiser(network, layout(masks), guidance)
+        if emphasis != 1:
+            denoise = guided(denoise, self.denoiser(network, layout(before), guidance), emphasis)
+        scenes = pad_images(images.to(self.device), stride)
+        free = pad_images(soft_margin(regions.to(self.device), margin), stride)
+        drawn = sample(
+            denoise,
+            scenes.shape[1:],
+            seeds,
+            self.schedule,
+            sampler=sampler,
+            steps=steps,
+            learned_variance=self.learned_variance,
+            known=Known(scenes, free),
+            device=self.device,
+            progress=progress,
+        )
+        # what is known is kept by the sampler up to rounding, and here to the bit
+        return cut_back(torch.where(free > 0, drawn, scenes), height, width)
 
     def sampling(self, config: SamplingConfig) -> dict[str, Any]:
         """Return the options of `generate`. Raises `ConfigError` for what cannot be done."""

@@ -14,9 +14,10 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rarescene.diffusion import NoiseSchedule, SamplingConfig, guided, sample
+from rarescene.diffusion import Denoiser, Known, NoiseSchedule, SamplingConfig, guided, sample
 from rarescene.foundation.errors import CheckpointError, ConfigError
 from rarescene.foundation.protocols import Batch, Pairs
 from rarescene.foundation.seeds import derive_seed
@@ -24,9 +25,10 @@ from rarescene.generators.conditions import Condition, load_condition
 from rarescene.generators.image_diffusion import Precisions
 from rarescene.generators.joint_latent_config import JointLatentConfig
 from rarescene.generators.latents import LatentScales, PairCodec
+from rarescene.generators.margins import soft_margin
 from rarescene.generators.metadata import DESCRIPTION, read_description, write_description
 from rarescene.generators.small_components import remove_specks
-from rarescene.scenes import Request
+from rarescene.scenes import Request, pad_images
 from rarescene.training import Learner, load_weights, save_tensors, within_memory
 
 WEIGHTS = "weights.safetensors"
@@ -153,28 +155,107 @@ class JointLatent:
             DeviceError: the device's memory is too small.
         """
         self.check(steps, guidance)
-        device = next(self.network.parameters()).device
-        c, asked = (part.to(device) for part in self.condition.inputs(requests))
-        network = self._precisions.take(precision)
-        # Eq. 6
-        denoise = guided(
-            lambda z_t, t: network(z_t, t, c, asked),
-            lambda z_t, t: network(z_t, t, c, torch.zeros_like(asked)),
-            self.config.guidance if guidance is None else guidance,
-        )
         z = sample(
-            denoise,
+            self._denoiser(requests, guidance, precision),
             self.codec.shape(self.config.height, self.config.width),
             seeds,
             self.schedule,
             sampler=sampler,
             steps=steps,
             clamp=(self.scales.lowest, self.scales.highest),
-            device=device,
+            device=self.device,
             progress=progress,
         )
         pairs = self.codec.decode(self.scales.restore(z), self.config.height, self.config.width)
         return self._without_specks(pairs, requests) if self.config.specks else pairs
+
+    @within_memory(
+        "Insert into fewer scenes at once (--sampling.block), or in bf16 (--sampling.precision bf16)."
+    )
+    @torch.no_grad()
+    def insert(
+        self,
+        images: Tensor,
+        masks: Tensor,
+        regions: Tensor,
+        *,
+        before: Tensor,
+        seeds: Sequence[int],
+        margin: int = 2,
+        emphasis: float = 1.0,
+        sampler: str = "dpm-solver++",
+        steps: int = 20,
+        guidance: float | None = None,
+        precision: str = "no",
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Tensor:
+        """Draw a region of each scene anew, in the latents; beyond its margin the scene stays as it was.
+
+        All of z_mask is known, that of the mask that the scene shall show, and z_image is known but for the
+        latents under the region and its margin. What is decoded takes the place of the scene there.
+
+        Args:
+            images: float32 `(B, 3, H, W)` in [-1, 1], the scenes.
+            masks: int64 `(B, H, W)`, what they shall show.
+            regions: bool `(B, H, W)`, where they are drawn anew.
+            before: int64 `(B, H, W)`, what the scenes show now.
+            seeds: one a scene; image i depends on scene i and seed i alone.
+            margin: pixels around the region in which the scene changes over to what is drawn.
+            emphasis: s in ε_before + s (ε_masks − ε_before), where each is told the classes of its mask; 1 is
+                none, more draws the classes of the region more plainly.
+            sampler: as of `generate`, like all further options.
+
+        Returns:
+            float32 `(B, 3, H, W)` in [-1, 1].
+
+        Raises:
+            ConfigError: as of `generate`.
+            DeviceError: the device's memory is too small.
+        """
+        self.check(steps, guidance)
+        height, width = masks.shape[-2:]
+        images, masks, before = (one.to(self.device) for one in (images, masks, before))
+        z_0 = self.scales.standardise(self.codec.encode(images, masks))
+        soft, of_image = soft_margin(regions.to(self.device), margin), self.codec.channels[0]
+        free = F.adaptive_max_pool2d(pad_images(soft, self.codec.unit), z_0.shape[-2:])
+        free = torch.cat([free.expand(-1, of_image, -1, -1), torch.zeros_like(z_0[:, of_image:])], dim=1)
+        denoise = self._denoiser(self._shown(masks), guidance, precision)
+        if emphasis != 1:
+            without = self._denoiser(self._shown(before), guidance, precision)
+            denoise = guided(denoise, without, emphasis)
+        z = sample(
+            denoise,
+            z_0.shape[1:],
+            seeds,
+            self.schedule,
+            sampler=sampler,
+            steps=steps,
+            clamp=(self.scales.lowest, self.scales.highest),
+            known=Known(z_0, free),
+            device=self.device,
+            progress=progress,
+        )
+        drawn = self.codec.decode(self.scales.restore(z), height, width).images
+        return torch.where(soft > 0, images + soft * (drawn - images), images)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.network.parameters()).device
+
+    def _denoiser(self, requests: Sequence[Request], guidance: float | None, precision: str) -> Denoiser:
+        """Return the function of z_t and t that the sampler calls, for requests that stay the same: Eq. 6."""
+        c, asked = (part.to(self.device) for part in self.condition.inputs(requests))
+        network = self._precisions.take(precision)
+        return guided(
+            lambda z_t, t: network(z_t, t, c, asked),
+            lambda z_t, t: network(z_t, t, c, torch.zeros_like(asked)),
+            self.config.guidance if guidance is None else guidance,
+        )
+
+    def _shown(self, masks: Tensor) -> list[Request]:
+        """Return the requests that masks keep."""
+        return [Request.from_mask(mask, self.table) for mask in masks.cpu().numpy().astype(np.uint8)]
 
     def sampling(self, config: SamplingConfig) -> dict[str, Any]:
         """Return the options of `generate`. Raises `ConfigError` for what cannot be done."""

@@ -70,6 +70,11 @@ class PairCodec:
         """Channels of z_image and of z_mask."""
         return self.images.channels, self.masks.channels
 
+    @property
+    def unit(self) -> int:
+        """Pixels that height and width are padded to a multiple of."""
+        return self.images.factor * self.stride
+
     def to(self, device: torch.device | str) -> Self:
         """Move both, and return the codec."""
         self.images.to(device)
@@ -78,8 +83,7 @@ class PairCodec:
 
     def shape(self, height: int, width: int) -> tuple[int, int, int]:
         """Return the shape of the latents of one pair of this size."""
-        unit = self.images.factor * self.stride
-        rows, columns = height + -height % unit, width + -width % unit
+        rows, columns = height + -height % self.unit, width + -width % self.unit
         return sum(self.channels), rows // self.images.factor, columns // self.images.factor
 
     def encode(self, images: Tensor, masks: Tensor) -> Tensor:
@@ -88,11 +92,11 @@ class PairCodec:
         Ignored pixels are painted like the nearest labelled one, so that the generated masks have none. What
         the strides do not divide is padded.
         """
-        unit, ignore = self.images.factor * self.stride, self.table.ignore_index
-        painted = [fill_ignored(mask, ignore) for mask in pad_masks(masks, unit, ignore).cpu().numpy()]
+        ignore = self.table.ignore_index
+        painted = [fill_ignored(mask, ignore) for mask in pad_masks(masks, self.unit, ignore).cpu().numpy()]
         filled = torch.from_numpy(np.stack(painted)).to(masks)
         return torch.cat(
-            [self.images.encode(pad_images(images, unit)), self.masks.encode(filled)], dim=1
+            [self.images.encode(pad_images(images, self.unit)), self.masks.encode(filled)], dim=1
         ).float()
 
     def decode(self, z: Tensor, height: int, width: int) -> Pairs:

@@ -44,7 +44,7 @@ def write_set(
     count: int,
     seed: int,
     block: int,
-    make: Callable[[range], Sequence[SetScene]],
+    make: Callable[[range], Sequence[SetScene | None]],
 ) -> tuple[RunRecord, SceneSet] | None:
     """Write scenes 0 to `count - 1` of a set, or those of them that are missing.
 
@@ -57,7 +57,8 @@ def write_set(
         count: number of scenes.
         seed: of the set.
         block: scenes made at once; processes take whole blocks.
-        make: gives the scenes of a block of indices, of which the last may go beyond `count`.
+        make: gives the scenes of a block of indices, of which the last may go beyond `count`; None for one that
+            is left out.
 
     Returns:
         The record, not yet ended, and the set; None on all processes but the first.
@@ -86,6 +87,8 @@ def write_set(
             wanted = range(indices.start, min(indices.stop, count))
             if not writer.done.issuperset(wanted):
                 for index, one in zip(wanted, make(indices), strict=False):
+                    if one is None:
+                        continue
                     writer.add(index, one.image, one.mask, one.details, confidence=one.confidence)
             advance(turn, len(mine))
     ranks.wait_for_everyone()

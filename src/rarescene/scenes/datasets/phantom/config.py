@@ -32,6 +32,8 @@ class PhantomConfig(Settings, section="phantom"):
         seed: any whole number; another one gives other videos.
         classes: the data set whose classes they have: a cholecystectomy with the 13 of CholecSeg8k, or a
             gastrectomy with the 32 of SISVSE.
+        first: number of the first video. Videos of other numbers are other recordings: with `first=101` there
+            are as many test recordings as one likes for what was trained on videos 1 to 20.
 
     Raises:
         ConfigError: no video, no frame, a frame smaller than 16 × 16 pixels, or unknown classes.
@@ -43,12 +45,18 @@ class PhantomConfig(Settings, section="phantom"):
     width: Side = 128
     seed: Seed = 0
     classes: Literal["cholecseg8k", "sisvse"] = "cholecseg8k"
+    first: Count = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.videos * self.frames > MOST_FRAMES:
             what = f"{self.videos} phantom videos of {self.frames} frames are too many"
             raise ConfigError(what, f"Ask for at most {MOST_FRAMES:,} frames in all.")
+
+    @property
+    def numbers(self) -> range:
+        """The videos, counted from 0."""
+        return range(self.first - 1, self.first - 1 + self.videos)
 
     @property
     def operation(self) -> Operation:

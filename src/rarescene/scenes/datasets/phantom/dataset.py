@@ -4,6 +4,7 @@
 | --- | --- |
 | `phantom:videos=12,frames=80,size=64,seed=0` | drawn on demand; each may be left out |
 | `phantom:frames=20,height=64,width=96` | the same where frames are not square |
+| `phantom:videos=60,frames=8,first=101` | other videos, video101 to video160 |
 | `phantom:videos=12,classes=sisvse` | gastrectomies with the 32 classes of SISVSE |
 | `phantom:/data/phantom` | what `rarescene phantom` wrote, whatever the layout |
 """
@@ -39,16 +40,17 @@ def phantom_scenes(config: PhantomConfig) -> SceneSet:
             name=_scene_name(config, group, frame),
             group=group,
             order=frame,
-            details={"phantom": True, "video": video, "seed": config.seed} | _folds(config, video),
+            details={"phantom": True, "video": video, "place": place, "seed": config.seed}
+            | _folds(config, video),
         )
-        for video in range(config.videos)
+        for place, video in enumerate(config.numbers)
         for group in [group_name(config, video)]
         for frame in range(config.frames)
     )
 
     def read(record: SceneRecord) -> Scene:
         video = int(record.details["video"])
-        planned = areas[video * config.frames + record.order]
+        planned = areas[int(record.details["place"]) * config.frames + record.order]
         image, mask = render(
             operation, config.seed, video, record.order, planned, (config.height, config.width)
         )
@@ -61,7 +63,7 @@ def group_name(config: PhantomConfig, video: int) -> str:
     """Return the name of a video, numbered from 1: video01, or as a case of SISVSE, R001."""
     if config.classes == "sisvse":
         return f"R{video + 1:03d}"
-    return f"video{video + 1:0{max(2, len(str(config.videos)))}d}"
+    return f"video{video + 1:0{max(2, len(str(config.numbers.stop)))}d}"
 
 
 def _scene_name(config: PhantomConfig, group: str, frame: int) -> str:
@@ -116,6 +118,7 @@ def _drawn(options: dict[str, str]) -> SceneSet:
     config = PhantomConfig(**{"height": size, "width": size} | given)
     made = f"{config.videos},frames={config.frames},height={config.height},width={config.width}"
     kind = "" if config.classes == "cholecseg8k" else f",classes={config.classes}"
+    kind += "" if config.first == 1 else f",first={config.first}"
     return replace(phantom_scenes(config), name=f"phantom:videos={made},seed={config.seed}{kind}")
 
 
@@ -124,6 +127,6 @@ PHANTOM = DatasetMethod(
     summary="phantom scenes, drawn on demand or written by rarescene phantom",
     example="rarescene check phantom:videos=12,frames=80,size=64,seed=0",
     list=list_phantom,
-    options=("videos", "frames", "size", "height", "width", "seed", "classes"),
+    options=("videos", "frames", "size", "height", "width", "seed", "classes", "first"),
     folder=False,
 )

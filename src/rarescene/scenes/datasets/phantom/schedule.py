@@ -41,15 +41,16 @@ def plan(config: PhantomConfig) -> PhantomPlan:
     operation, videos, frames = config.operation, config.videos, config.frames
     table, classes = operation.table, len(operation.table)
     area = np.zeros((videos, frames, classes))
+    later = () if config.first == 1 else (config.first,)  # other recordings have episodes of their own
     for name, figures in operation.episodic.items():
-        rng = np.random.default_rng(derive_seed(config.seed, "phantom plan", name))
+        rng = np.random.default_rng(derive_seed(config.seed, "phantom plan", name, *later))
         sizes = _episodes(rng, videos, frames, figures)
         for part, share in operation.parts.get(name, {name: 1.0}).items():
             area[..., table.id_of(part)] = share * sizes
     shown = {}
     coming = area.sum(axis=2)
     for name, (share, mean) in operation.whole_videos.items():
-        rng = np.random.default_rng(derive_seed(config.seed, "phantom plan", name))
+        rng = np.random.default_rng(derive_seed(config.seed, "phantom plan", name, *later))
         shown[name] = np.zeros(videos, bool)
         shown[name][_stratified(rng, videos, min(videos, max(1, round(share * videos))))] = True
         size = mean * rng.uniform(0.7, 1.3, videos)
@@ -59,7 +60,7 @@ def plan(config: PhantomConfig) -> PhantomPlan:
     crowded = np.maximum(coming + staying - _FULL, 0) / np.maximum(staying, 1e-9)
     area[..., table.ids_of(operation.whole_videos)] *= (1 - np.minimum(crowded, 0.9))[..., None]
 
-    fields = np.array([operation.video(config.seed, video).field_share for video in range(videos)])
+    fields = np.array([operation.video(config.seed, video).field_share for video in config.numbers])
     left = np.maximum(fields[:, None] - area.sum(axis=2), 0.03)
     weights = {
         name: share * shown.get(name, np.ones(videos, bool)) for name, share in operation.remainder.items()

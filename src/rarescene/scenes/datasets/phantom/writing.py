@@ -97,8 +97,8 @@ def _mark(config: PhantomConfig, out: Path, layout: str) -> None:
             found = read_json(marker)
         except CheckpointError as error:
             raise DataError(error.what, "Choose another folder, or delete this one.", marker) from error
-        # Older folders do not say their classes.
-        if not isinstance(found, dict) or {"classes": "cholecseg8k", **found} != expected:
+        # Older folders do not say their classes, nor the number of their first video.
+        if not isinstance(found, dict) or {"classes": "cholecseg8k", "first": 1, **found} != expected:
             raise DataError(
                 f"the folder holds phantom scenes of another kind: {found}",
                 "Choose another folder, or repeat the command with the same options to go on.",
