@@ -78,7 +78,8 @@ def synthesize(
         masks: for an image generator: data set whose masks are taken, NAME:PATH or a YAML file.
         maps: instead of --masks: folder of a `train maps` run.
         compose: instead of both: data set into whose training frames rare classes are put.
-        judge: with --compose: folder of a `segment` run on real frames alone, which says whether it sees them.
+        judge: with --compose: folder of a `segment` run on real frames alone, which says whether it sees the
+            classes that were put there.
         requests: what generated maps or pairs must show: "training", as the training masks have it; a text
             file with one request a line; or a data set whose masks are asked for again.
         classes: comma-separated; a mask that shows any of them, or a request for any of them, is used.

@@ -156,10 +156,11 @@ class InsertionConfig(Settings, section="insertion"):
     """How a region is drawn into a real frame.
 
     Attributes:
-        margin: pixels around the region in which the frame changes over to what is drawn; beyond them it stays
-            as it was.
-        emphasis: s in ε_before + s (ε_composed − ε_before), where the first is told the frame's own mask and the
-            second the mask with the region in it. 1 is none, and twice as fast; more draws the class more plainly.
+        margin: pixels around the region in which the frame changes over to what is drawn; beyond them it
+            stays as it was.
+        emphasis: s in ε_before + s (ε_composed − ε_before), where the first is told the frame's own mask and
+            the second the mask with the region in it. 1 is none, and twice as fast; more draws the class more
+            plainly.
         whole: draw all of the scene for the composed mask, instead of the region alone.
     """
 

@@ -153,8 +153,8 @@ class ImageDiffusion(NetworkGenerator[Config]):
             before: int64 `(B, H, W)`, what the scenes show now.
             seeds: one a scene; image i depends on scene i and seed i alone.
             margin: pixels around the region in which the scene changes over to what is drawn.
-            emphasis: s in ε_before + s (ε_masks − ε_before); 1 is none, more draws the classes of the region more
-                plainly, away from what was there before.
+            emphasis: s in ε_before + s (ε_masks − ε_before); 1 is none, more draws the classes of the region
+                more plainly, away from what was there before.
             sampler: as of `generate`, like all further options.
 
         Returns:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def soft_margin(regions: Tensor, margin: int) -> Tensor:
-    """Return how free each pixel is, float32 `(B, 1, H, W)`: 1 within a region, falling to 0 beyond its margin.
+    """Return how free each pixel is, float32 `(B, 1, H, W)`: 1 within a region, 0 beyond its margin.
 
     A pixel k steps away, corners counting as one, is free by 1 − k/(margin + 1).
 

@@ -27,9 +27,9 @@ RING = 2
 """Pixels around a region that count as what it touches."""
 
 ON_TOP = (
-    "black background", "border", "instrument", "grasper", "forceps", "hook", "cautery", "scissors", "clipper",
-    "applier", "stapler", "suction", "needle", "trocar", "endotip", "knife", "cannula", "cystotome", "handpiece",
-    "handle", "injector", "micromanipulator", "retractor", "bipolar", "harmonic", "cadiere", "gauze", "specular",
+    "black background", "border", "specular", "instrument", "grasper", "forceps", "hook", "cautery", "bipolar",
+    "scissors", "clipper", "applier", "stapler", "suction", "needle", "trocar", "endotip", "knife", "cannula",
+    "cystotome", "handpiece", "handle", "injector", "manipulator", "retractor", "harmonic", "cadiere", "gauze",
 )  # fmt: skip
 """Words in the names of classes that lie above tissue, or are the border of the field."""
 
@@ -316,7 +316,7 @@ class Composer:
 
 
 def classes_on_top(table: ClassTable, named: str = "") -> tuple[int, ...]:
-    """Return the classes that a region never covers: those named, or those whose names say that they lie above.
+    """Return the classes that a region never covers: those named, or else those that lie above by their names.
 
     Raises:
         ConfigError: a name is unknown.

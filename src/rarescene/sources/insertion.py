@@ -82,8 +82,8 @@ def compose(composer: Composer, class_id: int, seed: int) -> ComposedScene:
         if found is not None:
             return ComposedScene(scene, image, mask, found, found.composed(mask))
     remedy = (
-        "Lower --composition.plausible or --composition.visible, raise --composition.places, or leave the class "
-        "out of --classes."
+        "Lower --composition.plausible or --composition.visible, raise --composition.places, or leave the "
+        "class out of --classes."
     )
     raise DataError(f"no training scene has a place for {composer.table.names[class_id]}", remedy)
 
@@ -156,7 +156,8 @@ class Insertions(PairSource[Wanted]):
     ) -> tuple[Pairs, list[Details]]:
         """Return a scene for each of what is wanted, its region composed and drawn until it is trusted.
 
-        What a manifest says of each has `trust`, the score of its region, and `trusted`, whether it is enough.
+        What a manifest says of each has `trust`, the score of its region, and `trusted`, whether that is
+        enough.
         """
         import torch
 
@@ -234,7 +235,11 @@ class InsertionsForRequests(Insertions[Request]):
     """Insertions of what a request names: GAUDA asks for the classes that a segmenter is uncertain of."""
 
     def class_of(self, wanted: Request, seed: int) -> int:
-        """Return the class that is asked for; of several one, by the seed. Raises `ConfigError` for others."""
+        """Return the class that is asked for; of several, one by the seed.
+
+        Raises:
+            ConfigError: none of them is inserted.
+        """
         able = [class_id for class_id in wanted.ids if class_id in self.composer.classes]
         if not able:
             names = ", ".join(self.table.names[class_id] for class_id in self.composer.classes)

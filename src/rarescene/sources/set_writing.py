@@ -57,8 +57,8 @@ def write_set(
         count: number of scenes.
         seed: of the set.
         block: scenes made at once; processes take whole blocks.
-        make: gives the scenes of a block of indices, of which the last may go beyond `count`; None for one that
-            is left out.
+        make: gives the scenes of a block of indices, of which the last may go beyond `count`; None for one
+            that is left out.
 
     Returns:
         The record, not yet ended, and the set; None on all processes but the first.

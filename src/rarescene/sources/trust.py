@@ -1,8 +1,8 @@
 """Whether a label can be trusted: does a segmenter that was trained on real frames alone see it there?
 
-A region whose class it does not see teaches a wrong boundary between classes: a segmenter that learns it sees
-blood on every liver. Yet what is asked must not merely be what the segmenter knows already. So a region is not
-held to a score, but to real regions of its class: it must be seen as well as a share of those are.
+A region whose class it does not see teaches a wrong boundary between classes: a segmenter that learns it
+sees blood on every liver. Yet what is asked must not merely be what the segmenter knows already. So a region
+is not held to a score, but to real regions of its class: it must be seen as well as a share of those are.
 """
 
 from __future__ import annotations
