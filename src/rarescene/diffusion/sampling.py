@@ -45,7 +45,9 @@ class Known:
     At each step x̂_0 is blended with what is known. Where all is known, x_t is then √ᾱ_t x_0 + √(1−ᾱ_t) ε at
     every step, noised to the step's level with the very ε that the sample began with: each sampler here moves
     x along (x_t, x̂_0) so that a constant x̂_0 keeps that form. (The ancestral one renews ε, and keeps the
-    level.)
+    level.) What is sampled is drawn towards what is known, not all of the way: of two pixels with correlation
+    0.9 the free one's mean moves by about two thirds of what it should. A map that says what is where makes
+    up for that.
 
     Attributes:
         x0: float `(B, *shape)`, on the denoiser's device.

@@ -111,7 +111,7 @@ class Judge:
         return self.probabilities(pixels).argmax(1).astype(np.uint8)
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
-        """Return class probabilities float32 `(B, C, H, W)` for images uint8 `(B, H, W, 3)`, at their size."""
+        """Return class probabilities float32 `(B, C, H, W)` of images uint8 `(B, H, W, 3)`, at their size."""
         import torch.nn.functional as F
 
         from rarescene.scenes import resize_image

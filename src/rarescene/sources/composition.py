@@ -27,9 +27,10 @@ RING = 2
 """Pixels around a region that count as what it touches."""
 
 ON_TOP = (
-    "black background", "border", "specular", "instrument", "grasper", "forceps", "hook", "cautery", "bipolar",
-    "scissors", "clipper", "applier", "stapler", "suction", "needle", "trocar", "endotip", "knife", "cannula",
-    "cystotome", "handpiece", "handle", "injector", "manipulator", "retractor", "harmonic", "cadiere", "gauze",
+    "black background", "border", "specular", "instrument", "grasper", "forceps", "hook", "cautery",
+    "bipolar", "scissors", "clipper", "applier", "stapler", "suction", "needle", "trocar", "endotip", "knife",
+    "cannula", "cystotome", "handpiece", "handle", "injector", "manipulator", "retractor", "harmonic",
+    "cadiere", "gauze",
 )  # fmt: skip
 """Words in the names of classes that lie above tissue, or are the border of the field."""
 
@@ -279,7 +280,7 @@ class Composer:
         pixels = pixels[rows][:, columns]
         inside, within = _overlap((top, left), (height, width), mask.shape)
         placed = np.zeros(mask.shape, bool)
-        placed[inside] = pixels[within] & ~covered[inside]
+        placed[inside] = pixels[within] & ~covered[inside] & (mask[inside] != region.class_id)
         seen = int(placed[inside].sum())
         if seen < max(
             1, self.config.visible * pixels.sum(), min(habits.areas[0] * mask.size, region.area) / 2
@@ -311,12 +312,12 @@ class Composer:
             touches,
             (float(low), float(high)),
             np.array([region.centre for region in regions]) / (height, width),
-            float(np.quantile(known, self.config.plausible)) if known else -np.inf,
+            float(np.quantile(known, self.config.plausible)) if known else float(touches.min()),
         )
 
 
 def classes_on_top(table: ClassTable, named: str = "") -> tuple[int, ...]:
-    """Return the classes that a region never covers: those named, or else those that lie above by their names.
+    """Return the classes that a region never covers: those named, or else those whose names say so.
 
     Raises:
         ConfigError: a name is unknown.
@@ -397,7 +398,5 @@ def _likelihood(
     What is covered counts like what is touched: blood may lie where blood is seen to border.
     """
     beside = _ring(region, box, mask, class_id, covered)
-    under = mask[region]
-    under = under[under != class_id]
-    parts = [float(touches[ids].mean()) for ids in (beside, under) if len(ids)]
-    return min(parts) if parts else -np.inf
+    parts = [float(touches[ids].mean()) for ids in (beside, mask[region]) if len(ids)]
+    return min(parts, default=float(touches.min()))

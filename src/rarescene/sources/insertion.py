@@ -308,7 +308,7 @@ def open_insertions(
         behind = behind.union(record.provenance)
         asked = open_judge(judge, record, source.scenes.classes)
         validation = everything.subset(source.split.validation)
-        held = Trust.of_real(asked, validation, real, composer.classes, trust, judge)
+        held = Trust.of_real(asked, validation, real, composer.classes, trust, {"judge": weights_hash(judge)})
     kind = InsertionsForRequests if on_request else InsertionsInTurn
     made = kind(generator, composer, sampling, insertion, behind, weights_hash(run), held)
     generator.to(device or this_rank().device)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -18,7 +17,6 @@ from rarescene.foundation.configs import Count, Settings, Share
 from rarescene.foundation.console import progress
 from rarescene.foundation.errors import ConfigError
 from rarescene.scenes import SceneCache
-from rarescene.sources.mask_source import weights_hash
 
 if TYPE_CHECKING:
     from rarescene.evaluation.pair_scores import Judge
@@ -80,7 +78,7 @@ class Trust:
         trained_on: SceneCache,
         classes: Sequence[int],
         config: TrustConfig,
-        run: Path,
+        told: Mapping[str, Any],
     ) -> Trust:
         """Learn how well real regions are seen.
 
@@ -90,7 +88,7 @@ class Trust:
             trained_on: its training scenes, which stand in for a class that those do not show.
             classes: ids of the classes.
             config: what becomes of regions that are not seen.
-            run: its folder.
+            told: what else a set's header says of it, such as a hash of its weights.
 
         Raises:
             ConfigError: no real scene shows a class.
@@ -110,7 +108,7 @@ class Trust:
                 "part": "validation" if among is real else "train", "scenes": len(values),
                 "least": round(least[class_id], 4),
             }  # fmt: skip
-        made_by = {"judge": weights_hash(run), **asdict(config), "real": counted}
+        made_by = {**told, **asdict(config), "real": counted}
         return cls(judge, least, config, made_by)
 
     def look(self, images: np.ndarray, regions: np.ndarray, class_ids: Sequence[int]) -> list[Seen]:

@@ -1,0 +1,177 @@
+"""Where a region may stand: on what training masks say, below instruments, never from its own recording."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rarescene.foundation.errors import ConfigError, DataError
+from rarescene.scenes import ClassTable, SceneCache, SceneClass, SceneRecord
+from rarescene.sources.composition import Composer, CompositionConfig, classes_on_top
+from rarescene.sources.insertion import compose
+
+LIVER, FAT, VEIN, GRASPER = range(4)
+TABLE = ClassTable(
+    "ward",
+    (
+        SceneClass(0, "liver", (200, 80, 80)), SceneClass(1, "fat", (220, 200, 90)),
+        SceneClass(2, "vein", (40, 40, 160)), SceneClass(3, "grasper", (150, 150, 150)),
+    ),
+)  # fmt: skip
+SIDE = 48
+PLAIN = CompositionConfig(scale=1, mirror=0, shift=0)
+
+
+def ward(recordings: int = 4, frames: int = 3) -> SceneCache:
+    """Return scenes, liver above and fat below; the first two recordings show a vein, always in the liver.
+
+    A grasper crosses each scene. Each pixel of an image says its scene, its row and its column.
+    """
+    count = recordings * frames
+    masks = np.full((count, SIDE, SIDE), LIVER, np.uint8)
+    masks[:, SIDE // 2 :] = FAT
+    for scene in range(2 * frames):
+        row, column = 4 + 2 * (scene % 3), 6 + 3 * scene
+        masks[scene, row : row + 3, column : column + 8] = VEIN
+        masks[scene, row + 1, column + 7] = LIVER  # not the same as its mirror image
+    masks[:, :, 40:43] = GRASPER
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    images = np.empty((count, SIDE, SIDE, 3), np.uint8)
+    for scene in range(count):
+        images[scene] = np.stack([np.full_like(rows, 10 * scene), 5 * rows, 5 * columns], axis=-1)
+    records = tuple(SceneRecord(f"scene {i}", f"operation {i // frames}", i % frames) for i in range(count))
+    pixels = np.array([np.bincount(mask.ravel(), minlength=len(TABLE)) for mask in masks])
+    return SceneCache(
+        Path("nowhere"), "ward", TABLE, "none", records, images, masks, pixels, np.arange(count)
+    )
+
+
+@pytest.fixture(scope="module")
+def composer() -> Composer:
+    return Composer(ward(), [VEIN])
+
+
+@settings(max_examples=60)
+@given(seed=st.integers(0, 10_000))
+def test_a_region_lies_in_what_it_touches_in_training_and_below_what_is_on_top(seed: int) -> None:
+    scenes = ward()
+    made = compose(Composer(scenes, [VEIN]), VEIN, seed)
+    region = made.placement.region
+    assert region.any()
+    assert set(np.unique(made.before[region])) <= {LIVER}  # never fat, never the grasper
+    assert np.array_equal(made.mask[~region], made.before[~region])
+    assert (made.mask[region] == VEIN).all()
+    of = scenes.recordings
+    assert of[made.scene] != of[made.placement.source.scene]
+    assert np.array_equal(made.before, scenes.take_masks([made.scene])[0])
+
+
+def test_scenes_that_never_showed_it_come_first(composer: Composer) -> None:
+    without = {compose(composer, VEIN, seed).scene for seed in range(40)}
+    assert without <= set(range(6, 12))
+    assert len(without) >= 4
+
+
+def test_places_and_mirror_images_vary(composer: Composer) -> None:
+    made = [compose(composer, VEIN, seed).placement for seed in range(40)]
+    assert len({(one.top, one.left) for one in made}) > 20
+    assert 8 < sum(one.mirrored for one in made) < 32
+
+
+def test_sizes_stay_within_what_training_shows() -> None:
+    grown = Composer(ward(), [VEIN], CompositionConfig(scale=4))
+    areas = [compose(grown, VEIN, seed).placement.region.sum() for seed in range(30)]
+    assert max(areas) <= 23 * 1.3  # every training region has 23 pixels; boxes are whole pixels
+
+
+def test_without_change_the_pixels_are_those_of_the_source() -> None:
+    scenes = ward()
+    made = compose(Composer(scenes, [VEIN], PLAIN), VEIN, 1)
+    place, source = made.placement, scenes.take([made.placement.source.scene])[0][0]
+    pasted = place.pasted(made.image, source)
+    down, right = place.source.top - place.top, place.source.left - place.left
+    rows, columns = np.nonzero(place.region)
+    assert np.array_equal(pasted[rows, columns], source[rows + down, columns + right])
+    assert np.array_equal(pasted[~place.region], made.image[~place.region])
+    assert place.region.sum() == place.source.area
+
+
+def test_a_mirror_image_is_one() -> None:
+    scenes = ward()
+    made = compose(Composer(scenes, [VEIN], CompositionConfig(scale=1, mirror=1, shift=0)), VEIN, 1)
+    place, source = made.placement, scenes.take([made.placement.source.scene])[0][0]
+    rows, columns = np.nonzero(place.region)
+    back = place.source.left + place.width - 1 - (columns - place.left)
+    pasted = place.pasted(made.image, source)
+    assert np.array_equal(pasted[rows, columns], source[rows - place.top + place.source.top, back])
+
+
+def test_the_seed_decides(composer: Composer) -> None:
+    one, same, other = (compose(composer, VEIN, seed) for seed in (5, 5, 6))
+    assert np.array_equal(one.mask, same.mask)
+    assert one.scene == same.scene
+    assert not np.array_equal(one.mask, other.mask)
+
+
+def test_where_nothing_is_plausible_no_place_is_found(composer: Composer) -> None:
+    assert composer.place(np.full((SIDE, SIDE), FAT, np.uint8), VEIN, 0) is None
+    assert composer.place(np.full((SIDE, SIDE), GRASPER, np.uint8), VEIN, 0) is None
+    liver = np.full((SIDE, SIDE), LIVER, np.uint8)
+    found = composer.place(liver, VEIN, 0)
+    assert found is not None
+    assert composer.place(liver, VEIN, 0, avoid="operation 5") is not None
+
+
+def test_a_recording_that_is_avoided_gives_no_region() -> None:
+    scenes = ward(recordings=2)
+    made = Composer(scenes, [VEIN])
+    for seed in range(20):
+        found = made.place(scenes.take_masks([0])[0], VEIN, seed, avoid="operation 0")
+        assert found is None or scenes.recordings[found.source.scene] == "operation 1"
+
+
+def test_likelihood_is_that_of_the_neighbours(composer: Composer) -> None:
+    """By hand: every pixel beside a vein is liver, but for one pixel more of each of the four classes."""
+    habits = composer.habits[VEIN]
+    liver = np.exp(habits.touches[LIVER])
+    counted = 1 / np.exp(habits.touches[FAT])
+    assert liver == pytest.approx((counted - 3) / counted)
+    assert habits.least == pytest.approx(habits.touches[LIVER])
+    assert habits.areas[0] * SIDE**2 == pytest.approx(23)
+
+
+def test_pieces_and_all_of_them() -> None:
+    scenes = ward()
+    masks = np.array(scenes.masks)
+    masks[0, 20:22, 6:12] = VEIN
+    changed = SceneCache(
+        scenes.folder, "ward", TABLE, "none", scenes.records, scenes.images, masks, scenes.class_pixels,
+        scenes.rows,
+    )  # fmt: skip
+    regions = [one for one in Composer(changed, [VEIN]).habits[VEIN].regions if one.scene == 0]
+    assert sorted(one.area for one in regions) == [12, 23, 35]
+    whole = regions[-1]
+    assert np.array_equal(whole.frame(SIDE, SIDE), masks[0] == VEIN)
+
+
+def test_what_lies_on_top() -> None:
+    assert classes_on_top(TABLE) == (GRASPER,)
+    assert classes_on_top(TABLE, "fat, liver") == (FAT, LIVER)
+    mucosa = ClassTable(
+        "colon", (SceneClass(0, "mucosa and background", (9, 9, 9)), SceneClass(1, "polyp", (0, 9, 9)))
+    )
+    assert classes_on_top(mucosa) == ()
+
+
+def test_bad_wishes() -> None:
+    with pytest.raises(ConfigError, match="grasper is to be put into scenes"):
+        Composer(ward(), [GRASPER])
+    with pytest.raises(DataError, match="no training scene shows vein"):
+        Composer(ward().subset(range(6, 12)), [VEIN])
+    nowhere = Composer(ward(), [VEIN], CompositionConfig(on_top="liver,fat"))
+    with pytest.raises(DataError, match="no training scene has a place for vein"):
+        compose(nowhere, VEIN, 0)
