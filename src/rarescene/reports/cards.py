@@ -324,6 +324,11 @@ def how_sampled(config: Mapping[str, Any]) -> str:
 
 def _origin(config: Mapping[str, Any]) -> str:
     """Say where the masks of a set come from."""
+    if "compose" in config:
+        names = ", ".join(config["classes"])
+        return (
+            f"real frames of the training part of {config['compose']}; into each a region of {names} was put"
+        )
     if config["generator"] in kinds_that_generate("pairs"):
         return f"the same sample, asked for: {config['requests']}"
     if "maps" in config:

@@ -179,20 +179,24 @@ def _synthetic_rows(sets: Sequence[Run], rare: Sequence[str], rows: int) -> tupl
     for run in sets:
         pairs, config = open_scenes(f"set:{run.folder}"), run.record.config
         joint = config["generator"] in kinds_that_generate("pairs")
-        originals = open_scenes(config["masks"]) if config.get("masks") else None
+        real_data = config.get("masks") or config.get("compose")
+        originals = open_scenes(real_data) if real_data else None
         places = {} if originals is None else places_of(originals)
         targets = pairs.classes.ids_of(rare)
         chosen = representative(class_areas(pairs), targets, rows) or list(range(min(rows, len(pairs))))
         scenes = []
         for index in chosen:
             scene = pairs[index]
-            name = scene.record.details.get("mask_of")
+            told = scene.record.details
+            name = told.get("mask_of") or told.get("scene_of")
             real = None
-            if originals is not None and name in places and originals.has_images and not config["vary"]:
+            if originals is not None and name in places and originals.has_images and not config.get("vary"):
                 real = resize_image(originals[places[name]].image, *scene.mask.shape)
             shown = tuple(target for target in targets if (scene.mask == target).any())
             if name is None:
                 note = "generated with its mask" if joint else "generated for a map that is generated too"
+            elif "inserted" in told:
+                note = f"{told['inserted']} of {told['region_of']}, drawn into the real frame {name}"
             else:
                 varied = ", flipped or rotated" if config.get("vary") else ""
                 note = f"generated for the map of {name}{varied}"
@@ -220,8 +224,11 @@ def _in_words(record: RunRecord) -> str:
         case "scene set":
             maps = ", for maps flipped and rotated, which no real frame shows" if config.get("vary") else ""
             maps = maps if config.get("masks") else ", for generated maps"
+            maps = ", rare classes drawn into real frames" if "compose" in config else maps
             chosen = f", chosen from {config['curation']['of']}" if "curation" in config else ""
-            asked = "" if config["generator"] in kinds_that_generate("pairs") else maps
+            asked = (
+                maps if "compose" in config or config["generator"] in kinds_that_generate("images") else ""
+            )
             return f"{config['count']} synthetic pairs, {how_sampled(config)}{asked}{chosen}"
         case kind:
             method = methods("generators").get(kind)

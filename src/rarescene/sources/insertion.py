@@ -310,6 +310,7 @@ def open_insertions(
         validation = everything.subset(source.split.validation)
         held = Trust.of_real(asked, validation, real, composer.classes, trust, {"judge": weights_hash(judge)})
     kind = InsertionsForRequests if on_request else InsertionsInTurn
-    made = kind(generator, composer, sampling, insertion, behind, weights_hash(run), held)
+    made: Insertions[Any] = kind(generator, composer, sampling, insertion, behind, weights_hash(run), held)
+    made.made_by = {"compose": source.spec, **made.made_by}
     generator.to(device or this_rank().device)
     return made

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from rarescene.foundation.console import progress
+from rarescene.foundation.errors import DataError
 from rarescene.foundation.provenance import Provenance
 from rarescene.foundation.run_record import RunRecord
 from rarescene.scenes import ClassTable, SceneSet, SceneSetWriter
@@ -62,6 +63,9 @@ def write_set(
 
     Returns:
         The record, not yet ended, and the set; None on all processes but the first.
+
+    Raises:
+        DataError: all scenes were left out.
     """
     ranks = this_rank()
     made_by = {**made_by, "count": count, "seed": seed}
@@ -94,4 +98,7 @@ def write_set(
     ranks.wait_for_everyone()
     if not ranks.is_main_process:
         return None
+    if next(out.glob("masks/**/*.png"), None) is None:
+        what = f"none of {count} scenes was kept"
+        raise DataError(what, "Ask for less (--trust.quantile, --trust.rule), or for more tries.", out)
     return record, writer.finish()
