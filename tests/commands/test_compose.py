@@ -74,9 +74,7 @@ def test_a_judge_leaves_out_what_it_does_not_see(
 ) -> None:
     """Judge and generator are hardly trained: what is kept is trusted, and the rest is counted."""
     out = tmp_path / "judged"
-    asked = words(
-        generator_run, out, "--judge", str(segmenter_run), "--trust.quantile=0.5", "--trust.tries=1"
-    )
+    asked = words(generator_run, out, "--judge", str(segmenter_run), "--trust.share=1", "--trust.tries=1")
     assert main(asked) == 0
     kept = open_scenes(f"set:{out}")
     assert len(kept) < 6

@@ -175,17 +175,17 @@ def test_what_is_not_seen_may_be_left_unlabelled() -> None:
 
 
 def test_a_region_is_held_to_real_ones() -> None:
-    """Two in three of the real veins are all dark: what is asked is the quantile of what is seen of them."""
+    """Two in three of the real veins are all dark: a region is held to a share of the median of those."""
     scenes = ward()
     images = np.array(scenes.images)
     for scene in range(6):
         images[scene][scenes.masks[scene] == VEIN] = 0 if scene % 3 else 255
     real = replace(scenes, images=images)
     judge = Judge(Seer(-0.5), (SIDE, SIDE), TABLE)
-    for quantile, least in ((0.0, 0.0), (0.2, 0.0), (0.5, 1.0)):
-        config = TrustConfig(quantile=quantile)
+    for share in (0.0, 0.25, 1.0):
+        config = TrustConfig(share=share)
         held = Trust.of_real(judge, real, real, [VEIN], config, {"judge": "j"})
-        assert held.least[VEIN] == pytest.approx(least)
+        assert held.least[VEIN] == pytest.approx(share)
     without = real.subset(range(6, 12))
     held = Trust.of_real(judge, without, real, [VEIN], TrustConfig(), {"judge": "j"})
     assert held.made_by["real"]["vein"]["part"] == "train"

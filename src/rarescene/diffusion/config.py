@@ -165,7 +165,7 @@ class InsertionConfig(Settings, section="insertion"):
     """
 
     margin: Annotated[int, Range(0, 256)] = 2
-    emphasis: Guidance = 1.0
+    emphasis: Guidance = 1.5
     whole: bool = False
 
 

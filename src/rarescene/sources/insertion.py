@@ -165,11 +165,12 @@ class Insertions(PairSource[Wanted]):
         tries = 1 if self.trust is None else self.trust.config.tries
         drawn = self._draw(classes, seeds, 1, progress)
         for attempt in range(2, tries + 1):
-            if all(one.trusted for one in drawn):
+            again = [place for place, one in enumerate(drawn) if not one.trusted]
+            if not again:
                 break
-            # the whole block again, so that its size, and with it the rounding, stays the same
-            fresh = self._draw(classes, seeds, attempt, progress)
-            drawn = [old if old.trusted else new for old, new in zip(drawn, fresh, strict=True)]
+            own = [seeds[place] for place in again], [classes[place] for place in again]
+            for place, fresh in zip(again, self._draw(own[1], own[0], attempt, progress), strict=True):
+                drawn[place] = fresh
         images = torch.stack([one.image for one in drawn])
         masks = torch.from_numpy(np.stack([self._label(one) for one in drawn])).long()
         return Pairs(images, masks), [self._told(one) for one in drawn]

@@ -100,5 +100,5 @@ def write_set(
         return None
     if next(out.glob("masks/**/*.png"), None) is None:
         what = f"none of {count} scenes was kept"
-        raise DataError(what, "Ask for less (--trust.quantile, --trust.rule), or for more tries.", out)
+        raise DataError(what, "Ask for less (--trust.share, --trust.rule), or for more tries.", out)
     return record, writer.finish()

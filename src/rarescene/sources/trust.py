@@ -2,7 +2,7 @@
 
 A region whose class it does not see teaches a wrong boundary between classes: a segmenter that learns it
 sees blood on every liver. Yet what is asked must not merely be what the segmenter knows already. So a region
-is not held to a score, but to real regions of its class: it must be seen as well as a share of those are.
+is not held to a score of its own, but to real regions of its class: it must be seen half as well as those.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class TrustConfig(Settings, section="trust"):
     Attributes:
         rule: `drop`: its scene is left out; `ignore`: those of its pixels that are not seen are set to
             unlabelled; `none`: it stays, and its score is written down.
-        quantile: a region must be seen as well as this share of the real regions of its class are not.
+        share: how well a region must be seen, as a share of how well the median real region of its class is.
         tries: how often a region is composed and drawn at most, until it is trusted.
     """
 
     rule: Literal["drop", "ignore", "none"] = "drop"
-    quantile: Share = 0.25
+    share: Share = 0.5
     tries: Count = 4
 
 
@@ -103,7 +103,7 @@ class Trust:
                 remedy = "Leave the class out of --classes, or leave --judge out."
                 raise ConfigError(f"no real scene shows {name}, to which its regions are held", remedy)
             values = _real_scores(judge, among, class_id, name)
-            least[class_id] = float(np.quantile(values, config.quantile))
+            least[class_id] = config.share * float(np.median(values))
             counted[name] = {
                 "part": "validation" if among is real else "train", "scenes": len(values),
                 "least": round(least[class_id], 4),
