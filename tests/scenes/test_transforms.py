@@ -7,10 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from rarescene.foundation.errors import ConfigError, DataError
+from rarescene.foundation.errors import ConfigError
 from rarescene.scenes import (
     AugmentConfig,
-    as_image,
     augment,
     cut_back,
     pad_images,
@@ -157,16 +156,3 @@ def test_padding_is_cut_back(height: int, width: int, multiple: int) -> None:
     assert torch.equal(cut_back(ids, height, width), masks)
     assert (ids[:, height:] == 255).all()
     assert (ids[:, :, width:] == 255).all()
-
-
-def test_arrays_of_a_user_become_images_or_say_why_not() -> None:
-    assert as_image(np.full((2, 2), 0.5)).tolist() == [[[128] * 3] * 2] * 2
-    assert as_image(np.zeros((2, 2, 4), np.uint8)).shape == (2, 2, 3)
-    for wrong, word in [
-        (np.full((2, 2, 3), np.nan), "NaN"),
-        (np.full((2, 2, 3), 7.0), "values from"),
-        (np.zeros((2, 2, 3), np.int64), "int64"),
-        (np.zeros((2, 2, 5), np.uint8), "shape"),
-    ]:
-        with pytest.raises(DataError, match=word):
-            as_image(wrong)
