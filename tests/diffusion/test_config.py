@@ -57,6 +57,7 @@ def test_a_class_boost_comes_from_yaml_and_from_the_command_line() -> None:
         (lambda: DiffusionConfig(beta_start=0.0), "beta_start"),
         (lambda: DiffusionConfig(beta_start=0.3), "beta_end"),
         (lambda: DiffusionConfig(prediction="sample"), "epsilon, v"),
+        (lambda: DiffusionConfig(schedule="sigmoid"), "linear, cosine"),
         (lambda: ClassAwareConfig(mode="fair"), "balanced, paper, plain"),
         (lambda: ClassAwareConfig(exponent=-1), "exponent"),
         (lambda: ClassAwareConfig(cap=0.5), "cap"),

@@ -17,7 +17,7 @@ from rarescene.foundation.seeds import derive_seed
 
 
 class NoiseSchedule:
-    """Linear β over T timesteps, with x_t = √ᾱ_t x_0 + √(1−ᾱ_t) ε, where ᾱ_t is the product of 1−β up to t.
+    """T timesteps with x_t = √ᾱ_t x_0 + √(1−ᾱ_t) ε, where ᾱ_t is the product of 1−β up to t.
 
     Timesteps are int64 `(B,)` in 0…T−1: t = 0 is the first, least noisy step. Tensors `x` are `(B, ...)` on
     any device. The arithmetic and its results are float32 (float64 for float64 input), also under autocast:
@@ -31,8 +31,7 @@ class NoiseSchedule:
 
     def __init__(self, config: DiffusionConfig) -> None:
         self.prediction: Prediction = config.prediction
-        betas = np.linspace(config.beta_start, config.beta_end, config.timesteps)
-        self.betas: NDArray[np.float64] = betas.astype(np.float64)
+        self.betas: NDArray[np.float64] = config.betas
         self.alphas_cumprod: NDArray[np.float64] = np.cumprod(1 - self.betas, dtype=np.float64)
         bars = self.alphas_cumprod
         previous = np.append(1.0, bars[:-1])
