@@ -132,8 +132,8 @@ class SamplingConfig(Settings, section="sampling"):
         sampler: `dpm-solver++` (2M, CASDM's), `unipc`, `ddim` (η = 0) or `ddpm` (ancestral).
         steps: denoising steps, at most the timesteps of the generator's noise schedule; by default 30 for an
             image generator, as in CASDM, and 20 for a joint one. Give `ddpm` all of them.
-        guidance: scale of classifier-free guidance, for SDM and joint generators; by default the one in their
-            configuration.
+        guidance: scale of classifier-free guidance, for SDM and joint generators, by default the one in their
+            configuration; and for a CASDM that was trained with `map_dropout`, by default 1, none.
         precision: "no" for float32, or "bf16".
         block: scenes generated at once; part of what makes two sets equal to the byte.
     """

@@ -20,7 +20,7 @@ from rarescene.diffusion import (
 )
 from rarescene.foundation.protocols import Batch
 from rarescene.generators.casdm_config import CASDM, CasdmConfig
-from rarescene.generators.image_diffusion import ImageDiffusion, ImageDiffusionLearner
+from rarescene.generators.image_diffusion import ImageDiffusion, ImageDiffusionLearner, maps_left_out
 from rarescene.scenes import ClassTable
 
 
@@ -28,6 +28,11 @@ class Casdm(ImageDiffusion[CasdmConfig]):
     """A trained CASDM."""
 
     method = CASDM
+
+    @property
+    def knows_guidance(self) -> bool:
+        """Whether it was also trained without maps."""
+        return self.config.map_dropout > 0
 
 
 class CasdmLearner(ImageDiffusionLearner[CasdmConfig]):
@@ -65,6 +70,10 @@ class CasdmLearner(ImageDiffusionLearner[CasdmConfig]):
         # Eq. 1 in closed form, then Eq. 9: the network also takes the map s.
         x_t = self.schedule.add_noise(x_0, noise, t)
         output = self.network(x_t, t, layout).float()
+        dropped = maps_left_out(batch.seeds, self.config.map_dropout).to(layout.device)[:, None, None]
+        layout = layout.masked_fill(dropped[:, None], 0.0)
+        # Where the network is told of no class, all pixels count alike, and together what they counted.
+        weights = torch.where(dropped, weights.mean(dim=(1, 2), keepdim=True), weights)
 
         # Eq. 6, or Eq. 5 with equal weights
         of_pixels = weights if self.config.pixel_loss == "class_aware" else torch.ones_like(weights)
