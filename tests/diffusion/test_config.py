@@ -66,6 +66,7 @@ def test_a_class_boost_comes_from_yaml_and_from_the_command_line() -> None:
         (lambda: SelfPerceptualConfig(weight=-1), "weight"),
         (lambda: SelfPerceptualConfig(refresh_every=0), "refresh_every"),
         (lambda: SelfPerceptualConfig(pool="mean"), "max, area"),
+        (lambda: SelfPerceptualConfig(noise_share=0.0), "noise_share"),
         (lambda: SamplingConfig(sampler="euler"), "dpm-solver++, ddpm, ddim, unipc"),
         (lambda: SamplingConfig(steps=0), "steps"),
         (lambda: SamplingConfig(precision="fp16"), "no, bf16"),

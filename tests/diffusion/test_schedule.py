@@ -75,6 +75,18 @@ def test_every_sampler_walks_a_cosine_too(sampler: str) -> None:
     assert drawn.std().item() == pytest.approx(0.25, rel=0.03)
 
 
+def test_timesteps_are_drawn_from_the_clean_end_where_a_share_is_asked_for() -> None:
+    it, like = schedule("v"), torch.zeros(4000, 1, 1, 1)
+    everywhere, noise = it.sample(range(4000), like)
+    low, same = it.sample(range(4000), like, share=0.3)
+    assert 990 <= int(everywhere.max()) < T
+    assert 290 <= int(low.max()) < 300
+    assert low.float().mean().item() == pytest.approx(149.5, abs=5)
+    assert (low == 0).any()
+    assert noise.std().item() == pytest.approx(same.std().item(), rel=0.05)
+    assert it.sample([1], like[:1], share=1e-6)[0].tolist() == [0]
+
+
 def test_one_chain_of_eq_1_steps_has_the_moments_of_its_closed_form() -> None:
     it = schedule("epsilon")
     mean, variance = 1.0, 0.0
@@ -88,12 +100,29 @@ def test_one_chain_of_eq_1_steps_has_the_moments_of_its_closed_form() -> None:
 
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("prediction", ["epsilon", "v", "x0"])
-def test_x0_and_epsilon_come_back_from_the_perfect_output(prediction: str, batch: int) -> None:
+def test_x0_comes_back_from_the_perfect_output(prediction: str, batch: int) -> None:
     it = schedule(prediction)
     x0, noise, t = draws(batch)
     x_t, output = it.add_noise(x0, noise, t), it.target(x0, noise, t)
     torch.testing.assert_close(it.x0_from(output, x_t, t), x0)
-    torch.testing.assert_close(it.epsilon_from(output, x_t, t), noise)
+
+
+@pytest.mark.parametrize("curve", ["linear", "cosine"])
+@pytest.mark.parametrize("prediction", ["epsilon", "v", "x0"])
+def test_the_gain_is_the_derivative_of_x0_by_the_output(prediction: str, curve: str) -> None:
+    it = schedule(prediction, curve)
+    t = torch.tensor([0, 50, 550, 950, T - 2])
+    x_t = torch.randn(5, 3, 4, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    output = torch.zeros_like(x_t, requires_grad=True)
+    (slope,) = torch.autograd.grad(it.x0_from(output, x_t, t).sum(), output)
+    assert it.x0_gain(t).shape == (5,)
+    expected = slope.abs().float()
+    torch.testing.assert_close(it.x0_gain(t).view(-1, 1, 1, 1).expand_as(expected), expected)
+
+
+def test_the_gain_of_epsilon_is_what_the_paper_s_schedule_makes_it() -> None:
+    squares = schedule("epsilon").x0_gain(torch.tensor([50, 950, T - 1])).square()
+    assert squares.tolist() == pytest.approx([0.031, 9430, 157**2], rel=0.02)
 
 
 def test_v_is_the_definition() -> None:

@@ -107,10 +107,16 @@ class ClassAwareConfig(Settings, section="class_aware"):
 class SelfPerceptualConfig(Settings, section="self_perceptual"):
     """The class-aware self-perceptual loss (CASDM Eq. 8): its share and its frozen encoder Φ.
 
+    The paper gives no λ, no start and no t′. Its public code has λ = 1; the configurations that ship have
+    0.5, with which both gradients are of one order.
+
     Attributes:
         weight: λ in L_CAMSE + λ L_CASP; 0 switches the loss off.
-        warmup_steps: training steps before the first snapshot of Φ is taken and the loss sets in.
+        warmup_steps: training steps before the loss sets in, with a snapshot of Φ; by default 30 % of all.
         refresh_every: training steps between snapshots of Φ.
+        noise_share: t′, at whose noise Φ looks at both images, is drawn from this share of the timesteps, the
+            least noisy ones. Beyond, Φ sees noise alone: of a network's error, its features at t′ = 500 show
+            a hundredth of what they show at 0.
         pool: how the weight map shrinks to a feature map: `max` keeps a one-pixel class, `area` averages.
         squared: False: the pooled weight multiplies the squared difference, as in Eq. 6; True: it stands
             inside the norm as Eq. 8 prints it, so that it counts squared and the rarest class takes nearly
@@ -118,8 +124,9 @@ class SelfPerceptualConfig(Settings, section="self_perceptual"):
     """
 
     weight: Weight = 0.0
-    warmup_steps: StepsOrNone = 1000
+    warmup_steps: StepsOrNone | None = None
     refresh_every: Steps = 1000
+    noise_share: Annotated[float, Range(above=0, most=1)] = 0.3
     pool: Pooling = "max"
     squared: bool = False
 

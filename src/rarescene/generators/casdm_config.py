@@ -38,6 +38,12 @@ class CasdmConfig(ImageDiffusionConfig):
                 "Set network.map_at to decoder, or self_perceptual.weight to 0.",
             )
 
+    @property
+    def perceptual_from(self) -> int:
+        """The first step in which the self-perceptual loss is taken."""
+        settled = self.self_perceptual.warmup_steps
+        return round(0.3 * self.training.steps) if settled is None else settled
+
 
 CASDM = GeneratorMethod(
     name="casdm",
