@@ -101,14 +101,13 @@ def operations_of_a_step(
     config: CasdmConfig, table: ClassTable, batches: SceneBatches, device: torch.device
 ) -> dict[str, int]:
     """Count the operations of a training step on one scene, without and with the self-perceptual loss."""
-    warmup = config.self_perceptual.warmup_steps
     # The gradient norms of the log are no part of a step.
     config = replace(config, training=replace(config.training, log_every=10**9))
     learner = CasdmLearner(config, table, SEED).to(device)
     batch = batches(0, 0, 1)
     batch = replace(batch, images=batch.images.to(device), masks=batch.masks.to(device))
     counts = {}
-    for name, step in (("camse", 0), ("camse and casp", warmup)):
+    for name, step in (("camse", 0), ("camse and casp", config.perceptual_from)):
         with counting() as counter, torch.autocast(device.type, torch.bfloat16):
             learner(batch, step)["loss"].backward()
         counts[name] = counter.get_total_flops()

@@ -58,11 +58,7 @@ SHOWN = 8  # rows of the gallery
 
 def train_generator(data: str, run: Path, steps: int | None) -> None:
     """Train CASDM as the committed configuration says; fewer steps are for trying this script."""
-    fewer = (
-        [f"--model.training.steps={steps}", f"--model.self_perceptual.warmup_steps={4 * steps // 5}"]
-        if steps is not None
-        else []
-    )
+    fewer = [f"--model.training.steps={steps}"] if steps is not None else []
     train(**{**shipped("clip", "--data", data, "--out", str(run), *fewer), "resume": True})
 
 

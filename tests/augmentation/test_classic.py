@@ -49,6 +49,17 @@ def test_each_change_comes_in_one_scene_of_five() -> None:
         assert changed.float().mean().item() == pytest.approx(0.2, abs=0.03)
 
 
+def test_colours_vary_where_that_is_asked_for_and_the_masks_stay() -> None:
+    batch = a_batch(0, 6)
+    assert ClassicConfig().colour == 0
+    mixed = classic(colour=0.3).mix(batch)
+    assert torch.equal(mixed.masks, batch.masks)
+    assert (mixed.images != batch.images).flatten(1).any(1).all()
+    assert mixed.images.abs().max() <= 1
+    alone = classic(colour=0.3).mix(Batch(batch.images[2:3], batch.masks[2:3], [batch.seeds[2]]))
+    assert torch.equal(alone.images[0], mixed.images[2])
+
+
 def test_a_mirror_image_is_exact() -> None:
     batch = a_batch(0, 3)
     mixed = classic(horizontal_flip=1.0).mix(batch)

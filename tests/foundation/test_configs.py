@@ -145,3 +145,10 @@ def test_a_noise_schedule_that_leaves_signal_is_refused(steps: int, end: float, 
     with pytest.raises(ConfigError, match=f"{left} of the signal") as told:
         DiffusionConfig(timesteps=steps, beta_end=end)
     assert "beta_end" in told.value.remedy
+
+
+@pytest.mark.parametrize("steps", [1, 2, 20, 1000])
+def test_a_cosine_leaves_no_signal_at_any_length(steps: int) -> None:
+    betas = DiffusionConfig(timesteps=steps, schedule="cosine").betas
+    assert betas.shape == (steps,)
+    assert (1 - betas).prod() < 0.0011

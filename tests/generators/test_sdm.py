@@ -151,7 +151,7 @@ def test_settings_that_do_not_fit_are_refused(changes: dict[str, float], message
 def test_an_sdm_that_never_drew_without_maps_cannot_be_guided() -> None:
     unguided = trained(replace(CONFIG, finetune_share=0.0, guidance=1.0))
     unguided.check(4, None)
-    with pytest.raises(ConfigError, match="never trained without"):
+    with pytest.raises(ConfigError, match="never saw a scene without"):
         unguided.check(4, 3.0)
     with pytest.raises(ConfigError, match=r"guidance is -2\.0\nTake 0 or more"):
         trained().check(4, -2.0)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,10 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from rarescene.foundation.errors import ConfigError, DataError
+from rarescene.foundation.errors import ConfigError
 from rarescene.scenes import (
     AugmentConfig,
-    as_image,
     augment,
     cut_back,
     pad_images,
@@ -140,9 +141,102 @@ def test_augmenting_happens_as_often_as_asked() -> None:
     assert abs(flipped - 0.2) < 0.03
 
 
+RECOLOUR = AugmentConfig(horizontal_flip=0.0, vertical_flip=0.0, rotation=0.0, colour=0.4)
+
+
+def test_colour_changes_the_image_alone_within_its_range() -> None:
+    images, masks = torch.rand(6, 3, 8, 9) * 2 - 1, torch.randint(0, 5, (6, 8, 9))
+    images[0], images[1] = 1.0, -1.0
+    changed, ids = augment(images, masks, range(6), replace(RECOLOUR, colour=1.0))
+    assert torch.equal(ids, masks)
+    assert changed.min() >= -1
+    assert changed.max() <= 1
+    assert (changed[2:] != images[2:]).flatten(1).any(1).all()
+    assert torch.equal(changed[1], images[1])  # black has no light
+
+
+def test_colour_is_off_unless_asked_for_and_moves_nothing_else() -> None:
+    images, masks = torch.rand(4, 3, 16, 20) * 2 - 1, torch.randint(0, 5, (4, 16, 20))
+    assert AugmentConfig().colour == 0
+    geometry = augment(images, masks, range(4), EVERYTHING)
+    both = augment(images, masks, range(4), replace(EVERYTHING, colour=0.3))
+    assert torch.equal(both[1], geometry[1])
+    outside = (geometry[1] == 255)[:, None].expand_as(images)
+    deep = torch.nn.functional.max_pool2d((~outside).float(), 3, 1, 1) == 0
+    assert deep.any()
+    assert (both[0][deep] == -1).all()  # what comes from outside the frame stays black
+
+
+@pytest.mark.parametrize("share", [0.1, 0.4])
+def test_light_and_contrast_are_factors_of_a_grey_image(share: float) -> None:
+    """Grey has no hue and no saturation: left is x → −1 + b (m + c (x − m) + 1), b and c within the share."""
+    levels = torch.linspace(-0.6, 0.2, 50)
+    grey = levels.expand(3, 1, 50)[None]
+    brightness, contrast = [], []
+    for seed in range(300):
+        (found,), _ = augment(grey, torch.zeros(1, 1, 50).long(), [seed], replace(RECOLOUR, colour=share))
+        torch.testing.assert_close(found[0], found[1])
+        torch.testing.assert_close(found[1], found[2])
+        b = (found.mean() + 1) / (levels.mean() + 1)
+        c = (found[0, 0, -1] - found[0, 0, 0]) / (levels[-1] - levels[0]) / b
+        torch.testing.assert_close(found[0, 0], b * (levels.mean() + c * (levels - levels.mean()) + 1) - 1)
+        brightness.append(b.item())
+        contrast.append(c.item())
+    for factors in (np.array(brightness), np.array(contrast)):
+        assert np.abs(factors - 1).max() <= share + 1e-5
+        assert factors.max() - factors.min() > 1.9 * share  # uniform: both ends are met
+        assert factors.mean() == pytest.approx(1, abs=0.2 * share)
+    assert abs(np.corrcoef(brightness, contrast)[0, 1]) < 0.2
+
+
+def test_a_hue_turn_keeps_grey_and_the_strength_of_the_colour_and_a_third_of_a_turn_swaps_channels() -> None:
+    from rarescene.scenes.augmenting import _hue_turned
+
+    red, green, blue = torch.eye(3)
+    third = _hue_turned(2 * np.pi / 3)
+    for before, after in ((red, green), (green, blue), (blue, red)):
+        torch.testing.assert_close(third @ before, after, atol=1e-6, rtol=0)
+    for angle in (0.0, 0.3, -0.7):
+        turned = _hue_turned(angle)
+        torch.testing.assert_close(turned @ turned.T, torch.eye(3), atol=1e-6, rtol=0)
+        torch.testing.assert_close(turned @ torch.ones(3), torch.ones(3))
+        assert (turned @ red - 1 / 3) @ (red - 1 / 3) == pytest.approx(2 / 3 * np.cos(angle), abs=1e-6)
+    torch.testing.assert_close(_hue_turned(0.4) @ _hue_turned(0.5), _hue_turned(0.9))
+
+
+def test_hue_and_saturation_keep_within_their_shares() -> None:
+    """Of a single colour, contrast and light aside: its angle about grey, and its distance from grey."""
+    colour = torch.tensor([0.1, -0.1, -0.3])
+    flat = colour.view(1, 3, 1, 1).expand(1, 3, 4, 4).contiguous()
+    chroma = colour - colour.mean()
+    angles, strengths = [], []
+    for seed in range(300):
+        (found,), _ = augment(flat, torch.zeros(1, 4, 4).long(), [seed], RECOLOUR)
+        assert found.amax((1, 2)).equal(found.amin((1, 2)))
+        pixel = found[:, 0, 0]
+        light = (pixel.mean() + 1) / (
+            colour.mean() + 1
+        )  # contrast moves a pixel from the mean, which is grey
+        now = (pixel - pixel.mean()) / light
+        angles.append(torch.acos((now @ chroma / now.norm() / chroma.norm()).clamp(-1, 1)).item())
+        strengths.append((now.norm() / chroma.norm()).item())
+    assert 0.8 * 0.4 * np.pi / 4 < max(angles) <= 0.4 * np.pi / 4 + 1e-3
+    assert 0.6 * 0.6 - 1e-3 <= min(strengths) < 0.7  # saturation and contrast together
+    assert 1.3 < max(strengths) <= 1.4 * 1.4 + 1e-3
+
+
+def test_colours_depend_on_the_scene_s_seed_alone() -> None:
+    images, masks = torch.rand(3, 3, 8, 8) * 2 - 1, torch.zeros(3, 8, 8).long()
+    together = augment(images, masks, [5, 6, 7], RECOLOUR)[0]
+    assert torch.equal(augment(images[1:2], masks[1:2], [6], RECOLOUR)[0][0], together[1])
+    assert not torch.equal(augment(images[1:2], masks[1:2], [8], RECOLOUR)[0][0], together[1])
+
+
 def test_a_config_out_of_range_is_refused() -> None:
     with pytest.raises(ConfigError, match="horizontal_flip is"):
         AugmentConfig(horizontal_flip=1.5)
+    with pytest.raises(ConfigError, match="colour is"):
+        AugmentConfig(colour=1.5)
 
 
 @pytest.mark.parametrize(("height", "width", "multiple"), [(5, 7, 4), (8, 8, 4), (3, 3, 16)])
@@ -157,16 +251,3 @@ def test_padding_is_cut_back(height: int, width: int, multiple: int) -> None:
     assert torch.equal(cut_back(ids, height, width), masks)
     assert (ids[:, height:] == 255).all()
     assert (ids[:, :, width:] == 255).all()
-
-
-def test_arrays_of_a_user_become_images_or_say_why_not() -> None:
-    assert as_image(np.full((2, 2), 0.5)).tolist() == [[[128] * 3] * 2] * 2
-    assert as_image(np.zeros((2, 2, 4), np.uint8)).shape == (2, 2, 3)
-    for wrong, word in [
-        (np.full((2, 2, 3), np.nan), "NaN"),
-        (np.full((2, 2, 3), 7.0), "values from"),
-        (np.zeros((2, 2, 3), np.int64), "int64"),
-        (np.zeros((2, 2, 5), np.uint8), "shape"),
-    ]:
-        with pytest.raises(DataError, match=word):
-            as_image(wrong)

@@ -1,4 +1,4 @@
-"""Classic augmentation (GAUDA, section 5): crops, mirror images and rotations of real scenes."""
+"""Classic augmentation (GAUDA, section 5): crops, mirror images, rotations and recolouring of scenes."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from rarescene.scenes.config import AugmentConfig
 class ClassicConfig(AugmentConfig, section="classic"):
     """Classic augmentation as in section 5 of GAUDA: crop, mirror image, rotation, each now and then.
 
-    The paper crops away 10 % of the image, which is read as 10 % of each side. The attributes are those of
-    `AugmentConfig`, with other defaults.
+    The paper crops away 10 % of the image, which is read as 10 % of each side, and keeps the colours. The
+    attributes are those of `AugmentConfig`, with other defaults.
     """
 
     horizontal_flip: Share = 0.2
@@ -44,7 +44,7 @@ class Classic(FixedStrategy):
         self.config, self.ignore_index = config, ignore_index
 
     def mix(self, batch: Batch) -> Batch:
-        """Return the batch with some of its scenes cropped, mirrored or rotated."""
+        """Return the batch with some of its scenes cropped, mirrored or rotated, or all recoloured."""
         from rarescene.scenes import augment
 
         # Seeds of its own, or a loop that augments as well would have the same scenes changed twice.

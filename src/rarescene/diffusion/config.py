@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from rarescene.foundation.configs import (
     Block,
@@ -21,6 +23,7 @@ from rarescene.foundation.configs import (
 from rarescene.foundation.errors import ConfigError
 
 Prediction = Literal["epsilon", "v", "x0"]
+Schedule = Literal["linear", "cosine"]
 WeightMode = Literal["balanced", "paper", "plain"]
 Pooling = Literal["max", "area"]
 Sampler = Literal["dpm-solver++", "ddpm", "ddim", "unipc"]
@@ -36,18 +39,21 @@ class DiffusionConfig(Settings, section="diffusion"):
 
     Attributes:
         timesteps: length T of the Markov chain.
-        beta_start: β of the first timestep; β grows linearly.
-        beta_end: β of the last timestep.
+        schedule: how β grows. `linear`, as in the paper; or `cosine`, of Nichol & Dhariwal 2021, which keeps
+            more of the picture for longer: of the linear one's steps, half have a signal of less than a tenth
+            of the noise's power, and a small image is all noise long before.
+        beta_start: β of the first timestep of `linear`.
+        beta_end: β of its last timestep.
         prediction: `epsilon`, the noise, as in the paper; or `v` = √ᾱ ε − √(1−ᾱ) x_0, which short trainings
             need: an error of ε̂ at the last timestep is multiplied by √(1−ᾱ)/√ᾱ ≈ 157 in x̂_0; or `x0`
-                itself,
-            which suits maps: a narrow network need not carry the noise of every pixel to its output.
+            itself, which suits maps: a narrow network need not carry the noise of every pixel to its output.
     """
 
     timesteps: Annotated[int, Range(1, 100_000)] = 1000
     beta_start: Annotated[float, Range(above=0, below=1)] = 1e-4
     beta_end: Annotated[float, Range(above=0, below=1)] = 0.02
     prediction: Prediction = "epsilon"
+    schedule: Schedule = "linear"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -56,8 +62,7 @@ class DiffusionConfig(Settings, section="diffusion"):
                 f"diffusion.beta_start {self.beta_start} and beta_end {self.beta_end} are no noise schedule",
                 "Keep beta_start <= beta_end; the paper takes 1e-4 and 0.02.",
             )
-        step = (self.beta_end - self.beta_start) / max(1, self.timesteps - 1)
-        left = math.prod(1 - self.beta_start - step * t for t in range(self.timesteps))
+        left = float(np.prod(1 - self.betas))
         if left > MOST_LEFT:
             raise ConfigError(
                 f"after all {self.timesteps} diffusion.timesteps {left:.0%} of the signal's power is left, "
@@ -65,6 +70,16 @@ class DiffusionConfig(Settings, section="diffusion"):
                 f"Raise diffusion.beta_end or diffusion.timesteps until at most {MOST_LEFT:.0%} is left; "
                 "the paper takes 1000 timesteps up to 0.02.",
             )
+
+    @property
+    def betas(self) -> NDArray[np.float64]:
+        """β of every timestep, float64 `(T,)`."""
+        if self.schedule == "linear":
+            return np.linspace(self.beta_start, self.beta_end, self.timesteps, dtype=np.float64)
+        # Nichol & Dhariwal 2021, Eq. 17: ᾱ from t = 0 on. The last β would be 1, which nothing can undo.
+        progress = np.arange(self.timesteps + 1) / self.timesteps
+        bars = np.cos((progress + 0.008) / 1.008 * np.pi / 2) ** 2
+        return np.minimum(1 - bars[1:] / bars[:-1], 0.999)
 
 
 @dataclass(frozen=True)
@@ -92,10 +107,16 @@ class ClassAwareConfig(Settings, section="class_aware"):
 class SelfPerceptualConfig(Settings, section="self_perceptual"):
     """The class-aware self-perceptual loss (CASDM Eq. 8): its share and its frozen encoder Φ.
 
+    The paper gives no λ, no start and no t′. Its public code has λ = 1; the configurations that ship have
+    0.5, with which both gradients are of one order.
+
     Attributes:
         weight: λ in L_CAMSE + λ L_CASP; 0 switches the loss off.
-        warmup_steps: training steps before the first snapshot of Φ is taken and the loss sets in.
+        warmup_steps: training steps before the loss sets in, with a snapshot of Φ; by default 30 % of all.
         refresh_every: training steps between snapshots of Φ.
+        noise_share: t′, at whose noise Φ looks at both images, is drawn from this share of the timesteps, the
+            least noisy ones. Beyond, Φ sees noise alone: of a network's error, its features at t′ = 500 show
+            a hundredth of what they show at 0.
         pool: how the weight map shrinks to a feature map: `max` keeps a one-pixel class, `area` averages.
         squared: False: the pooled weight multiplies the squared difference, as in Eq. 6; True: it stands
             inside the norm as Eq. 8 prints it, so that it counts squared and the rarest class takes nearly
@@ -103,8 +124,9 @@ class SelfPerceptualConfig(Settings, section="self_perceptual"):
     """
 
     weight: Weight = 0.0
-    warmup_steps: StepsOrNone = 1000
+    warmup_steps: StepsOrNone | None = None
     refresh_every: Steps = 1000
+    noise_share: Annotated[float, Range(above=0, most=1)] = 0.3
     pool: Pooling = "max"
     squared: bool = False
 
@@ -117,8 +139,8 @@ class SamplingConfig(Settings, section="sampling"):
         sampler: `dpm-solver++` (2M, CASDM's), `unipc`, `ddim` (η = 0) or `ddpm` (ancestral).
         steps: denoising steps, at most the timesteps of the generator's noise schedule; by default 30 for an
             image generator, as in CASDM, and 20 for a joint one. Give `ddpm` all of them.
-        guidance: scale of classifier-free guidance, for SDM and joint generators; by default the one in their
-            configuration.
+        guidance: scale of classifier-free guidance, for SDM and joint generators, by default the one in their
+            configuration; and for a CASDM that was trained with `map_dropout`, by default 1, none.
         precision: "no" for float32, or "bf16".
         block: scenes generated at once; part of what makes two sets equal to the byte.
     """

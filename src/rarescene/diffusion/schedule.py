@@ -17,7 +17,7 @@ from rarescene.foundation.seeds import derive_seed
 
 
 class NoiseSchedule:
-    """Linear β over T timesteps, with x_t = √ᾱ_t x_0 + √(1−ᾱ_t) ε, where ᾱ_t is the product of 1−β up to t.
+    """T timesteps with x_t = √ᾱ_t x_0 + √(1−ᾱ_t) ε, where ᾱ_t is the product of 1−β up to t.
 
     Timesteps are int64 `(B,)` in 0…T−1: t = 0 is the first, least noisy step. Tensors `x` are `(B, ...)` on
     any device. The arithmetic and its results are float32 (float64 for float64 input), also under autocast:
@@ -31,8 +31,7 @@ class NoiseSchedule:
 
     def __init__(self, config: DiffusionConfig) -> None:
         self.prediction: Prediction = config.prediction
-        betas = np.linspace(config.beta_start, config.beta_end, config.timesteps)
-        self.betas: NDArray[np.float64] = betas.astype(np.float64)
+        self.betas: NDArray[np.float64] = config.betas
         self.alphas_cumprod: NDArray[np.float64] = np.cumprod(1 - self.betas, dtype=np.float64)
         bars = self.alphas_cumprod
         previous = np.append(1.0, bars[:-1])
@@ -52,12 +51,22 @@ class NoiseSchedule:
     def __len__(self) -> int:
         return len(self.betas)
 
-    def sample(self, seeds: Sequence[int], like: Tensor, purpose: str = "noise") -> tuple[Tensor, Tensor]:
-        """Return t `(B,)` and ε like x_0 `(B, ...)`: a timestep and a noise for each scene's own seed."""
+    def sample(
+        self, seeds: Sequence[int], like: Tensor, purpose: str = "noise", share: float = 1.0
+    ) -> tuple[Tensor, Tensor]:
+        """Return t `(B,)` and ε like x_0 `(B, ...)`: a timestep and a noise for each scene's own seed.
+
+        Args:
+            seeds: one a scene.
+            like: x_0.
+            purpose: what they are for; each purpose has draws of its own.
+            share: of the timesteps, the least noisy ones, among which t is uniform.
+        """
+        stop = max(1, round(share * len(self)))
         timesteps, noises = [], []
         for seed in seeds:
             generator = torch.Generator().manual_seed(derive_seed(seed, purpose))
-            timesteps.append(torch.randint(len(self), (), generator=generator))
+            timesteps.append(torch.randint(stop, (), generator=generator))
             noises.append(torch.randn(like.shape[1:], generator=generator))
         return torch.stack(timesteps).to(like.device), torch.stack(noises).to(like)
 
@@ -88,14 +97,15 @@ class NoiseSchedule:
             return output.to(signal.dtype)
         return signal * x_t - spread * output
 
-    def epsilon_from(self, output: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
-        """Return ε̂ from the network's output."""
-        signal, spread = self._at(t, x_t, "signal", "spread")
+    def x0_gain(self, t: Tensor) -> Tensor:
+        """Return |∂x̂_0/∂output| `(B,)`, by which an error of the output grows on its way to x̂_0.
+
+        √(1−ᾱ_t)/√ᾱ_t for ε, √(1−ᾱ_t) for v, 1 for x0.
+        """
+        signal, spread = self._at(t, t.float(), "signal", "spread")
         if self.prediction == "epsilon":
-            return output.to(signal.dtype)
-        if self.prediction == "x0":
-            return (x_t - signal * output) / spread
-        return spread * x_t + signal * output
+            return spread / signal
+        return torch.ones_like(spread) if self.prediction == "x0" else spread
 
     def posterior_mean(self, x0: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
         """Return the mean of q(x_{t−1} | x_t, x_0): Eq. 11 of Nichol & Dhariwal 2021."""

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from rarescene.diffusion import Denoiser, Known, NoiseSchedule, SamplingConfig, guided, sample
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.protocols import Batch
+from rarescene.foundation.seeds import derive_seed
 from rarescene.generators.image_diffusion_config import ImageDiffusionConfig
 from rarescene.generators.margins import soft_margin
 from rarescene.generators.network_generator import NetworkGenerator, NetworkLearner
@@ -46,17 +47,24 @@ class ImageDiffusionLearner(NetworkLearner[Config]):
         return x_0, masks, one_hot_layout(masks, len(self.table), ignore_index)
 
 
+def maps_left_out(seeds: Sequence[int], chance: float) -> Tensor:
+    """Return whose map is left out of a training step, bool `(B,)`, as each scene's own seed decides."""
+    draws = [
+        torch.rand((), generator=torch.Generator().manual_seed(derive_seed(seed, "map dropout")))
+        for seed in seeds
+    ]
+    return torch.stack(draws) < chance
+
+
 class ImageDiffusion(NetworkGenerator[Config]):
     """A trained p(image | mask).
 
     Attributes:
         learned_variance: whether the network predicts the variance too.
-        knows_guidance: whether it was also trained without maps.
     """
 
     summary = "Generates an image for a mask."
     learned_variance: ClassVar[bool] = False
-    knows_guidance: ClassVar[bool] = False
 
     def __init__(self, network: SpadeUNet, config: Config, table: ClassTable) -> None:
         super().__init__(network, config, table)
@@ -67,6 +75,16 @@ class ImageDiffusion(NetworkGenerator[Config]):
     def build(cls, config: Config, table: ClassTable) -> SpadeUNet:
         """Return the network for these classes, not trained."""
         return SpadeUNet.build(replace(config.network, classes=len(table)))
+
+    @property
+    def knows_guidance(self) -> bool:
+        """Whether it was also trained without maps."""
+        return False
+
+    @property
+    def usual_guidance(self) -> float:
+        """Scale of guidance unless a call says otherwise; 1 is none."""
+        return 1.0
 
     def to(self, device: torch.device | str) -> Self:
         """Move the weights, and return the generator."""
@@ -207,13 +225,21 @@ class ImageDiffusion(NetworkGenerator[Config]):
         if guidance not in (None, 1) and not self.knows_guidance:
             raise ConfigError(
                 f"{self.name} never saw a scene without its map, and knows no guidance",
-                "Leave guidance out, or use an SDM generator.",
+                "Leave sampling.guidance out, or use an SDM, or a CASDM that was trained with map_dropout.",
             )
+        if guidance is not None and guidance < 0:
+            raise ConfigError(f"sampling.guidance is {guidance}", "Take 0 or more; 1 is no guidance.")
 
     def denoiser(self, network: SpadeUNet, layout: Tensor, guidance: float | None) -> Denoiser:
         """Return the function of x_t and t that the sampler calls, for maps that stay the same."""
-        modulation = network.modulate(layout, budget_bytes=MODULATION_BUDGET)
-        return lambda x_t, t: network(x_t, t, modulation)
+        scale = self.usual_guidance if guidance is None else guidance
+        if scale == 1:
+            modulation = network.modulate(layout, budget_bytes=MODULATION_BUDGET)
+            return lambda x_t, t: network(x_t, t, modulation)
+        # The empty map, which has no class at all, not even "ignored", is one for the whole batch.
+        nothing = network.modulate(torch.zeros_like(layout[:1]), budget_bytes=MODULATION_BUDGET)
+        maps = network.modulate(layout, budget_bytes=MODULATION_BUDGET - nothing.bytes)
+        return guided(lambda x_t, t: network(x_t, t, maps), lambda x_t, t: network(x_t, t, nothing), scale)
 
 
 Network = TypeVar("Network", bound=nn.Module)

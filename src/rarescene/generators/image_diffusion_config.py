@@ -20,7 +20,7 @@ class ImageDiffusionConfig(Settings):
         width: likewise. What the network's strides do not divide is padded and cut back.
         network: sizes of the SPADE U-Net; its `classes` are taken from the data.
         diffusion: noise schedule and prediction.
-        augment: flips and rotations of the training scenes.
+        augment: flips, rotations and colours of the training scenes.
         training: the training loop.
     """
 

@@ -1,4 +1,7 @@
-"""Random flips, rotations and crops of whole scenes: image and mask change together, each by its own seed."""
+"""Random flips, rotations and crops of whole scenes, image and mask together, and other colours and light.
+
+Each scene changes as its own seed decides.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,8 @@ def augment(
     """Return the augmented batch; scene i depends on its own seed alone, whatever batch it stands in.
 
     Flips are exact. A rotation or a crop samples images bilinearly and masks by nearest neighbour, so no id
-    is ever invented; what comes from outside the frame is black in the image and ignored in the mask.
+    is ever invented; what comes from outside the frame is black in the image and ignored in the mask. Colour
+    and light change in the image alone, which stays in [-1, 1].
 
     Args:
         images: float `(B, 3, H, W)` in [-1, 1].
@@ -47,6 +51,8 @@ def _one(
         7, generator=torch.Generator().manual_seed(derive_seed(seed, "augment")), dtype=torch.float64
     )
     mirror, upside, turn, cut, angle, across, along = draws.tolist()
+    if config.colour:
+        image = _recoloured(image, config.colour, seed)
     if mirror < config.horizontal_flip:
         image, mask = image.flip(-1), mask.flip(-1)
     if upside < config.vertical_flip:
@@ -56,6 +62,30 @@ def _one(
     if radians or share:
         image, mask = _warp(image, mask, radians, share, (2 * across - 1, 2 * along - 1), ignore_index)
     return image, mask
+
+
+def _recoloured(image: Tensor, share: float, seed: int) -> Tensor:
+    """Change hue, saturation, contrast and brightness `(3, H, W)`, each by up to its share, in this order.
+
+    A pixel's grey is the mean of its channels. Hue turns its colour about the grey axis, saturation moves it
+    away from its grey, contrast from the image's mean grey, and brightness multiplies the light, of which
+    black has none.
+    """
+    draws = torch.rand(4, generator=torch.Generator().manual_seed(derive_seed(seed, "colour")))
+    hue, saturation, contrast, brightness = (share * (2 * draws - 1)).tolist()
+    image = torch.einsum("ij,jhw->ihw", _hue_turned(hue * math.radians(45)).to(image), image)
+    grey = image.mean(dim=0, keepdim=True)
+    image = grey + (1 + saturation) * (image - grey)
+    mean = grey.mean()
+    image = mean + (1 + contrast) * (image - mean)
+    return (_BLACK + (1 + brightness) * (image - _BLACK)).clamp(-1, 1)
+
+
+def _hue_turned(angle: float) -> Tensor:
+    """Return the rotation of RGB `(3, 3)` about the grey axis: by a third of a turn, red becomes green."""
+    cosine, sine = math.cos(angle), math.sin(angle) / math.sqrt(3)
+    along, ahead, behind = (1 + 2 * cosine) / 3, (1 - cosine) / 3 + sine, (1 - cosine) / 3 - sine
+    return torch.tensor([[along, behind, ahead], [ahead, along, behind], [behind, ahead, along]])
 
 
 def _warp(

@@ -7,8 +7,6 @@ from collections.abc import Iterable
 import numpy as np
 from PIL import Image
 
-from rarescene.foundation.errors import DataError
-
 
 def resize_image(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """Return an image uint8 `(H, W, 3)` at another size, without aliasing (bilinear over its footprint)."""
@@ -79,31 +77,3 @@ def _restore(
         flat[cell] = class_id
         if counts[class_id] == wanted:
             return
-
-
-def as_image(array: np.ndarray) -> np.ndarray:
-    """Return uint8 `(H, W, 3)` from a user's array: uint8, or floats in [0, 1]; gray, RGB or RGBA.
-
-    Raises:
-        DataError: NaN or infinite values, values out of range, or another shape or type.
-    """
-    if array.ndim == 2:
-        array = np.repeat(array[..., None], 3, axis=-1)
-    if array.ndim != 3 or array.shape[-1] not in (3, 4) or 0 in array.shape:
-        raise DataError(f"an image has the shape {array.shape}", "Give an array (H, W, 3).")
-    array = array[..., :3]
-    if array.dtype == np.uint8:
-        return array
-    if not np.issubdtype(array.dtype, np.floating):
-        raise DataError(f"an image has the type {array.dtype}", "Give uint8, or floats from 0 to 1.")
-    if not np.isfinite(array).all():
-        raise DataError(
-            "an image holds NaN or infinite values",
-            "Find out where they come from; they cannot be trained on.",
-        )
-    if array.min() < 0 or array.max() > 1:
-        raise DataError(
-            f"an image has values from {array.min():g} to {array.max():g}",
-            "Scale it to 0 to 1, or give uint8.",
-        )
-    return np.round(array * 255).astype(np.uint8)
