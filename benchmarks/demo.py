@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,24 +21,26 @@ from rarescene.evaluation.run_metrics import METRICS, read_scored
 from rarescene.foundation.errors import RareSceneError
 from rarescene.foundation.files import read_json
 from rarescene.foundation.run_record import read_record
+from rarescene.recipes.demo import FURTHER
 
-STRATEGIES = ("none", "offline")
+STRATEGIES = ("none", "paste", "offline")
 
 
 def gather(out: Path) -> dict[str, Any]:
-    """Return the demo's figures: minutes, scores of both strategies, and their difference."""
-    pairs = read_record(out / "pairs", "scene set")
+    """Return the demo's figures: minutes, scores of all strategies, and their differences."""
+    pairs = read_record(out / "inserted", "scene set")
     runs = {strategy: read_record(out / strategy, "segmenter") for strategy in STRATEGIES}
-    rare = str(pairs.config["classes"]).split(",")
+    rare = list(pairs.config["classes"])
     table = read_scored([out / strategy for strategy in STRATEGIES]).compared(STRATEGIES[0], rare)
-    began, ended = datetime.fromisoformat(pairs.started), (out / "report.html").stat().st_mtime
     return {
         "data": pairs.provenance.describe(),
         "seed": pairs.seed,
         "rare": rare,
-        "minutes_from_first_pair_to_report": round((ended - began.timestamp()) / 60, 2),
+        "tested_on": FURTHER,
+        "minutes": round((read_record(out, "demo").seconds or 0) / 60, 2),
         "seconds": {"pairs": pairs.seconds, **{name: record.seconds for name, record in runs.items()}},
         "pairs": pairs.config["count"],
+        "kept": pairs.metrics["pairs"],
         "training": {name: record.config["training"] for name, record in runs.items()},
         "scores": {name: read_json(out / name / METRICS)["scores"] for name in STRATEGIES},
         "comparison": table.to_dict(),

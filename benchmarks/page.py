@@ -37,6 +37,11 @@ GAUDA = {
 def main() -> None:
     sections: dict[str, tuple[str, str, Callable[[dict[str, Any]], list[str]]]] = {
         "demo": ("The demo", "make demo && .venv/bin/python benchmarks/demo.py --out demo", demo),
+        "insertions": (
+            "Rare classes in real frames",
+            "python benchmarks/insertions.py --out runs/insertions",
+            insertions,
+        ),
         "strategies": (
             "Three strategies, three seeds",
             "python benchmarks/strategies.py --out runs/strategies",
@@ -135,53 +140,46 @@ def main() -> None:
 
 
 def demo(found: dict[str, Any]) -> list[str]:
-    """Phantom scenes: two strategies, one seed."""
-    rows = {(row["strategy"], row["measure"]): row for row in found["comparison"]["rows"]}
-    measures = list(dict.fromkeys(measure for _, measure in rows))
-    lines = [
-        f"**Phantom scenes, one seed: an illustration.** {found['pairs']} synthetic pairs for "
-        f"{', '.join(found['rare'])}; {len(found['comparison']['recordings'])} test recordings that neither the "
-        f"generator nor the segmenters saw; {found['training']['none']['steps']} steps each.",
+    """Phantom scenes: without, pasted, drawn; one seed."""
+    table, seconds = found["comparison"], found["seconds"]
+    return [
+        f"**Phantom scenes, one seed: an illustration.** {', '.join(found['rare'])} drawn into {found['kept']} frames "
+        f"(`offline`) or pasted (`paste`); {len(table['recordings'])} test recordings that neither the generator nor the "
+        f"segmenters saw; {found['training']['none']['steps']} steps each. {CELLS}",
         "",
-        "| IoU in per cent | without pairs | with pairs | change | 95 % interval over recordings |",
-        "| --- | --- | --- | --- | --- |",
+        *compared(table),
+        "",
+        f"Seconds: frames {seconds['pairs']:.0f}, segmenters {seconds['none']:.0f}, {seconds['paste']:.0f} and "
+        f"{seconds['offline']:.0f}; {found['minutes']:.1f} minutes in all.",
     ]
-    for measure in measures:
-        before, after = rows["none", measure], rows["offline", measure]
-        if after["mean"] is None:
-            lines.append(f"| {measure} | absent | absent | | |")
-            continue
-        bounds = after["difference_interval"]
-        shown = "" if bounds is None else f"{100 * bounds['low']:+.1f} to {100 * bounds['high']:+.1f}"
-        lines.append(
-            f"| {measure} | {100 * before['mean']:.1f} | {100 * after['mean']:.1f} | "
-            f"{100 * after['difference']:+.1f} | {shown} |"
-        )
-    table = found["comparison"]
-    lines += ["", *(f"- {words}" for words in (*table["conclusions"], *table["notes"])), ""]
-    seconds = found["seconds"]
-    lines.append(
-        f"Seconds: pairs {seconds['pairs']:.0f}, segmenter without {seconds['none']:.0f}, with "
-        f"{seconds['offline']:.0f}; {found['minutes_from_first_pair_to_report']:.1f} minutes from the first pair to "
-        "the report."
-    )
-    return lines
 
 
-def strategies(found: dict[str, Any]) -> list[str]:
-    """Phantom scenes: strategies at equal steps, several seeds."""
-    table = found["comparison"]
+def insertions(found: dict[str, Any]) -> list[str]:
+    """Phantom scenes: rare classes in real frames, three seeds."""
+    table = found["against"]["none"]
+    kept = ", ".join(f"{one['kept']} of {found['scenes']}" for one in found["trust"].values())
+    return [
+        f"**Phantom scenes**: the demo's ten training recordings and shipped generator; {len(table['recordings'])} further "
+        f"test recordings; {found['steps']} steps of {found['batch_size']}; seeds {', '.join(map(str, table['seeds']))}; "
+        f"{100 * found['share']:.0f} % of the scenes of a batch are copies (`duplicate`), pasted into (`paste`) or drawn into "
+        f"(`drawn`; `judged`: only regions that a real-trained segmenter sees, {kept}). {CELLS}",
+        "",
+        *compared(table),
+        "",
+        "Against `paste`:",
+        "",
+        *compared(found["against"]["paste"]),
+    ]
+
+
+CELLS = "IoU in per cent; in brackets the change and its 95 % interval over recordings."
+
+
+def compared(table: dict[str, Any]) -> list[str]:
+    """Return a table of strategies against a baseline, and what it means."""
     rows = {(row["strategy"], row["measure"]): row for row in table["rows"]}
     baseline, *others = table["strategies"]
-    lines = [
-        f"**Phantom scenes**: the demo's data, pairs ({found['pairs']}) and training ({found['steps']} steps of "
-        f"{found['batch_size']}); seeds {', '.join(map(str, table['seeds']))}; {len(table['recordings'])} test recordings. IoU in per "
-        "cent; in brackets the change against "
-        f"`{baseline}` with its 95 % interval over recordings.",
-        "",
-        f"| | {baseline} | {' | '.join(others)} |",
-        "| --- | --- |" + " --- |" * len(others),
-    ]
+    lines = [f"| | {baseline} | {' | '.join(others)} |", "| --- | --- |" + " --- |" * len(others)]
     for measure in dict.fromkeys(measure for _, measure in rows):
         cells = []
         for strategy in table["strategies"]:
@@ -195,6 +193,18 @@ def strategies(found: dict[str, Any]) -> list[str]:
             cells.append("absent" if row["mean"] is None else f"{100 * row['mean']:.1f}{change}")
         lines.append(f"| {measure} | {' | '.join(cells)} |")
     return [*lines, "", *(f"- {words}" for words in (*table["conclusions"], *table["notes"]))]
+
+
+def strategies(found: dict[str, Any]) -> list[str]:
+    """Phantom scenes: strategies at equal steps, several seeds."""
+    table = found["comparison"]
+    return [
+        f"**Phantom scenes**: the demo's data, {found['pairs']} new images for its training maps (`offline`), "
+        f"{found['steps']} steps of {found['batch_size']}; seeds {', '.join(map(str, table['seeds']))}; "
+        f"{len(table['recordings'])} test recordings. {CELLS}",
+        "",
+        *compared(table),
+    ]
 
 
 def recipe(found: dict[str, Any]) -> list[str]:

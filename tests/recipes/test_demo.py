@@ -48,17 +48,19 @@ def test_the_demo_ends_with_a_page_and_an_honest_word(
     assert "A single seed is an illustration" in " ".join(shown.split())
     page = Path("demo/report.html").read_text()
     assert "Phantom scenes" in page
-    for strategy in ("none", "offline"):
+    for strategy in ("none", "paste", "offline"):
         metrics = json.loads(Path(f"demo/{strategy}/metrics.json").read_text())
         assert metrics["strategy"] == strategy
+        assert len(metrics["recordings"]) == 60
     assert "offline against none" in " ".join(shown.split())
-    drawn = Path("demo/pairs/manifest.jsonl").read_bytes()
+    assert "paste against none" in " ".join(shown.split())
+    drawn = Path("demo/inserted/manifest.jsonl").read_bytes()
 
     assert (
         main(["demo", "--quick", "--out", "demo"]) == 0
     )  # goes on where it was: nothing is drawn or trained again
     assert "holds a demo already" in capfd.readouterr().out
-    assert Path("demo/pairs/manifest.jsonl").read_bytes() == drawn
+    assert Path("demo/inserted/manifest.jsonl").read_bytes() == drawn
 
 
 def test_a_demo_does_not_touch_what_is_no_demo(weights: Path, capfd: pytest.CaptureFixture[str]) -> None:
