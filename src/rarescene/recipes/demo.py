@@ -84,9 +84,12 @@ def demo(*, out: Path = Path("demo"), pairs: Count = 160, seed: Seed = 0, quick:
     CONSOLE.rule("1. Phantom scenes, and what is rare in them")
     stats(data)
     source = open_as_in(trained.provenance)
-    # Those that the table above has just called rare, of all frames.
-    shown = class_statistics(decode(source.scenes, 64, 64)).rare
-    rare = source.scenes.classes.listed([entry.name for entry in shown])
+    # Those that the table above has just called rare and that a training frame shows: regions come from there.
+    scenes = decode(source.scenes, 64, 64)
+    shown = scenes.subset(source.split.train).class_pixels.any(axis=0)
+    rare = source.scenes.classes.listed(
+        [entry.name for entry in class_statistics(scenes).rare if shown[entry.id]]
+    )
 
     def trained_with(strategy: str, options: Any = None, synthetic: Path | None = None) -> Path:
         """Train and score a U-Net; all of them differ in what joins the real scenes alone."""
