@@ -30,7 +30,7 @@ def gather(out: Path) -> dict[str, Any]:
     """Return the demo's figures: minutes, scores of all strategies, and their differences."""
     pairs = read_record(out / "inserted", "scene set")
     runs = {strategy: read_record(out / strategy, "segmenter") for strategy in STRATEGIES}
-    rare = list(pairs.config["classes"])
+    rare = str(pairs.config["classes"]).split(",")
     table = read_scored([out / strategy for strategy in STRATEGIES]).compared(STRATEGIES[0], rare)
     return {
         "data": pairs.provenance.describe(),

@@ -1,8 +1,8 @@
-"""Do rare classes in real frames help? Pasted, drawn, drawn and judged, against none and copies; phantom scenes.
+"""Do rare classes in real frames help? Drawn and judged, against none, copies and pasting; phantom scenes.
 
 command:       python benchmarks/insertions.py --out runs/insertions
 machine:       2 cores, no GPU
-running time:  about two hours and a half in float32; with --arms and --seeds two processes share it
+running time:  about an hour and a half in float32; with --arms and --seeds two processes share it
 
 The demo's training recordings, split and shipped generator; tested on 90 further phantom recordings of 6 frames each,
 which nobody has seen. The judge is a U-Net of another seed, trained on the same real frames alone. All arms take equal
@@ -48,10 +48,8 @@ JUDGED_BY = 7
 SHARE = 0.35
 """How many of the scenes of a batch are copies, pasted into, or drawn into."""
 COUNT = 400
-ARMS = ("none", "duplicate", "paste", "drawn", "judged")
+ARMS = ("none", "duplicate", "paste", "judged")
 SEEDS = (0, 1, 2)
-SETS = {"drawn": None, "judged": "drop"}
-"""The arms that take a set, and what becomes of regions that the judge does not see."""
 
 
 def segmenter(out: Path, source: Any, arm: str, seed: int, made: Path | None = None) -> Path:
@@ -85,8 +83,6 @@ def segmenter(out: Path, source: Any, arm: str, seed: int, made: Path | None = N
 def inserted(out: Path, source: Any, arm: str, seed: int) -> Path:
     made = out / f"{arm}-set-{seed}"
     if not finished(made):
-        rule = SETS[arm]
-        judge = segmenter(out / "judge", source, "none", JUDGED_BY) if rule else None
         synthesize(
             WEIGHTS,
             compose=source.spec,
@@ -95,8 +91,8 @@ def inserted(out: Path, source: Any, arm: str, seed: int) -> Path:
             out=made,
             sampling=SamplingConfig(steps=12, block=16),
             insertion=InsertionConfig(),
-            judge=judge,
-            trust=TrustConfig(rule=rule) if rule else TrustConfig(),  # type: ignore[arg-type]
+            judge=segmenter(out / "judge", source, "none", JUDGED_BY),
+            trust=TrustConfig(),
             seed=seed,
             resume=True,
         )
@@ -108,7 +104,7 @@ def measure(out: Path, arms: list[str], seeds: list[int]) -> dict[str, Any] | No
     source = open_as_in(trained.provenance)
     for seed in seeds:
         for arm in arms:
-            made = inserted(out, source, arm, seed % 2) if arm in SETS else None
+            made = inserted(out, source, arm, seed % 2) if arm == "judged" else None
             segmenter(out / f"{arm}-{seed}", source, arm, seed, made)
     if not all((out / f"{arm}-{seed}" / METRICS).is_file() for seed in SEEDS for arm in ARMS):
         return None

@@ -162,7 +162,7 @@ def insertions(found: dict[str, Any]) -> list[str]:
         f"**Phantom scenes**: the demo's ten training recordings and shipped generator; {len(table['recordings'])} further "
         f"test recordings; {found['steps']} steps of {found['batch_size']}; seeds {', '.join(map(str, table['seeds']))}; "
         f"{100 * found['share']:.0f} % of the scenes of a batch are copies (`duplicate`), pasted into (`paste`) or drawn into "
-        f"(`drawn`; `judged`: only regions that a real-trained segmenter sees, {kept}). {CELLS}",
+        f"(`judged`: regions that a real-trained segmenter sees, {kept}). {CELLS}",
         "",
         *compared(table),
         "",

@@ -4,10 +4,10 @@ command:       make demo, or rarescene demo --out demo
 machine:       2 cores, no GPU
 running time:  see benchmarks/results/demo.json
 
-phantom scenes → statistics that name the rare classes → a segmenter without anything added → rare classes drawn
-into real frames by the shipped CASDM, each region held to what that segmenter sees of real ones → a segmenter
-with the regions' own pixels pasted instead, and one with the drawn ones, at equal steps → a table over sixty
-recordings that nobody has seen, and a self-contained page.
+phantom scenes → statistics that name the rare classes → a segmenter without anything added → rare classes
+drawn into real frames by the shipped CASDM, each region held to what that segmenter sees of real ones → a
+segmenter with the regions' own pixels pasted instead, and one with the drawn ones, at equal steps → a table
+over sixty recordings that nobody has seen, and a self-contained page.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def demo(*, out: Path = Path("demo"), pairs: Count = 160, seed: Seed = 0, quick:
     CONSOLE.rule("1. Phantom scenes, and what is rare in them")
     stats(data)
     source = open_as_in(trained.provenance)
-    # Those that the table above has just called rare and that a training frame shows: regions come from there.
+    # Those that the table above has just called rare, if a training frame shows them.
     scenes = decode(source.scenes, 64, 64)
     shown = scenes.subset(source.split.train).class_pixels.any(axis=0)
     rare = source.scenes.classes.listed(
@@ -137,6 +137,5 @@ def demo(*, out: Path = Path("demo"), pairs: Count = 160, seed: Seed = 0, quick:
     record.ended(time.perf_counter() - began).write(out)
     minutes = (time.perf_counter() - began) / 60
     say(f"{minutes:.1f} minutes. The page: {out / 'report.html'}.")
-    say(
-        "offline: with the frames that a rare class was drawn into. These are phantom scores, not surgical ones."
-    )
+    say("`offline` has the frames that a rare class was drawn into.")
+    say("These are phantom scores, not surgical ones.")

@@ -325,10 +325,8 @@ def how_sampled(config: Mapping[str, Any]) -> str:
 def _origin(config: Mapping[str, Any]) -> str:
     """Say where the masks of a set come from."""
     if "compose" in config:
-        names = ", ".join(config["classes"])
-        return (
-            f"real frames of the training part of {config['compose']}; into each a region of {names} was put"
-        )
+        names = config["classes"].replace(",", ", ")
+        return f"real frames, the training part of {config['compose']}; {names} were put into them"
     if config["generator"] in kinds_that_generate("pairs"):
         return f"the same sample, asked for: {config['requests']}"
     if "maps" in config:

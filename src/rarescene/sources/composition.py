@@ -219,8 +219,9 @@ class Composer:
     def made_by(self) -> dict[str, Any]:
         """Return what a set's header says of how its masks were composed."""
         return {
-            "composition": asdict(self.config), "classes": [self.table.names[one] for one in self.classes],
-            "on_top": [self.table.names[one] for one in self.on_top], "decoded": self.scenes.digest,
+            "composition": asdict(self.config), "decoded": self.scenes.digest,
+            "classes": self.table.listed(self.table.names[one] for one in self.classes),
+            "on_top": self.table.listed(self.table.names[one] for one in self.on_top),
         }  # fmt: skip
 
     def place(
