@@ -20,7 +20,10 @@ PAGE = DOCS / "results.md"
 COMPARISONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "Rare classes put into real frames, U-Net": ("insertions", ("against", "none")),
     "New images for training maps, U-Net": ("strategies", ("comparison",)),
-    "New images for training maps and prompted maps, SegFormer": ("casdm-table2", ("values", "segformer", "iou")),
+    "New images for training maps and prompted maps, SegFormer": (
+        "casdm-table2",
+        ("values", "segformer", "iou"),
+    ),
     "The same, Mask2Former": ("casdm-table2", ("values", "mask2former", "iou")),
     "GAUDA and its opponents, PHiSeg": ("gauda-table1", ("values", "classes")),
     "GAUDA and its opponents, an ensemble of five U-Nets": ("gauda-table2", ("values", "classes")),
@@ -228,13 +231,14 @@ def insertions(found: dict[str, Any]) -> list[str]:
         f"**Phantom scenes**: the demo's ten training recordings and shipped generator; {len(table['recordings'])} further "
         f"test recordings; {found['steps']} steps of {found['batch_size']}; seeds {', '.join(map(str, table['seeds']))}; "
         f"{100 * found['share']:.0f} % of the scenes of a batch are copies (`duplicate`), pasted into (`paste`) or drawn into "
-        f"(`judged`: regions that a real-trained segmenter sees, {kept}). {CELLS}",
+        f"(`judged`: regions that a real-trained segmenter sees, {kept}). `needed`: of the rare classes only those that this "
+        f"segmenter misses on validation recordings, {' and '.join(found['needed'])}. {CELLS}",
         "",
         *compared(table),
         "",
-        "Against `paste`:",
+        "Against `paste-needed`:",
         "",
-        *compared(found["against"]["paste"]),
+        *compared(found["against"]["paste-needed"]),
     ]
 
 

@@ -118,7 +118,6 @@ class Insertions(PairSource[Wanted]):
         composer: finds scenes, regions and places.
         sampling: how regions are drawn.
         insertion: how they join the frame.
-        pool: the requests that can be asked for.
         provenance: where frames and generator come from.
         weights: a hash of the generator's weights.
         trust: judges each region; None to take all of them.
@@ -168,8 +167,8 @@ class Insertions(PairSource[Wanted]):
             again = [place for place, one in enumerate(drawn) if not one.trusted]
             if not again:
                 break
-            own = [seeds[place] for place in again], [classes[place] for place in again]
-            for place, fresh in zip(again, self._draw(own[1], own[0], attempt, progress), strict=True):
+            theirs, own = [classes[place] for place in again], [seeds[place] for place in again]
+            for place, fresh in zip(again, self._draw(theirs, own, attempt, progress), strict=True):
                 drawn[place] = fresh
         images = torch.stack([one.image for one in drawn])
         masks = torch.from_numpy(np.stack([self._label(one) for one in drawn])).long()
