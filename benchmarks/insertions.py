@@ -1,4 +1,4 @@
-"""Do rare classes in real frames help? Drawn and judged, against none, copies and pasting; phantom scenes.
+"""Do rare classes in real frames help? Drawn and judged, against none and pasting; phantom scenes.
 
 command:       python benchmarks/insertions.py --out runs/insertions
 machine:       2 cores, no GPU
@@ -24,7 +24,7 @@ from typing import Any
 
 from harness import RESULTS, write_results
 
-from rarescene.augmentation import DuplicateConfig, OfflineConfig, PasteConfig
+from rarescene.augmentation import OfflineConfig, PasteConfig
 from rarescene.commands.evaluate import evaluate
 from rarescene.commands.segment import segment
 from rarescene.commands.synthesize import synthesize
@@ -49,9 +49,9 @@ FURTHER = "phantom:videos=90,frames=6,size=64,seed=0,first=301"
 STEPS = replace(TRAINING, steps=400, save_every=200, validate_every=200)
 JUDGED_BY = 7
 SHARE = 0.35
-"""How many of the scenes of a batch are copies, pasted into, or drawn into."""
+"""How many of the scenes of a batch are pasted into, or drawn into."""
 COUNT = 400
-ARMS = ("none", "duplicate", "paste", "judged", "paste-needed", "judged-needed")
+ARMS = ("none", "paste", "judged", "paste-needed", "judged-needed")
 SEEDS = (0, 1, 2)
 
 
@@ -70,10 +70,7 @@ def needed(out: Path, source: Any) -> str:
 
 def segmenter(out: Path, source: Any, arm: str, seed: int, classes: str, made: Path | None = None) -> Path:
     if not finished(out):
-        # as many copies as makes their share of an epoch
-        copies = round(len(source.split.train) * SHARE / (1 - SHARE))
         strategies: dict[str, Any] = {
-            "duplicate": DuplicateConfig(count=copies, classes=classes),
             "paste": PasteConfig(classes=classes, probability=SHARE),
             "offline": OfflineConfig(probability=SHARE),
         }

@@ -230,7 +230,7 @@ def insertions(found: dict[str, Any]) -> list[str]:
     return [
         f"**Phantom scenes**: the demo's ten training recordings and shipped generator; {len(table['recordings'])} further "
         f"test recordings; {found['steps']} steps of {found['batch_size']}; seeds {', '.join(map(str, table['seeds']))}; "
-        f"{100 * found['share']:.0f} % of the scenes of a batch are copies (`duplicate`), pasted into (`paste`) or drawn into "
+        f"{100 * found['share']:.0f} % of the scenes of a batch are pasted into (`paste`) or drawn into "
         f"(`judged`: regions that a real-trained segmenter sees, {kept}). `needed`: of the rare classes only those that this "
         f"segmenter misses on validation recordings, {' and '.join(found['needed'])}. {CELLS}",
         "",
