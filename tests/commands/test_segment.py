@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,13 +18,16 @@ from safetensors.torch import load_file
 from rarescene.cli import main
 from rarescene.foundation.files import read_json_lines
 from rarescene.foundation.run_record import read_record
+from rarescene.networks.features import EffNetLite0Stages
 from rarescene.reports.tables import cell_of_run
+from rarescene.segmenters import SegFormerConfig, build_segmenter
 from rarescene.training.loop import Learner
 
 from ..conftest import BRIEF, PHANTOM, took
 
 NETWORKS = {
     "unet": ["unet", BRIEF[0], "--model.dropout=0.2"],
+    "unet-imagenet": ["unet", BRIEF[0], "--model.dropout=0.2", "--model.encoder=efficientnet-lite0"],
     "mask2former": ["mask2former", "--model.size=tiny", "--model.enlarge=2"],
 }
 """Networks that draw random numbers in a step."""
@@ -62,6 +66,41 @@ def test_killed_and_resumed_equals_undisturbed(
         line.pop("scenes_per_second", None)
     assert logs[0] == logs[1]
     assert [line["step"] for line in logs[0] if "validation" in line] == [3, 6]
+
+
+def test_what_was_learned_before_learns_at_a_tenth_of_the_rate(tmp_path: Path) -> None:
+    """AdamW's first step moves a weight by the rate, unless its gradient is 0."""
+    words = ["--model.encoder=efficientnet-lite0", "--training.steps=1", "--training.warmup_steps=0"]
+    words += ["--training.weight_decay=0", "--training.ema_decay=0", "--training.learning_rate=0.002"]
+    assert segment(tmp_path / "run", *words) == 0
+    start = EffNetLite0Stages()
+    start.take_imagenet()
+    found = load_file(tmp_path / "run" / "model" / "weights.safetensors")
+    moved = [
+        (found[f"down.network.{name}"] - weight).abs().max().item()
+        for name, weight in start.named_parameters()
+    ]
+    assert moved == pytest.approx([0.0002] * len(moved), rel=0.01)
+
+
+def test_a_run_from_published_weights_says_so_and_needs_them_once(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    network = build_segmenter(SegFormerConfig("tiny"), 4).network
+    network.save_pretrained(tmp_path / "donor")  # type: ignore[operator]
+    words = ["segment", "segformer", "--data", PHANTOM, *BRIEF[1:], "--model.size=tiny", "--out"]
+    words += [str(tmp_path / "run"), f"--model.pretrained={tmp_path / 'donor'}"]
+    assert main(words) == 0
+    assert f"tensors start from {tmp_path / 'donor'}; the others are new" in capfd.readouterr().out
+    assert read_record(tmp_path / "run").config["model"]["pretrained"] == str(tmp_path / "donor")
+    assert re.search(r"model.pretrained.*donor", (tmp_path / "run" / "README.md").read_text())
+    shutil.rmtree(tmp_path / "donor")
+    assert main([*words, "--training.steps=6", "--resume"]) == 0
+    assert main(["evaluate", str(tmp_path / "run"), "--data", PHANTOM, "--quiet"]) == 0
+    shutil.rmtree(tmp_path / "run")
+    assert main(words) == 2
+    assert "save_pretrained" in capfd.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_run_folder_tells_how_to_repeat_it(segmenter_run: Path) -> None:

@@ -33,6 +33,7 @@ CONFIGS = {
     "mask2former": Mask2FormerConfig("tiny"),
     "mask2former-enlarged": Mask2FormerConfig("tiny", enlarge=2, drop_path=0.0),
     "unet": UNetConfig(widths=(16, 24, 32)),
+    "unet-imagenet": UNetConfig(widths=(16, 24, 32), encoder="efficientnet-lite0"),
     "unet-ensemble": UNetEnsembleConfig(members=2, widths=(16, 24, 32)),
     "phiseg": PHiSegConfig(widths=(16, 24, 32), latent_levels=2, convolutions=2, samples=3),
 }

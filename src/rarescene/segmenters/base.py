@@ -43,6 +43,18 @@ class SegmentationNetwork(nn.Module, ABC):
         self.mean: Tensor
         self.deviation: Tensor
 
+    @property
+    def backbone(self) -> nn.Module | None:
+        """The part that was learned on other pictures, if the options name such weights; it learns slowly."""
+        return None
+
+    def take_pretrained(self) -> None:
+        """Take up the weights that were learned on other pictures, if the options name such.
+
+        A network is made with random weights. This is called before it is trained, and never when a trained
+        one is loaded, whose own file has all of them.
+        """
+
     @abstractmethod
     def logits(self, images: Tensor) -> Tensor:
         """Return logits `(B, C, H, W)` of normalised images `(B, 3, H, W)` whose sides `stride` divides."""

@@ -1,4 +1,4 @@
-"""Mask2Former (Cheng et al., 2022) from scratch, on a Swin transformer, through transformers."""
+"""Mask2Former (Cheng et al., 2022) on a Swin transformer, from scratch or from published weights."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from torch import Tensor, nn
 from rarescene.segmenters.base import SegmentationNetwork
 from rarescene.segmenters.mask2former_config import MASK2FORMER_SIZES, Mask2FormerConfig
 from rarescene.segmenters.mask_loss import Answer, MaskLoss
+from rarescene.segmenters.published import Kind, take_published
+
+BACKBONE = "model.pixel_level_module.encoder."
 
 
 class Mask2Former(SegmentationNetwork):
@@ -51,6 +54,33 @@ class Mask2Former(SegmentationNetwork):
         )
         _prune(self.network)
         _initialise(self.network)
+
+    @property
+    def backbone(self) -> nn.Module | None:
+        """The Swin transformer, if its weights are published ones."""
+        return self.network.model.pixel_level_module.encoder if self.config.pretrained is not None else None
+
+    def take_pretrained(self) -> None:
+        """Take up the published weights that the options name: the backbone, and what fits behind it.
+
+        Raises:
+            CheckpointError: they cannot be had, or are damaged.
+            ConfigError: they are not those of a Mask2Former on a Swin transformer of this size, nor of the
+                Swin transformer alone.
+        """
+        if self.config.pretrained is not None:
+            take_published(
+                self.network,
+                self.config.pretrained,
+                {
+                    "mask2former": Kind(transformers.Mask2FormerForUniversalSegmentation),
+                    "swin": Kind(transformers.SwinBackbone, BACKBONE),
+                },
+                size=("depths", "embed_dim", "num_heads", "window_size"),
+                # A Swin transformer that classified pictures lacks the norms of the maps that it hands over.
+                backbone=rf"{re.escape(BACKBONE)}(?!hidden_states_norms)",
+                head="class_predictor.",
+            )
 
     def answers(self, images: Tensor) -> list[Answer]:
         """Return what the queries say before and after each decoder layer, in float32; the last one counts.

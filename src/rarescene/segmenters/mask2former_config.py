@@ -53,7 +53,7 @@ MASK2FORMER_SIZES: Mapping[Mask2FormerSize, MaskTransformer] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Mask2FormerConfig(Settings):
-    """Mask2Former, trained from scratch. The weights of its loss are the paper's.
+    """Mask2Former, trained from scratch, or from published weights. The factors of its loss are the paper's.
 
     Attributes:
         size: `tiny` (ours), or `swin-t` of the paper.
@@ -65,6 +65,11 @@ class Mask2FormerConfig(Settings):
         no_object: weight of a query that shall say "no object", against 1 of one that shall name a class.
         drop_path: largest rate of stochastic depth in the backbone, in its deepest block (0.3 in the paper,
             whose backbone is pretrained).
+        pretrained: weights to start from, in place of a training from scratch: a folder that transformers'
+            `save_pretrained` wrote, or a name on the hub, of a Mask2Former of this `size`, such as
+            facebook/mask2former-swin-tiny-ade-semantic, or of its Swin transformer alone, such as
+            microsoft/swin-tiny-patch4-window7-224, which has seen ImageNet. What of the decoders fits is
+            taken too; the layer that names classes is new.
     """
 
     size: Mask2FormerSize = "swin-t"
@@ -74,6 +79,7 @@ class Mask2FormerConfig(Settings):
     dice_weight: Positive = 5.0
     no_object: Positive = 0.1
     drop_path: ShareBelowOne = 0.1
+    pretrained: str | None = None
 
 
 def _training(config: Mask2FormerConfig) -> TrainingConfig:
@@ -86,10 +92,11 @@ def _training(config: Mask2FormerConfig) -> TrainingConfig:
 
 MASK2FORMER = SegmenterMethod(
     name="mask2former",
-    summary="train Mask2Former from scratch, with or without synthetic pairs",
+    summary="train Mask2Former, with or without synthetic pairs",
     example="rarescene segment mask2former --data folder:scenes --strategy none --out runs/without",
-    note="It answers at a quarter of the resolution that it sees. The defaults of its training suit swin-t; "
-    "tiny wants a learning rate of 2e-3.",
+    note="It answers at a quarter of the resolution that it sees. It starts from scratch unless "
+    "--model.pretrained names published weights. The defaults of its training suit swin-t; tiny wants a "
+    "learning rate of 2e-3.",
     config=Mask2FormerConfig,
     build=Later("rarescene.segmenters.mask2former:Mask2Former"),
     training=_training,

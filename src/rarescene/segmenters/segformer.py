@@ -1,4 +1,4 @@
-"""SegFormer (Xie et al., 2021) from scratch, through transformers."""
+"""SegFormer (Xie et al., 2021), from scratch or from published weights, through transformers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import transformers
 from torch import Tensor, nn
 
 from rarescene.segmenters.base import SegmentationNetwork
+from rarescene.segmenters.published import Kind, take_published
 from rarescene.segmenters.segformer_config import SEGFORMER_SIZES, SegFormerConfig
 
 
@@ -37,6 +38,28 @@ class SegFormer(SegmentationNetwork):
             )
         )
         self.network.apply(_initialise)
+
+    @property
+    def backbone(self) -> nn.Module | None:
+        """The transformer before the decoder, if its weights are published ones."""
+        return self.network.segformer if self.config.pretrained is not None else None
+
+    def take_pretrained(self) -> None:
+        """Take up the published weights that the options name: the backbone, and what fits behind it.
+
+        Raises:
+            CheckpointError: they cannot be had, or are damaged.
+            ConfigError: they are not those of a SegFormer of this size.
+        """
+        if self.config.pretrained is not None:
+            take_published(
+                self.network,
+                self.config.pretrained,
+                {"segformer": Kind(transformers.SegformerForSemanticSegmentation)},
+                size=("depths", "hidden_sizes", "num_attention_heads"),
+                backbone=r"segformer\.",
+                head="decode_head.classifier.",
+            )
 
     def logits(self, images: Tensor) -> Tensor:
         """Return logits `(B, C, H, W)` of normalised images `(B, 3, H, W)`."""

@@ -38,7 +38,7 @@ SEGFORMER_SIZES: Mapping[SegFormerSize, MixTransformer] = MappingProxyType(
 
 @dataclass(frozen=True)
 class SegFormerConfig(Settings):
-    """SegFormer, trained from scratch.
+    """SegFormer, trained from scratch, or from published weights.
 
     Attributes:
         size: `tiny` (ours), or `b0`, `b1`, `b2` of the paper.
@@ -47,6 +47,10 @@ class SegFormerConfig(Settings):
         dice: weight of the soft Dice term beside the cross entropy.
         drop_path: largest rate of stochastic depth, in the deepest block.
         dropout: rate before the last layer.
+        pretrained: weights to start from, in place of a training from scratch: a folder that transformers'
+            `save_pretrained` wrote, or a name on the hub, of a SegFormer of this `size`, such as
+            nvidia/mit-b0, which has seen ImageNet. What of its decoder fits is taken too; the last layer is
+            new.
     """
 
     size: SegFormerSize = "b0"
@@ -54,6 +58,7 @@ class SegFormerConfig(Settings):
     dice: Weight = 0.0
     drop_path: ShareBelowOne = 0.1
     dropout: ShareBelowOne = 0.1
+    pretrained: str | None = None
 
 
 def _training(config: SegFormerConfig) -> TrainingConfig:
@@ -65,10 +70,11 @@ def _training(config: SegFormerConfig) -> TrainingConfig:
 
 SEGFORMER = SegmenterMethod(
     name="segformer",
-    summary="train SegFormer from scratch, with or without synthetic pairs",
+    summary="train SegFormer, with or without synthetic pairs",
     example="rarescene segment segformer --data folder:scenes --strategy none --out runs/without",
-    note="It answers at a quarter of the resolution that it sees. The defaults of its training suit b0; tiny "
-    "wants a learning rate of 2e-3.",
+    note="It answers at a quarter of the resolution that it sees. It starts from scratch unless "
+    "--model.pretrained names published weights. The defaults of its training suit b0; tiny wants a learning "
+    "rate of 2e-3.",
     config=SegFormerConfig,
     build=Later("rarescene.segmenters.segformer:SegFormer"),
     training=_training,

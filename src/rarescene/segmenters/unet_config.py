@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from rarescene.foundation.configs import Channels, Settings, ShareBelowOne, Weight
 from rarescene.foundation.errors import ConfigError
@@ -18,16 +19,22 @@ class UNetConfig(Settings):
         widths: channels of each level; each level halves the resolution of the one before.
         dice: weight of the soft Dice term beside the cross entropy.
         dropout: rate at the lowest level.
+        encoder: the way down. "scratch" is the two convolutions a level of the papers' U-Nets;
+            "efficientnet-lite0" is a network that has seen ImageNet, whose weights come with an installed
+            package. It halves the resolution five times; `widths` then are those of the way up, at most five,
+            and the last one serves the levels below it too.
     """
 
     widths: tuple[Channels, ...] = (24, 48, 64, 96)
     dice: Weight = 1.0
     dropout: ShareBelowOne = 0.0
+    encoder: Literal["scratch", "efficientnet-lite0"] = "scratch"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 1 <= len(self.widths) <= 10 or any(width % 8 for width in self.widths):
-            raise ConfigError(f"widths are {self.widths}", "Give one to ten multiples of 8.")
+        most = 10 if self.encoder == "scratch" else 5
+        if not 1 <= len(self.widths) <= most or any(width % 8 for width in self.widths):
+            raise ConfigError(f"widths are {self.widths}", f"Give one to {most} multiples of 8.")
 
 
 UNET = SegmenterMethod(
@@ -35,7 +42,8 @@ UNET = SegmenterMethod(
     summary="train the compact U-Net, with or without synthetic pairs",
     example="rarescene segment unet --data folder:scenes --strategy offline --synthetic pairs "
     "--out runs/with",
-    note="It answers at full resolution, and so sees the smallest targets.",
+    note="It answers at full resolution, and so sees the smallest targets. It starts from scratch; with "
+    "--model.encoder efficientnet-lite0 half of it starts from ImageNet.",
     config=UNetConfig,
     build=Later("rarescene.segmenters.unet:UNet"),
     training=lambda config: replace(FROM_SCRATCH, learning_rate=3e-3, batch_size=16),

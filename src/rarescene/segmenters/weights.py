@@ -26,7 +26,10 @@ RESTORE = "Restore the folder from where it was written, or train the segmenter 
 
 
 def build_segmenter(config: Any, classes: int, ignore_index: int = 255) -> SegmentationNetwork:
-    """Return the segmenter that `config` describes; its weights come from torch's global random generator.
+    """Return the segmenter that `config` describes, ready to be trained.
+
+    Its weights come from torch's global random generator, and from where `config` names weights that were
+    learned before.
 
     Args:
         config: the configuration of any segmenter that is known here.
@@ -34,6 +37,7 @@ def build_segmenter(config: Any, classes: int, ignore_index: int = 255) -> Segme
         ignore_index: id of the pixels that are not labelled.
     """
     network: SegmentationNetwork = method_for("segmenters", config).build(config, classes, ignore_index)
+    network.take_pretrained()
     return network
 
 
@@ -94,7 +98,8 @@ def load_segmenter(folder: Path, classes: ClassTable | None = None) -> tuple[Seg
         raise CheckpointError(f"holds numbers that are not finite, in {wrong}", RESTORE, path)
 
     with torch.random.fork_rng(devices=[]):  # loading takes nothing from the caller's random numbers
-        segmenter = build_segmenter(config, len(table), table.ignore_index)
+        method = method_for("segmenters", config)
+        segmenter: SegmentationNetwork = method.build(config, len(table), table.ignore_index)
     named = {name: state.get(segmenter.name_in_file(name)) for name in segmenter.state_dict()}
     try:
         segmenter.load_state_dict({name: value for name, value in named.items() if value is not None})

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rarescene.foundation.methods import SegmenterMethod
 from rarescene.foundation.protocols import BayesianSegmenter, Segmenter
-from rarescene.segmenters import load_segmenter, save_segmenter
+from rarescene.segmenters import build_segmenter, load_segmenter, save_segmenter
 from rarescene.testing.toys import IGNORE, TABLE, scratch, toy_batch
 
 CLASSES = len(TABLE)
@@ -36,9 +36,9 @@ class Subject:
         return self.method.config() if self.config is None else self.config
 
     def build(self, seed: int = 0) -> Any:
-        """Return an untrained network."""
+        """Return a network that is ready to be trained."""
         torch.manual_seed(seed)
-        return self.method.build(self.options, CLASSES, IGNORE)
+        return build_segmenter(self.options, CLASSES, IGNORE)
 
     def deal(self, *parts: Tensor) -> list[Tensor]:
         """Return a batch as the loss takes it: an ensemble deals it, so that each member gets all of it."""

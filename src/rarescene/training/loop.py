@@ -57,6 +57,10 @@ class Learner(nn.Module, ABC):
         """Return the factor on the learning rate of a step, for instance in a fine-tune. 1 by default."""
         return 1.0
 
+    def groups(self) -> list[tuple[list[nn.Parameter], float]]:
+        """Return the weights to train, each group with a factor on its learning rate. One of 1 by default."""
+        return [([weight for weight in self.parameters() if weight.requires_grad], 1.0)]
+
     def before_step(self, step: int, average: nn.Module) -> None:
         """Prepare a step, for instance by refreshing a frozen copy of the average. Nothing by default."""
 
@@ -147,10 +151,12 @@ def fit(
     memory = torch.channels_last if config.channels_last else torch.contiguous_format
     learner.to(accelerator.device, memory_format=memory)  # type: ignore[call-overload]
     average = copy.deepcopy(learner.network).requires_grad_(False).eval()
-    weights = [weight for weight in learner.parameters() if weight.requires_grad]
+    groups = learner.groups()
+    weights = [weight for group, _ in groups for weight in group]
     optimiser = torch.optim.AdamW(
-        weights, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay
-    )
+        [{"params": group} for group, _ in groups],
+        lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay,
+    )  # fmt: skip
     kept = {"learner": learner, "average": average}
     first, spent = 0, 0.0
     sums: dict[str, list[Tensor]] = {}  # scalars since the last line of the log
@@ -191,8 +197,8 @@ def fit(
         for step in range(first, config.steps):
             learner.before_step(step, average)
             rate = learning_rate(config, step) * learner.rate(step)
-            for group in optimiser.param_groups:
-                group["lr"] = rate
+            for group, (_, factor) in zip(optimiser.param_groups, groups, strict=True):
+                group["lr"] = rate * factor
             first_part = accelerator.process_index * config.accumulate
             ours = range(first_part, first_part + config.accumulate)
             sampled = [batches(step, part * share, (part + 1) * share) for part in ours]
