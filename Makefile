@@ -28,7 +28,7 @@ $(NNUNET)/.installed: tests/nnunet.txt $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --target $(NNUNET) --requirement tests/nnunet.txt
 	touch $@
 
-demo: $(STAMP)   ## the whole road on phantom scenes, at most 8 minutes on 2 cores; opens nothing, writes demo/report.html
+demo: $(STAMP)   ## the whole road on phantom scenes, without a GPU; opens nothing, writes demo/report.html
 	$(BIN)/rarescene demo --out demo
 
 test: $(STAMP) $(NNUNET)/.installed  ## everything that CI runs: style, types, layers, tests

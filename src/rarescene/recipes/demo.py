@@ -2,7 +2,7 @@
 
 command:       make demo, or rarescene demo --out demo
 machine:       2 cores, no GPU
-running time:  see benchmarks/results/demo.json
+running time:  minutes; benchmarks/demo.py writes down how many
 
 phantom scenes → statistics that name the rare classes → a segmenter without anything added → rare classes
 drawn into real frames by the shipped CASDM, each region held to what that segmenter sees of real ones → a
