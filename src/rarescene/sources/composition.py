@@ -26,6 +26,9 @@ from rarescene.scenes.statistics import nothing_rare
 RING = 2
 """Pixels around a region that count as what it touches."""
 
+NAMING = "--classes (in a training --compose or --paste.classes)"
+"""The options that name the classes."""
+
 ON_TOP = (
     "black background", "border", "specular", "instrument", "grasper", "forceps", "hook", "cautery",
     "bipolar", "scissors", "clipper", "applier", "stapler", "suction", "needle", "trocar", "endotip", "knife",
@@ -292,7 +295,7 @@ class Composer:
     def _habits(self, class_id: int, regions: Sequence[Region]) -> Habits:
         if not regions:
             name = self.table.names[class_id]
-            remedy = "`rarescene stats` lists which recordings show a class; leave it out of --classes."
+            remedy = "`rarescene stats` lists which recordings show a class; leave out what none shows."
             raise DataError(f"no training scene shows {name}", remedy)
         height, width = self.scenes.size
         counts = np.zeros(len(self.table))
@@ -335,7 +338,7 @@ def rare_classes(scenes: SceneCache) -> tuple[int, ...]:
     """Return the classes that are rare in these scenes. Raises `ConfigError` where none is."""
     found = class_statistics(scenes)
     if not found.rare:
-        what, _, remedy = nothing_rare(found, "--classes").partition(". ")
+        what, _, remedy = nothing_rare(found, NAMING).partition(". ")
         raise ConfigError(what, remedy)
     return tuple(entry.id for entry in found.rare)
 
