@@ -348,7 +348,7 @@ def _regions(scenes: SceneCache, classes: Sequence[int]) -> dict[int, list[Regio
     height, width = scenes.size
     found: dict[int, list[Region]] = {class_id: [] for class_id in classes}
     for class_id in classes:
-        for scene in np.flatnonzero(scenes.class_pixels[:, class_id]):
+        for scene in np.flatnonzero(scenes.class_pixels[:, class_id]).tolist():
             whole = scenes.take_masks([scene])[0] == class_id
             labels, count = ndimage.label(whole, TOUCHING)
             areas = np.bincount(labels.ravel())[1:]
@@ -356,9 +356,7 @@ def _regions(scenes: SceneCache, classes: Sequence[int]) -> dict[int, list[Regio
             pieces = [labels == label for label in range(1, count + 1) if areas[label - 1] >= least]
             for piece in [*pieces, whole] if len(pieces) > 1 else pieces:
                 box = ndimage.find_objects(piece.astype(np.int8))[0]
-                found[class_id].append(
-                    Region(int(scene), class_id, box[0].start, box[1].start, piece[box].copy())
-                )
+                found[class_id].append(Region(scene, class_id, box[0].start, box[1].start, piece[box].copy()))
     return found
 
 
