@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -241,22 +241,25 @@ def test_a_batch_may_stay_smaller() -> None:
     assert len(strategy.synthetic) == decided["kept"]
 
 
-def test_agreement_counts_on_every_class_but_the_one_drawn_for() -> None:
-    """Half of a picture is class 0, right in one pair of two; the other, the target, is never right."""
-    target = 3
+@pytest.mark.parametrize("agreement_of", ["others", "target"])
+def test_agreement_is_of_every_class_but_the_one_drawn_for_or_of_that_one(
+    agreement_of: Literal["others", "target"],
+) -> None:
+    """Half of a picture is right in one pair of two; the other, which counts for nothing, is never right."""
+    of_mask, counts = (3, 0) if agreement_of == "others" else (0, 3)
 
     def two_classes(requests: Sequence[Request], seeds: Sequence[int], progress: Any = None) -> Pairs:
-        masks = torch.full((len(seeds), HEIGHT, WIDTH), target)
-        masks[:, : HEIGHT // 2] = 0
+        masks = torch.full((len(seeds), HEIGHT, WIDTH), of_mask)
+        masks[:, : HEIGHT // 2] = counts
         images = torch.zeros(len(seeds), 3, HEIGHT, WIDTH)  # red 0 is read as class 2
         for place, seed in enumerate(seeds):
             if seed % 2:
-                images[place, 0, : HEIGHT // 2] = -1.0  # read as class 0
+                images[place, 0, : HEIGHT // 2] = (counts + 0.5) / 2.5 - 1  # read as the class that counts
         return Pairs(images, masks)
 
     config = GaudaConfig(
-        probability=1.0, classes=1, size=SIZE, exclude=(0, 1, 2, 4), drawing=AT_ONCE,
-        sieving=SievingConfig(min_agreement=0.9, candidates=1.0),
+        probability=1.0, classes=1, size=SIZE, exclude=(0, 1, 2, 4), drawing=AT_ONCE,  # the target is 3
+        sieving=SievingConfig(min_agreement=0.9, agreement_of=agreement_of, candidates=1.0),
     )  # fmt: skip
     strategy = Gauda(config, TABLE, ask, two_classes)
     decided = strategy.refresh(ToySegmenter(), VALIDATION)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rarescene.diffusion import InsertionConfig, SamplingConfig
 from rarescene.evaluation.pair_scores import Judge
-from rarescene.foundation.errors import CheckpointError, ConfigError
+from rarescene.foundation.errors import CheckpointError, ConfigError, DataError
 from rarescene.foundation.seeds import derive_seed
 from rarescene.generators import Casdm, CasdmConfig, CasdmLearner
 from rarescene.generators.margins import soft_margin
@@ -20,6 +20,8 @@ from rarescene.networks import SpadeUNetConfig
 from rarescene.scenes import ClassTable, Request
 from rarescene.sources.composition import Composer
 from rarescene.sources.insertion import (
+    SCENES,
+    WITHOUT,
     Insertions,
     InsertionsForRequests,
     InsertionsInTurn,
@@ -92,6 +94,20 @@ def test_a_scene_depends_on_its_own_seed_alone() -> None:
     alone, _ = source.sample([1], [12])
     assert torch.allclose(alone.images[0], together.images[1], atol=2 / 255)
     assert torch.equal(alone.masks[0], together.masks[1])
+
+
+def test_scenes_without_the_class_come_first_and_then_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[bool] = []
+
+    def nowhere(self: Composer, mask: np.ndarray, *_: object, **__: object) -> None:
+        shown.append(bool((mask == VEIN).any()))
+
+    monkeypatch.setattr(Composer, "place", nowhere)
+    with pytest.raises(DataError, match="no training scene has a place for vein"):
+        compose(Composer(ward(), [VEIN]), VEIN, 11)
+    assert len(shown) == SCENES
+    assert not any(shown[:WITHOUT])
+    assert any(shown[WITHOUT:])
 
 
 def test_the_generator_is_asked_for_the_composed_map() -> None:

@@ -187,8 +187,8 @@ class BatchSynthesis:
     def _check(self, pairs: SyntheticBatch, part: Sequence[int], predict: Predict | None) -> list[Fate]:
         """Return the fate of some of the round's pairs, by their masks and what the segmenter sees in them.
 
-        The class that a pair was asked for does not count in its agreement: a class that the segmenter is
-        uncertain of is the one that it sees worst.
+        As a rule the class that a pair was asked for does not count in its agreement: a class that the
+        segmenter is uncertain of is the one that it sees worst.
         """
         sieving, table = self.config.sieving, self.table
         left = [i for i in part if self._shows(pairs.masks[i], i)]
@@ -199,9 +199,10 @@ class BatchSynthesis:
             with torch.inference_mode():
                 found = torch.cat([predict(images).argmax(1).cpu() for images in blocks])  # B,H,W
             iou = pair_iou(found, checked.masks, len(table), table.ignore_index)  # B,C
-            iou[np.arange(len(left)), [self.targets[i] for i in left]] = np.nan
+            target = np.arange(len(table)) == np.array([[self.targets[i]] for i in left])  # B,C
+            iou[target if sieving.agreement_of == "others" else ~target] = np.nan
             for i, agreement in zip(left, pair_agreement(iou), strict=True):
-                if agreement < sieving.min_agreement:  # NaN, a mask of the target alone, is kept
+                if agreement < sieving.min_agreement:  # NaN, where there is nothing to judge, is kept
                     fates[i] = "agreement"
         return list(fates.values())
 

@@ -293,10 +293,7 @@ def gauda_of(config: GaudaConfig, around: Surroundings) -> Gauda:
             say("note: no GPU is left beside the training; pairs are generated between its steps")
         config = replace(config, drawing=replace(config.drawing, when="between_steps"))
     shown = {class_id for request in pairs.pool.requests for class_id in request.ids}
-    unseen = [class_id for class_id in range(len(table)) if class_id not in shown]
-    if unseen and is_main_process():
-        names = ", ".join(table.names[class_id] for class_id in unseen)
-        say(f"note: the generator was never shown {names}; that is not asked for")
+    unseen = set(range(len(table))) - shown
     pools = {class_id: pairs.pool.showing([class_id]) for class_id in sorted(shown)}
 
     def ask(class_id: int, seed: int) -> Request:

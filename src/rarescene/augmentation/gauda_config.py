@@ -42,17 +42,20 @@ class SievingConfig(Settings, section="gauda.sieving"):
         request: what the mask of a pair must show: nothing in particular ("no"), the class that the pair
             was generated for ("target"), each class of its request ("present"), or each in the number and at
             the place asked for ("kept").
-        min_agreement: the least agreement of the segmenter under training with the pair, as mean IoU over all
-            classes but the one that it was generated for, which is what the segmenter is to learn; None for
+        min_agreement: the least agreement of the segmenter under training with the pair, as IoU; None for
             any. Of what is generated at a refresh the segmenter of the validation judges, whose weights are
             averaged in `segment`; of what is generated in the background the one whose weights are being
             trained.
+        agreement_of: the classes that it is the mean over: all "others" than the one that the pair was
+            generated for, which is what the segmenter is to learn; or that "target" alone, for a real frame
+            into which it was drawn: of the others that frame shows what it always showed.
         candidates: how many pairs are generated at most, in multiples of the batch, to replace those that are
             dropped.
     """
 
     request: Literal["no", "target", "present", "kept"] = "no"
     min_agreement: Share | None = None
+    agreement_of: Literal["others", "target"] = "others"
     candidates: Annotated[float, Range(1, 1000)] = 2.0
 
 

@@ -105,6 +105,7 @@ class Strategies:
         synthetic: bool,
         generator: Path | None,
         maps: Path | None,
+        compose: str,
     ) -> None:
         """Refuse what does not fit together, of the options alone.
 
@@ -114,6 +115,7 @@ class Strategies:
             synthetic: whether synthetic sets were given.
             generator: the run of the generator that was given, or None.
             maps: that of the map generator, or None.
+            compose: the classes that the generator draws into training frames; empty for whole pairs.
 
         Raises:
             ConfigError: an option lacks its strategy or a strategy its option; a segmenter without posterior
@@ -133,6 +135,14 @@ class Strategies:
         if maps is not None and generator is None:
             remedy = "Add --strategy gauda and --generator RUN, or leave --maps out."
             raise ConfigError("--maps generates masks for an image generator, and none is given", remedy)
+        if compose and generator is None:
+            remedy = "Add --strategy gauda and --generator RUN, or leave --compose out."
+            raise ConfigError(
+                "--compose has a generator draw into training frames, and none is given", remedy
+            )
+        if compose and maps is not None:
+            remedy = "Leave --maps out, or leave --compose out for whole pairs."
+            raise ConfigError("--compose takes its masks from training frames, not from --maps", remedy)
         self._check_uncertainty(segmenter)
         self._check_weights()
         if self.online and not 0 < training.validate_every < training.steps:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rarescene.augmentation.refresh_log import refuse_more_steps
 from rarescene.augmentation.strategies import Strategies
 from rarescene.commands.training_run import TrainingRun, parameters_of
-from rarescene.diffusion.config import MapSamplingConfig, SamplingConfig
+from rarescene.diffusion.config import InsertionConfig, MapSamplingConfig, SamplingConfig
 from rarescene.foundation.configs import Count, Side
 from rarescene.foundation.console import say
 from rarescene.foundation.methods import SegmenterMethod, Surroundings
@@ -22,6 +22,8 @@ from rarescene.scenes import AugmentConfig, SceneSet
 from rarescene.scenes.data import decode
 from rarescene.scenes.pool import ScenePool
 from rarescene.scenes.split import PARTS
+from rarescene.sources.composition import CompositionConfig
+from rarescene.sources.insertion import check_composition, open_insertions
 from rarescene.sources.leakage import agreed_size, open_generator, open_pairs
 from rarescene.sources.mask_source import check_map_sampling
 from rarescene.training.config import TrainingConfig
@@ -31,8 +33,13 @@ if TYPE_CHECKING:
 
     from rarescene.augmentation.validation import Validation
     from rarescene.foundation.protocols import Batch
+    from rarescene.scenes import Request
     from rarescene.segmenters import SegmentationNetwork
+    from rarescene.sources.pair_source import PairSource
     from rarescene.training import Batches, Fitted, Learner
+
+RARE = "rare"
+"""What --compose says for the classes that are rare in the training part."""
 
 AUGMENT = AugmentConfig(horizontal_flip=0.5, vertical_flip=0.0, rotation=0.0)
 
@@ -92,9 +99,13 @@ class SegmentationRun(TrainingRun):
         synthetic: folder of `rarescene synthesize`, for offline; several as '[SET, SET]'.
         generator: run that trained a generator of pairs, for gauda; with --maps, one of images.
         maps: folder of a `train maps` run, which samples the masks for an image generator.
+        compose: instead of whole pairs: the classes whose regions the generator draws into training frames,
+            comma-separated, or "rare" for those that are rare in the training part.
         sampling: how pairs are generated while it trains; its block is never larger than gauda.drawing.block
             and gauda.size.
         map_sampling: how maps are sampled, with --maps; as many at once as pairs, whatever its block.
+        composition: where a region may be, with --compose.
+        insertion: how it is drawn into the frame, with --compose.
         validation_scenes: how many scenes a validation looks at, evenly taken; by default all of that part.
         augment: flips and rotations of the training scenes.
         height: of the images the network sees; by default the generator's, the synthetic set's, or the data's
@@ -114,8 +125,11 @@ class SegmentationRun(TrainingRun):
         synthetic: Path | list[Path] | None = None,
         generator: Path | None = None,
         maps: Path | None = None,
+        compose: str = "",
         sampling: SamplingConfig = SamplingConfig(block=16),  # noqa: B008 - frozen
         map_sampling: MapSamplingConfig = MapSamplingConfig(block=16),  # noqa: B008
+        composition: CompositionConfig = CompositionConfig(),  # noqa: B008 - frozen
+        insertion: InsertionConfig = InsertionConfig(),  # noqa: B008 - frozen
         validation_scenes: Count | None = None,
         augment: AugmentConfig = AUGMENT,
         height: Side | None = None,
@@ -130,8 +144,11 @@ class SegmentationRun(TrainingRun):
         if options.get("resume"):
             _need_strategies(options["out"])
         self.strategies = Strategies.named(strategy, strategies or {})
-        self.strategies.check(method, training, synthetic=bool(sets), generator=generator, maps=maps)
+        self.strategies.check(
+            method, training, synthetic=bool(sets), generator=generator, maps=maps, compose=compose
+        )
         check_map_sampling(maps, map_sampling)
+        check_composition(compose, composition, insertion)
         self.spare = spare_device() if self.strategies.beside else None
 
         super().__init__(**options)
@@ -139,11 +156,17 @@ class SegmentationRun(TrainingRun):
         made = [read_record(folder, "scene set") for folder in sets]
         pairs = [open_pairs(folder, record, self.source) for folder, record in zip(sets, made, strict=True)]
         behind = [record.provenance for record in made]
-        self.fresh = None
+        self.fresh: PairSource[Request] | None = None
         if generator is not None:
             # Blocks are padded, and a larger one than what is generated at once would be sampled for nothing.
             sampling = replace(sampling, block=min(sampling.block, self.strategies.block or sampling.block))
-            self.fresh = open_generator(generator, maps, self.source, sampling, map_sampling, self.spare)
+            if compose:
+                self.fresh = open_insertions(
+                    generator, self.source, classes="" if compose == RARE else compose, sampling=sampling,
+                    composition=composition, insertion=insertion, on_request=True, device=self.spare,
+                )  # fmt: skip
+            else:
+                self.fresh = open_generator(generator, maps, self.source, sampling, map_sampling, self.spare)
             behind.append(self.fresh.provenance)
             height, width = agreed_size(self.fresh, generator, height, width)
         self.height, self.width = _size(pairs[0] if pairs else self.source.scenes, height, width)
@@ -152,7 +175,7 @@ class SegmentationRun(TrainingRun):
             "training": asdict(training), "augment": asdict(augment), "strategy": self.strategies.text,
             "strategies": self.strategies.settings(), "synthetic": ", ".join(map(str, sets)) or None,
             "generator": None if generator is None else str(generator),
-            "maps": None if maps is None else str(maps),
+            "maps": None if maps is None else str(maps), "compose": compose or None,
             "drawn": None if self.fresh is None else dict(self.fresh.made_by),
             "validation_scenes": validation_scenes, "height": self.height, "width": self.width,
         }  # fmt: skip

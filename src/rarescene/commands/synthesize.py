@@ -23,7 +23,7 @@ from rarescene.foundation.seeds import derive_seed
 from rarescene.reports.cards import write_set_card
 from rarescene.scenes.data import open_as_in
 from rarescene.sources.composition import CompositionConfig
-from rarescene.sources.insertion import Insertions, open_insertions
+from rarescene.sources.insertion import Insertions, check_composition, open_insertions
 from rarescene.sources.mask_source import check_map_sampling, generator_of
 from rarescene.sources.pair_source import (
     ImagesForMasks,
@@ -109,7 +109,8 @@ def synthesize(
         remedy = "Give one of --masks, a data set; --maps, a run of `train maps`; or --compose, a data set."
         raise ConfigError("where the masks come from is not clear", remedy)
     check_map_sampling(maps, map_sampling)
-    _check_composition(compose, judge, composition, insertion, trust)
+    check_composition(compose, composition, insertion)
+    _check_judge(compose, judge, trust)
     if not masks and vary:
         raise ConfigError("--vary speaks of --masks", "Leave it out.")
     if not (masks or compose) and (split or group_by):
@@ -175,16 +176,9 @@ def synthesize(
             say(f"{count} pairs for {what} in {out}, {seconds:.0f} s")
 
 
-def _check_composition(
-    compose: str,
-    judge: Path | None,
-    composition: CompositionConfig,
-    insertion: InsertionConfig,
-    trust: TrustConfig,
-) -> None:
+def _check_judge(compose: str, judge: Path | None, trust: TrustConfig) -> None:
     """Raise `ConfigError` where options speak of what is not done."""
-    if not compose and (judge or composition != CompositionConfig() or insertion != InsertionConfig()):
-        what = "--judge, --composition.* and --insertion.* speak of --compose"
-        raise ConfigError(what, "Add --compose DATA, or leave them out.")
+    if judge and not compose:
+        raise ConfigError("--judge speaks of --compose", "Add --compose DATA, or leave it out.")
     if judge is None and trust != TrustConfig():
         raise ConfigError("--trust.* speaks of --judge", "Add --judge RUN, or leave it out.")

@@ -88,7 +88,7 @@ class Refresh:
     after: Mapping[str, float | None] = field(default_factory=dict)
 
     def asks(self, name: str) -> bool:
-        """Return whether a class may be asked for; one that the generator was never shown may not."""
+        """Return whether a class may be asked for; one of which there are no pairs may not."""
         return not self.staleness or name in self.staleness
 
     def change(self, name: str) -> float | None:
@@ -303,10 +303,16 @@ def _summary(config: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> s
             "between_steps": "between the training steps",
             "beside": "between the training steps" if between else "beside the training",
         }[gauda["drawing"]["when"]]
+        drawn, most = config["drawn"], gauda["classes"]
+        if config.get("compose"):
+            made, of = "real training frames get a region each", f" of {', '.join(drawn['classes'])}"
+            most = min(most, len(drawn["classes"]))
+        else:
+            made, of = "pairs are generated", ""
         said.append(
-            f"{gauda['size']} pairs are generated for the {gauda['classes']} most uncertain classes, {when}, "
-            f"by {config['drawn']['generator']}; until the next batch a training scene is replaced by one of "
-            f"them with probability {gauda['probability']:g}."
+            f"{gauda['size']} {made} for the {most} most uncertain classes{of}, {when}, by "
+            f"{drawn['generator']}; until the next batch a training scene is replaced by one of them with "
+            f"probability {gauda['probability']:g}."
         )
     if "adaptive" in strategies:
         lead = {"score": "those with the lowest IoU", "uncertainty": "the most uncertain ones"}

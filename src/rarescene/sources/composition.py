@@ -26,6 +26,9 @@ from rarescene.scenes.statistics import nothing_rare
 RING = 2
 """Pixels around a region that count as what it touches."""
 
+NAMING = "--classes (in a training --compose or --paste.classes)"
+"""The options that name the classes."""
+
 ON_TOP = (
     "black background", "border", "specular", "instrument", "grasper", "forceps", "hook", "cautery",
     "bipolar", "scissors", "clipper", "applier", "stapler", "suction", "needle", "trocar", "endotip", "knife",
@@ -293,7 +296,7 @@ class Composer:
     def _habits(self, class_id: int, regions: Sequence[Region]) -> Habits:
         if not regions:
             name = self.table.names[class_id]
-            remedy = "`rarescene stats` lists which recordings show a class; leave it out of --classes."
+            remedy = "`rarescene stats` lists which recordings show a class; leave out what none shows."
             raise DataError(f"no training scene shows {name}", remedy)
         height, width = self.scenes.size
         counts = np.zeros(len(self.table))
@@ -336,7 +339,7 @@ def rare_classes(scenes: SceneCache) -> tuple[int, ...]:
     """Return the classes that are rare in these scenes. Raises `ConfigError` where none is."""
     found = class_statistics(scenes)
     if not found.rare:
-        what, _, remedy = nothing_rare(found, "--classes").partition(". ")
+        what, _, remedy = nothing_rare(found, NAMING).partition(". ")
         raise ConfigError(what, remedy)
     return tuple(entry.id for entry in found.rare)
 
@@ -346,7 +349,7 @@ def _regions(scenes: SceneCache, classes: Sequence[int]) -> dict[int, list[Regio
     height, width = scenes.size
     found: dict[int, list[Region]] = {class_id: [] for class_id in classes}
     for class_id in classes:
-        for scene in np.flatnonzero(scenes.class_pixels[:, class_id]):
+        for scene in np.flatnonzero(scenes.class_pixels[:, class_id]).tolist():
             whole = scenes.take_masks([scene])[0] == class_id
             labels, count = ndimage.label(whole, TOUCHING)
             areas = np.bincount(labels.ravel())[1:]
@@ -354,9 +357,7 @@ def _regions(scenes: SceneCache, classes: Sequence[int]) -> dict[int, list[Regio
             pieces = [labels == label for label in range(1, count + 1) if areas[label - 1] >= least]
             for piece in [*pieces, whole] if len(pieces) > 1 else pieces:
                 box = ndimage.find_objects(piece.astype(np.int8))[0]
-                found[class_id].append(
-                    Region(int(scene), class_id, box[0].start, box[1].start, piece[box].copy())
-                )
+                found[class_id].append(Region(scene, class_id, box[0].start, box[1].start, piece[box].copy()))
     return found
 
 

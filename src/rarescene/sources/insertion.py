@@ -39,8 +39,11 @@ if TYPE_CHECKING:
     import torch
 
 
-SCENES = 64
+SCENES = 1024
 """Scenes that are looked at for a place before a class is said to have none."""
+
+WITHOUT = 32
+"""Those of them that come first, and do not show the class yet."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ def compose(composer: Composer, class_id: int, seed: int) -> ComposedScene:
     without = np.flatnonzero(scenes.class_pixels[:, class_id] == 0)
     for turn in range(SCENES):
         # scenes that do not show the class yet, and where those have no place for it, any
-        among = without if len(without) and turn < SCENES // 2 else np.arange(len(scenes))
+        among = without if len(without) and turn < WITHOUT else np.arange(len(scenes))
         scene = int(among[random.integers(len(among))])
         (image,), (mask,) = scenes.take([scene])
         avoid = scenes.recordings[scene] if len(scenes.groups) > 1 else None
@@ -83,7 +86,7 @@ def compose(composer: Composer, class_id: int, seed: int) -> ComposedScene:
             return ComposedScene(scene, image, mask, found, found.composed(mask))
     remedy = (
         "Lower --composition.plausible or --composition.visible, raise --composition.places, or leave the "
-        "class out of --classes."
+        "class out."
     )
     raise DataError(f"no training scene has a place for {composer.table.names[class_id]}", remedy)
 
@@ -248,6 +251,13 @@ class InsertionsForRequests(Insertions[Request]):
         return able[derive_seed(seed, "class") % len(able)]
 
 
+def check_composition(compose: str, composition: CompositionConfig, insertion: InsertionConfig) -> None:
+    """Raise `ConfigError` where options say how regions are put into frames, and `compose` names none."""
+    if not compose and (composition != CompositionConfig() or insertion != InsertionConfig()):
+        what = "--composition.* and --insertion.* speak of --compose"
+        raise ConfigError(what, "Add --compose, or leave them out.")
+
+
 def open_insertions(
     run: Path,
     source: Data,
@@ -278,10 +288,11 @@ def open_insertions(
     Raises:
         CheckpointError: a folder holds something else, or was trained on other classes.
         ConfigError: the options do not fit, or recordings were told apart in another way.
-        DataError: no training scene shows a class.
+        DataError: no training scene shows a class, or none has a place for it.
         LeakError: generator or judge have seen what is held out of these data.
     """
     from rarescene.training import this_rank
+    from rarescene.training.ranks import is_main_process
 
     trained = read_record(run)
     method = generator_of(run, trained, "images", "pairs")
@@ -299,7 +310,10 @@ def open_insertions(
     composer = Composer(real, source.scenes.classes.ids_in(classes), composition)
     names = source.scenes.classes.names
     above = ", ".join(names[one] for one in composer.on_top) or "no class (--composition.on_top names some)"
-    say(f"put into scenes: {', '.join(names[one] for one in composer.classes)}; stays on top: {above}")
+    if is_main_process():
+        say(f"put into scenes: {', '.join(names[one] for one in composer.classes)}; stays on top: {above}")
+    for class_id in composer.classes:
+        compose(composer, class_id, 0)  # a class without any place is told of now, not when it is asked for
     behind = source.provenance("train").union(trained.provenance)
     held = None
     if judge is not None:

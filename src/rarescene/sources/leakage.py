@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rarescene.diffusion import MapSamplingConfig, SamplingConfig
 from rarescene.evaluation.pair_scores import Judge
+from rarescene.foundation.console import say
 from rarescene.foundation.errors import CheckpointError, ConfigError, DataError
 from rarescene.foundation.provenance import Provenance
 from rarescene.foundation.run_record import RunRecord, read_record
@@ -98,12 +99,17 @@ def open_generator(
         LeakError: it was made from recordings that are held out here.
     """
     from rarescene.sources.pair_source import open_pair_source
+    from rarescene.training.ranks import is_main_process
 
     pairs = open_pair_source(run, maps, sampling=sampling, map_sampling=map_sampling, device=device)
     if pairs.table.fingerprint != source.scenes.classes.fingerprint:
         what = f"knows the classes of {pairs.table.name!r}, not of {source.scenes.classes.name!r}"
         raise CheckpointError(what, "Take a generator that was trained on the same class table.", run)
     refuse_leaks(source, pairs.provenance, "the generator", run)
+    shown = {class_id for request in pairs.pool.requests for class_id in request.ids}
+    unseen = [name for class_id, name in enumerate(pairs.table.names) if class_id not in shown]
+    if unseen and is_main_process():
+        say(f"note: the generator was never shown {', '.join(unseen)}; that is not asked for")
     return pairs
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -194,6 +195,65 @@ def ignored_pixels_are_no_obstacle(of: Subject) -> None:
         masks[:, 8:] = IGNORE
         for way in of.ways(generator)[:1]:
             assert generator.generate(masks, seeds=[1], **way).isfinite().all()
+
+
+def an_insertion_leaves_the_rest_of_a_frame_to_the_bit(of: Subject) -> None:
+    """Of one that has an `insert`: beyond the region and its margin a frame stays as it was, to the bit.
+
+    Within, it is drawn anew, in range, also at sizes that no stride divides; and no gradient is kept.
+    """
+    if not hasattr(of.generator(), "insert"):
+        return
+    generator = of.generator(height=of.settings.height + 2, width=of.settings.width + 5)
+    frames = to_insert_into(3, generator.config.height, generator.config.width)
+    images, regions = frames["images"], frames["regions"]
+    for way in of.ways(generator):
+        for margin, emphasis in ((0, 1.0), (2, 1.5)):
+            found = generator.insert(**frames, seeds=[5, 6, 7], margin=margin, emphasis=emphasis, **way)
+            assert (found.dtype, found.shape) == (torch.float32, images.shape)
+            assert found.abs().max() <= 1
+            assert not found.requires_grad
+            assert not found.is_inference(), "autograd refuses inference tensors"
+            reach = F.max_pool2d(regions[:, None].float(), 2 * margin + 1, stride=1, padding=margin)
+            beyond = (reach == 0).expand_as(images)
+            assert torch.equal(found[beyond], images[beyond])
+            within = regions[:, None].expand_as(images)
+            assert (found != images)[within].float().mean() > 0.5
+
+
+def an_insertion_depends_on_its_frame_and_seed_alone(of: Subject) -> None:
+    """Of one that has an `insert`: whatever is drawn with it, and in whatever order, as of `generate`.
+
+    Another seed draws something else, and where images are generated for masks, so does another mask.
+    """
+    generator, seeds = of.generator(), [5, 6, 7]
+    if not hasattr(generator, "insert"):
+        return
+    frames = to_insert_into(3, generator.config.height, generator.config.width)
+    others = {**frames, "masks": frames["masks"].masked_fill(frames["regions"], 1)}
+    for way in of.ways(generator):
+        draw = partial(generator.insert, emphasis=1.5, **way)
+        together = draw(**frames, seeds=seeds)
+        assert torch.equal(together, draw(**frames, seeds=seeds))
+        parts = [{name: part[i : i + 1] for name, part in frames.items()} for i in range(3)]
+        alone = torch.cat([draw(**one, seeds=[seed]) for one, seed in zip(parts, seeds, strict=True)])
+        backwards = {name: part.flip(0) for name, part in frames.items()}
+        turned = draw(**backwards, seeds=seeds[::-1]).flip(0)
+        for other in (alone, turned):
+            assert (together - other).abs().max() <= 4 / 255  # two gray levels, images being 2 wide
+        assert (draw(**frames, seeds=[8, 9, 10]) - together).abs().max() > 0.05
+        if of.method.generates == "images":
+            assert (draw(**others, seeds=seeds) - together).abs().max() > 0.005
+
+
+def to_insert_into(count: int, height: int, width: int) -> dict[str, Tensor]:
+    """Return the arguments of `insert`: toy scenes, into each of which a disc's class is to be drawn."""
+    images, before = toy_batch(count, height, width)
+    regions = torch.zeros(before.shape, dtype=torch.bool)
+    for place, region in enumerate(regions):
+        region[height // 4 + place : height // 2 + place, width // 4 : width // 2 + place] = True
+    masks = before.masked_fill(regions, len(TABLE) - 1)
+    return {"images": images, "masks": masks, "regions": regions, "before": before}
 
 
 def a_plain_loop_learns_from_it(of: Subject) -> None:
