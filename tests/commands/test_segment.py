@@ -16,7 +16,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from rarescene.cli import main
-from rarescene.foundation.files import read_json_lines
+from rarescene.foundation.files import PRIVATE, read_json_lines
 from rarescene.foundation.run_record import read_record
 from rarescene.networks.features import EffNetLite0Stages
 from rarescene.reports.tables import cell_of_run
@@ -318,3 +318,35 @@ def test_scoring_several_scenes_at_once_gives_the_scores_of_one_at_a_time(
         assert main(["evaluate", str(segmenter_run), "--data", PHANTOM, "--quiet", "--out", str(out)]) == 0
         found.append(json.loads(out.read_text())["recordings"])
     assert found[0] == found[1]
+
+
+def test_a_run_counts_as_scored_once_its_card_tells_the_scores(
+    segmenter_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / segmenter_run.name
+    shutil.copytree(segmenter_run, run)
+    files = [run / "README.md", run / "metrics.json"]
+    whole, words = [path.read_text() for path in files], ["evaluate", str(run), "--data", PHANTOM, "--quiet"]
+    for path in files:
+        path.unlink()
+
+    def killed(*given: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("rarescene.commands.evaluate.write_segmenter_card", killed)
+        main(words)
+    assert not any(path.exists() for path in files)
+    assert main(words) == 0
+    assert [path.read_text() for path in files] == whole
+
+
+def test_scores_in_a_run_are_written_under_its_lock(segmenter_run: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(segmenter_run, run)
+    there = {path.name for path in run.iterdir()}
+    (run / PRIVATE / "partial").mkdir(parents=True)
+    (run / PRIVATE / "partial" / "half.json").write_text("{")  # as a kill leaves it
+    words = ["evaluate", str(run), "--data", PHANTOM, "--quiet", "--out", str(run / "mine.json")]
+    assert main(words) == 0
+    assert {path.name for path in run.iterdir()} == {*there, "mine.json"}

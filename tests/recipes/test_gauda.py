@@ -15,6 +15,7 @@ import pytest
 from rarescene.cli import main
 from rarescene.evaluation import OverlapMeter, RecordingOverlap
 from rarescene.foundation.errors import ConfigError
+from rarescene.foundation.files import PRIVATE
 from rarescene.recipes.gauda.cost import _seconds
 from rarescene.recipes.gauda.failures import INSTRUMENTS, failure_shares
 from rarescene.recipes.gauda.figures import fig12, frames_iou
@@ -293,6 +294,27 @@ def test_so_is_a_share_of_its_own_seeds() -> None:
     assert share(judges, one)[0] == share({1: judges[1]}, one)[0]
     assert share(judges, one)[1] != share({1: judges[1]}, one)[1]
     assert share(judges, judges) == (1.0, share(judges, one)[1])
+
+
+def test_scores_on_pairs_are_written_under_the_lock_of_their_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged, study = Judged().at_size(Path("0.9")), SimpleNamespace(scale=SimpleNamespace(size=(16, 16)))
+    nothing = SimpleNamespace(classes=None, names=())
+    for name, found in {
+        "open_scenes": nothing,
+        "decode": nothing,
+        "read_record": None,
+        "open_judge": SimpleNamespace(overlaps=lambda *scenes: judged),
+    }.items():
+        monkeypatch.setattr(f"rarescene.recipes.gauda.study.{name}", lambda *given, found=found: found)
+    (tmp_path / PRIVATE / "partial").mkdir(parents=True)
+    (tmp_path / PRIVATE / "partial" / "half.json").write_text("{")  # as a kill leaves it
+    scores = GaudaStudy.on_pairs(cast(GaudaStudy, study), tmp_path, Path("pairs"))
+    assert {name: one.to_dict() for name, one in scores.items()} == {
+        name: one.to_dict() for name, one in judged.items()
+    }
+    assert [path.name for path in tmp_path.iterdir()] == ["metrics_pairs.json"]
 
 
 def test_inference_is_timed_until_the_gpu_has_done_it(monkeypatch: pytest.MonkeyPatch) -> None:

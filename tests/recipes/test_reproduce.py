@@ -14,7 +14,8 @@ from rich.console import Console
 from rarescene.cli import main
 from rarescene.evaluation import Interval
 from rarescene.foundation.errors import ConfigError
-from rarescene.foundation.run_record import read_record
+from rarescene.foundation.files import PRIVATE
+from rarescene.foundation.run_record import RunRecord, read_record
 from rarescene.recipes.casdm.published import ABLATION, EXPANSIONS, TABLE_2, TABLE_3, TABLE_4
 from rarescene.recipes.casdm.scale import read_scale
 from rarescene.recipes.casdm.study import ablated
@@ -181,8 +182,6 @@ def test_a_run_is_made_once_and_again_only_where_something_differs(tmp_path: Pat
     store, made = RunStore(tmp_path), []
 
     def make(out: Path) -> None:
-        from rarescene.foundation.run_record import RunRecord
-
         made.append(out.name)
         record = RunRecord.begin(kind="x", config={}, seed=0, provenance=provenance(), class_table={})
         record.ended(0.0).write(out)
@@ -204,6 +203,29 @@ def test_an_unfinished_run_is_gone_on_with(tmp_path: Path) -> None:
         with pytest.raises(KeyboardInterrupt):
             store.run("x", {}, stopped)
     assert calls[0] == calls[1] == tmp_path / f"x-{address({})}"
+
+
+def test_what_a_kill_left_of_a_lock_goes_from_a_run_that_is_taken(tmp_path: Path) -> None:
+    """A run may be killed once its record says that it is finished; nobody else will write there again."""
+    store = RunStore(tmp_path)
+
+    def make(out: Path) -> None:
+        record = RunRecord.begin(kind="x", config={}, seed=0, provenance=provenance(), class_table={})
+        record.ended(0.0).write(out)
+
+    run = store.run("x", {}, make)
+    (run / PRIVATE).mkdir()
+    (run / PRIVATE / "lock").touch()
+    assert store.run("x", {}, make) == run
+    assert [path.name for path in run.iterdir()] == ["run.json"]
+
+
+def test_what_a_kill_left_of_an_outcome_goes_when_it_is_written_anew(tmp_path: Path) -> None:
+    outcome = Outcome("casdm-table2", "smoke", "Title")
+    (tmp_path / PRIVATE / "partial").mkdir(parents=True)
+    (tmp_path / PRIVATE / "partial" / "half.md").write_text("# Ti")
+    outcome.write(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"casdm-table2.json", "casdm-table2.md"}
 
 
 def test_sheets_are_written_as_they_are() -> None:

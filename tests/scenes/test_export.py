@@ -27,7 +27,7 @@ from rarescene.scenes import (
     write_huggingface,
     write_nnunet,
 )
-from rarescene.scenes.export.writing import whole_folder
+from rarescene.scenes.export.writing import need_empty_folder, whole_folder
 
 from .exporting import data, drawn, mixed, scene_set, synthetic_set
 
@@ -203,6 +203,42 @@ def test_a_second_export_to_one_folder_is_told_of_the_first(tmp_path: Path) -> N
             write_coco(mixed(), out)
     assert [path.name for path in out.iterdir()] == ["a"]
     assert [path.name for path in tmp_path.iterdir()] == ["Dataset501_T"]
+
+
+@pytest.mark.parametrize(
+    "left", [(), (".rarescene",), (".rarescene", "lock"), (".rarescene", "lock", "writer.json")]
+)
+def test_what_an_export_left_that_was_killed_after_its_last_step_goes_when_it_is_repeated(
+    left: tuple[str, ...], tmp_path: Path
+) -> None:
+    """The export is whole by then, and the lock is given back: writer, lock, both folders."""
+    out = write_coco(mixed(), tmp_path / "T")
+    whole = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    private = tmp_path.joinpath(".T.partial", *left[:1])
+    private.mkdir(parents=True)
+    for name in left[1:]:
+        (private / name).touch()
+    (tmp_path / "link").symlink_to(out)
+    for name in ("T", "link"):
+        with pytest.raises(ConfigError, match="is not empty"):
+            need_empty_folder(tmp_path / name)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["T", "link"]
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == whole
+
+
+def test_an_export_that_is_still_written_keeps_its_lock(tmp_path: Path) -> None:
+    out = tmp_path / "T"
+
+    def disturbed() -> None:
+        with whole_folder(out):
+            out.mkdir()
+            (out / "theirs").write_text("theirs")
+            with pytest.raises(ConfigError, match=rf"process {os.getpid()} on"):
+                need_empty_folder(out)
+
+    with pytest.raises(ConfigError, match="is not empty"):
+        disturbed()
+    assert [path.name for path in tmp_path.rglob("*")] == ["T", "theirs"]
 
 
 def test_masks_without_images_are_refused() -> None:

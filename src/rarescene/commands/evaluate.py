@@ -154,10 +154,10 @@ def evaluate(
     )
     path = out or run / usual
     column = scores_of_run(run.resolve().name, trained, metrics)
-    with alone_in(run, wait=True) if out is None else alone_at(path):
-        write_json(path, metrics.to_dict())
+    with alone_in(run, wait=True) if path.parent == run else alone_at(path):
         if path == run / METRICS:
             write_segmenter_card(run, trained, sum(weight.numel() for weight in network.parameters()), column)
+        write_json(path, metrics.to_dict())  # last, since a recipe takes a run that has it for scored
     if not quiet:
         show(overlap_table([column], table))
         if columns := metric_columns(metrics.measured):

@@ -104,7 +104,7 @@ class _Stages:
             if known and known.get("of") != of:
                 say(f"{folder} belongs to other weights and is made again")
                 remove_checkpoints(folder / "checkpoints")
-                for latents in folder.glob("latents_*.safetensors"):
+                for latents in folder.glob("latents_*.safetensors*"):
                     latents.unlink()
             if known.get("of") != of:
                 write_json(folder / STAGE, {"of": of})
@@ -171,7 +171,7 @@ def _refine_latents(
 
     from rarescene.generators import PerceptualDistance, choose_frames, refine
     from rarescene.scenes import pad_images
-    from rarescene.training import load_tensors, save_tensors, this_rank, to_images
+    from rarescene.training import load_tensors, save_tensors, saved, this_rank, to_images
 
     options, cache, device = stages.model.refinement, stages.scenes, this_rank().device
     folder = stages.begin("refinement", [*network.parameters(), *encoder.parameters()])
@@ -187,7 +187,7 @@ def _refine_latents(
             images = pad_images(to_images(cache.take(block)[0]), stages.model.network.stride).to(device)
             with torch.no_grad():
                 start = encoder(images)
-            if path.is_file():
+            if saved(path):
                 latents = load_tensors(path)["latents"].to(device)
             else:
                 latents = refine(network, images, start, options, distance)

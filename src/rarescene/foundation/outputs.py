@@ -81,9 +81,7 @@ def claimed(
     try:
         _refuse(out, what, kind, marker, resume)
     except RareSceneError:
-        if (out / PRIVATE).is_dir():
-            with alone_in(out):  # tells who is writing, if that is the reason
-                pass
+        sweep(out)  # tells who is writing, if that is the reason
         raise
     with alone_in(out):
         _refuse(out, what, kind, marker, resume)  # the one who wrote until now may have left something
@@ -124,6 +122,18 @@ def alone_in(folder: Path, target: Path | None = None, *, wait: bool = False) ->
         stack.callback(_tidy, folder)
         with begun_in(folder, target or folder):
             yield folder
+
+
+def sweep(folder: Path, target: Path | None = None, *, wait: bool = False) -> None:
+    """Remove what a killed command left of the lock of a folder, where no other would; as for `alone_in`.
+
+    Raises:
+        ConfigError: somebody holds it, and there is no waiting.
+        DataError: the folder cannot be written to.
+    """
+    if (folder / PRIVATE if target is None else folder).is_dir():
+        with alone_in(folder, target, wait=wait):
+            pass
 
 
 def _tidy(folder: Path) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.files import read_json, write_json, write_text
+from rarescene.foundation.outputs import alone_in
 from rarescene.foundation.run_record import describe_machine, installed_versions, source_commit
 from rarescene.reports import formatting
 from rarescene.reports.gallery import write_picture
@@ -115,15 +116,16 @@ class Outcome:
         Raises:
             ConfigError: a picture is there that no earlier outcome names.
         """
-        told = folder / f"{self.recipe}.json"
-        known = read_json(told)["pictures"] if told.is_file() else ()
-        for name in self.pictures:
-            if (path := folder / f"{name}.png").exists() and path.name not in known:
-                raise ConfigError("is a file of somebody else", "Choose another --out, or move it.", path)
-        write_json(told, self.to_dict())  # first of all, since it tells whose the pictures are
-        for name, picture in self.pictures.items():
-            write_picture(folder / f"{name}.png", picture)
-        write_text(folder / f"{self.recipe}.md", self.markdown())
+        with alone_in(folder, wait=True):
+            told = folder / f"{self.recipe}.json"
+            known = read_json(told)["pictures"] if told.is_file() else ()
+            for name in self.pictures:
+                if (path := folder / f"{name}.png").exists() and path.name not in known:
+                    raise ConfigError("is a file of somebody else", "Choose another --out, or move it.", path)
+            write_json(told, self.to_dict())  # first of all, since it tells whose the pictures are
+            for name, picture in self.pictures.items():
+                write_picture(folder / f"{name}.png", picture)
+            write_text(folder / f"{self.recipe}.md", self.markdown())
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values: where the numbers come from, then the numbers."""

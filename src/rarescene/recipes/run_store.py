@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rarescene import __version__
+from rarescene.foundation.outputs import sweep
 from rarescene.foundation.run_record import RECORD, read_record
 
 
@@ -33,7 +34,9 @@ class Planned:
 
     def made(self) -> Path:
         """Return the folder of the finished run, and make it first if need be."""
-        if not self.there:
+        if self.there:
+            sweep(self.path, wait=True)
+        else:
             self.make(self.path)
         return self.path
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
         to_masks,
         to_pixels,
     )
-    from rarescene.training.checkpoints import load_tensors, load_weights, save_tensors
+    from rarescene.training.checkpoints import load_tensors, load_weights, save_tensors, saved
     from rarescene.training.config import TrainingConfig
     from rarescene.training.loop import LOG, Fitted, Learner, fit, learning_rate
     from rarescene.training.ranks import agreed, mean_over_ranks, over_ranks, this_rank, within_memory

@@ -54,6 +54,11 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     write_text(digest, f"{sha256(path)}  {path.name}\n")
 
 
+def saved(path: Path) -> bool:
+    """Return whether `save_tensors` came to its end there: it writes the digest last."""
+    return path.is_file() and path.with_name(path.name + DIGEST).is_file()
+
+
 def load_tensors(path: Path) -> dict[str, Tensor]:
     """Read a safetensors file.
 

@@ -17,6 +17,7 @@ from rarescene.diffusion import SamplingConfig
 from rarescene.evaluation.run_metrics import METRICS
 from rarescene.foundation.console import say
 from rarescene.foundation.files import write_json
+from rarescene.foundation.outputs import alone_in
 from rarescene.foundation.plugins import by_command, method_for
 from rarescene.foundation.run_record import read_record
 from rarescene.recipes.gauda.scale import (
@@ -202,7 +203,8 @@ class GaudaStudy(DataStudy):
             cache = decode(scenes, *self.scale.size)
             judge = open_judge(segmenter, read_record(segmenter), scenes.classes)
             found = judge.overlaps(cache, cache.names, "judging the pairs")
-            write_json(path, {"recordings": {name: one.to_dict() for name, one in found.items()}})
+            with alone_in(segmenter, wait=True):
+                write_json(path, {"recordings": {name: one.to_dict() for name, one in found.items()}})
         return read_scores(path)
 
     def notes(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from rarescene.foundation.errors import ConfigError, DataError
 from rarescene.foundation.files import atomic_folder, write_json, write_text
-from rarescene.foundation.outputs import alone_in
+from rarescene.foundation.outputs import alone_in, sweep
 from rarescene.scenes.export.cases import SYNTHETIC, Case, Export
 from rarescene.scenes.scene import Scene
 from rarescene.scenes.split import PARTS
@@ -26,13 +26,32 @@ Result = TypeVar("Result")
 
 
 def need_empty_folder(folder: Path) -> None:
-    """Raise `ConfigError` unless `folder` is missing or empty."""
+    """Refuse a folder that holds something; what an export that was killed there left beside it goes.
+
+    Raises:
+        ConfigError: `folder` is neither missing nor empty, or somebody else exports to it.
+        DataError: the folder that it lies in cannot be written to.
+    """
     folder = Path(folder)
+    try:
+        _need_empty(folder)
+    except ConfigError:
+        sweep(_home_of(folder), folder)
+        raise
+
+
+def _need_empty(folder: Path) -> None:
     if folder.is_symlink() and not folder.exists():
         raise ConfigError("is a link to nothing", "Choose another --out.", folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         what = "is not empty" if folder.is_dir() else "is a file"
         raise ConfigError(what, "Choose another --out: an export is written whole, never added to.", folder)
+
+
+def _home_of(folder: Path) -> Path:
+    """Return where the lock of an export lies, and the files that are not whole yet."""
+    place = folder.resolve()
+    return place.parent / f".{place.name}.partial"
 
 
 @contextmanager
@@ -45,12 +64,11 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     """
     need_empty_folder(folder)
     folder = Path(folder).resolve()
-    home = folder.with_name(f".{folder.name}.partial")
-    with alone_in(home, folder):
+    with alone_in(_home_of(folder), folder):
         try:
             with atomic_folder(folder) as whole:
                 yield whole
-                need_empty_folder(folder)
+                _need_empty(folder)
         except OSError as error:
             what = f"could not be written ({error.strerror or error})"
             raise DataError(what, "Free some space or choose another folder.", folder) from error
