@@ -14,6 +14,7 @@ from rarescene.augmentation import (
     DuplicateConfig,
     GaudaConfig,
     OfflineConfig,
+    PasteConfig,
 )
 from rarescene.augmentation.strategies import Strategies
 from rarescene.foundation.methods import StrategyMethod
@@ -30,6 +31,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "duplicate": [{"config": DuplicateConfig(count=7, classes="rose,wood")}],
     "offline": [{"config": OfflineConfig(count=9)}, {"config": OfflineConfig(probability=0.25)}],
     "classic": [{"config": ClassicConfig(0.5, 0.0, 0.5, crop=0.5)}],
+    "paste": [{"config": PasteConfig(classes="disc", probability=0.5)}],
     "adaptive": [{}, {"config": AdaptiveSamplingConfig(by="uncertainty", samples=2)}],
     "gauda": [
         {"config": gauda(DrawingConfig())},
@@ -42,6 +44,7 @@ TOGETHER = {
     "adaptive": AdaptiveSamplingConfig(),
     "gauda": gauda(DrawingConfig("between_steps", ticks=3, block=4)),
     "classic": ClassicConfig(0.5, 0.0, 0.5, crop=0.5),
+    "paste": PasteConfig(classes="disc", probability=0.5),
 }
 ALL = StrategyMethod(
     name="together",
