@@ -53,6 +53,8 @@ SHARE = 0.35
 COUNT = 400
 ARMS = ("none", "paste", "judged", "paste-needed", "judged-needed")
 SEEDS = (0, 1, 2)
+SETS = {"judged": 2, "judged-needed": 1}
+"""The arms that take a set, and how many there are of it, each of a seed of its own."""
 
 
 def judge(out: Path, source: Any) -> Path:
@@ -118,7 +120,7 @@ def measure(out: Path, arms: list[str], seeds: list[int]) -> dict[str, Any] | No
     for seed in seeds:
         for arm in arms:
             classes = needed(out, source) if arm.endswith("needed") else RARE
-            made = inserted(out, source, arm, seed % 2, classes) if arm.startswith("judged") else None
+            made = inserted(out, source, arm, seed % SETS[arm], classes) if arm in SETS else None
             segmenter(out / f"{arm}-{seed}", source, arm, seed, classes, made)
     if not all((out / f"{arm}-{seed}" / METRICS).is_file() for seed in SEEDS for arm in ARMS):
         return None
@@ -137,8 +139,8 @@ def measure(out: Path, arms: list[str], seeds: list[int]) -> dict[str, Any] | No
         "needed": needed(out, source).split(","),
         "trust": {
             f"{arm}-{seed}": told(out / f"{arm}-set-{seed}")
-            for arm in ("judged", "judged-needed")
-            for seed in (0, 1)
+            for arm, sets in SETS.items()
+            for seed in range(sets)
         },
         "against": {base: table.to_dict() for base, table in tables.items()},
     }
