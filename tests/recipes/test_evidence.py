@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -230,6 +231,8 @@ def test_what_does_not_fit_is_named_before_anything_is_made(
     [
         (["--only", "nobody"], "nobody"),
         (["--seeds", "9"], "'9'"),
+        (["--data", "folder:nowhere"], "nowhere"),
+        (["--split", "nowhere.yaml"], "nowhere.yaml"),
         (["--config", "evidence-neopolyp"], "--data folder:PATH"),
         (["--config", "evidence-neopolyp", "--data", "folder:x"], "--split"),
         (["--config", "nothing"], "evidence-phantom"),
@@ -243,6 +246,16 @@ def test_a_slip_on_the_command_line_is_named(
         words = ["--config", str(written(tmp_path, STUDY)), *words]
     assert main(["benchmark", *words, "--out", str(tmp_path / "out")]) == 2
     assert named in " ".join(capfd.readouterr().err.split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_test_on_data_of_other_classes_is_refused_first(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    study = changed("data", "tested_on", to="phantom:classes=sisvse,videos=3,frames=2,size=32")
+    words = ["benchmark", "--config", str(written(tmp_path, study)), "--out", str(tmp_path / "out")]
+    assert main(words) == 2
+    assert "tested_on has the classes of" in " ".join(capfd.readouterr().err.split())
     assert not (tmp_path / "out").exists()
 
 
@@ -415,6 +428,16 @@ def test_a_run_that_failed_is_tried_once_and_one_that_is_being_made_is_waited_fo
     assert made == [0]
     assert [len(one.made) for one in stores] == [1, 0]
     assert [path.name for path in tmp_path.iterdir()] == [planned[0].name]  # no lock is left
+
+
+def test_the_study_of_the_documentation_is_read(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "evidence.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "study.yaml").write_text(text, encoding="utf-8")
+    study = read_evidence(tmp_path / "study.yaml")
+    assert study.arms["pasted and varied"].words == ("paste", "classic")
+    assert study.segmenter("segformer")[1].enlarge == 2
+    assert study.segmenter("segformer")[2].steps == study.segmenter("unet")[2].steps == 1500
 
 
 def test_the_shipped_studies_are_what_they_say() -> None:

@@ -54,6 +54,7 @@ def benchmark(
     grid = Grid(study, spec, rule, out)
 
     def write() -> Evidence:
+        """Write what is there so far; before anything is made, that tells whether the data can be opened."""
         found = evidence(grid, shlex.quote(name), options)
         found.write(out)
         return found
@@ -61,6 +62,7 @@ def benchmark(
     cells = [
         cell for part in grid.parts for cell in grid.cells(part) if cell.arm in arms and cell.seed in now
     ]
+    write()
     grid.train(cells, write)
     found = write()
     for sheet in found.sheets:

@@ -22,6 +22,7 @@ from rarescene.recipes.run_store import Planned, address
 from rarescene.recipes.scale import DataScale
 from rarescene.recipes.study import Scores, read_scores
 from rarescene.reports.formatting import percent
+from rarescene.scenes import SceneSet, open_scenes
 
 ALL, BY_FRAME = "all recordings", "split by frame"
 FRAME_SPLIT = "casdm"
@@ -86,7 +87,8 @@ class Grid:
         """The whole data, then split by frame, then with fewer training recordings, as far as asked for.
 
         Raises:
-            ConfigError: more training recordings are asked for than there are.
+            ConfigError: more training recordings are asked for than there are; a rare class is not known, or
+                none is rare.
         """
         config, whole, found = self.config, self.whole, [self.whole]
         if config.split_by_frame:
@@ -99,6 +101,21 @@ class Grid:
             source = replace(whole.source, split=str(self._fewer(number)), fractions=None)
             found.append(self._part(f"{number} recordings", source, config.data.tested_on))
         return tuple(found)
+
+    @cached_property
+    def tested_on(self) -> SceneSet | None:
+        """The other data set that is the test; None where it is the test part.
+
+        Raises:
+            ConfigError: it has other classes.
+        """
+        if (spec := self.config.data.tested_on) is None:
+            return None
+        scenes, table = open_scenes(spec, group_by=self.config.data.group_by), self.whole.data.scenes.classes
+        if scenes.classes.fingerprint != table.fingerprint:
+            what = f"data.tested_on has the classes of {scenes.classes.name!r}, not of {table.name!r}"
+            raise ConfigError(what, "Test on data with the class table of the training data.")
+        return scenes
 
     def cells(self, part: Part) -> list[Cell]:
         """Return the cells of a part: all arms of the first seed, then all of the next one."""

@@ -266,8 +266,9 @@ def _verdicts(one: Compared) -> list[str]:
 def _said(grid: Grid) -> list[str]:
     """Return how the arms were trained and what they were tested on."""
     config, notes = grid.config, []
-    if config.data.tested_on:
-        notes.append(f"Tested on all of {config.data.tested_on}, and not on the test part.")
+    if (scenes := grid.tested_on) is not None:
+        size = f"{count(len(scenes), 'frame')} of {count(len(scenes.groups), 'recording')}"
+        notes.append(f"Tested on all of {config.data.tested_on}, {size}, and not on the test part.")
     for name in config.segmenters:
         _, _, training = config.segmenter(name)
         steps = f"{training.steps} steps of {training.batch_size}"
@@ -276,6 +277,8 @@ def _said(grid: Grid) -> list[str]:
         seeds = ", ".join(map(str, config.generator_seeds))
         notes.append(f"Seeds of generators and sets, taken in turn by the seeds of the segmenters: {seeds}.")
     for part in grid.parts:
+        if part is not grid.whole and part.data.split.warning:
+            notes.append(f"{part.name}: {part.data.split.warning}")
         if hidden := [name for name in part.rare if name not in part.targets]:
             notes.append(f"{part.name}: no training frame shows {listing(hidden)}.")
     return notes
