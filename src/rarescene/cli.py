@@ -136,6 +136,11 @@ COMMANDS: dict[str, Command] = {
         "one self-contained page about several runs",
         "commands.report", "report", "rarescene report runs/without runs/with --out report.html",
     ),
+    "benchmark": Command(
+        "does it help? every arm of a study at equal steps, with a verdict",
+        "recipes.evidence.benchmark", "benchmark",
+        "rarescene benchmark --config evidence-phantom --out runs/evidence",
+    ),
     "reproduce": Command(
         "a table or a chart of a paper, beside the paper's own",
         "recipes.reproduce", "reproduce", "rarescene reproduce casdm-table2 --scale tiny",
@@ -284,7 +289,8 @@ def parse(name: str, words: Sequence[str]) -> tuple[Callable[..., int | None], d
         what = " ".join(str(error).split())
         remedy = f"`rarescene {name} --help` lists the options; for example: {command.example}"
         raise ConfigError(what, remedy, _blamed(what, configs)) from error
-    values.pop("config")
+    if not _reads_config(function):
+        values.pop("config")
     if "method" in inspect.signature(function).parameters:
         values["method"] = command.method
     if isinstance(command.method, SegmenterMethod):
@@ -354,11 +360,12 @@ def build_parser(name: str, function: Callable[..., int | None]) -> ArgumentPars
         exit_on_error=False,
         formatter_class=Help,
     )
-    parser.add_argument(
-        "--config",
-        action=Config,
-        help="YAML file with any of these options, perhaps over a `base:`, or the name of a shipped one.",
-    )
+    if not _reads_config(function):
+        parser.add_argument(
+            "--config",
+            action=Config,
+            help="YAML file with any of these options, perhaps over a `base:`, or the name of a shipped one.",
+        )
     hints = get_type_hints(function)
     several = [name for name, hint in hints.items() if hint == list[Path]]
     for name in several:  # `RUN RUN …` rather than a list in brackets
@@ -381,6 +388,11 @@ def build_parser(name: str, function: Callable[..., int | None]) -> ArgumentPars
                 )
     parser.add_function_arguments(function, as_group=False, as_positional=True, skip=skip)
     return parser
+
+
+def _reads_config(function: Callable[..., int | None]) -> bool:
+    """Return whether a command reads its configuration itself, which holds no options of the command line."""
+    return "config" in inspect.signature(function).parameters
 
 
 def _choose(words: list[str]) -> tuple[str, list[str]]:

@@ -24,7 +24,9 @@ from rarescene.generators import (
 from rarescene.networks import SpadeUNet, StyleGan2Discriminator, StyleGan2Generator
 from rarescene.scenes import CHOLECSEG8K
 
-CONFIGS = sorted((Path(__file__).parents[2] / "src/rarescene/recipes/configs").glob("*.yaml"))
+SHIPPED = sorted((Path(__file__).parents[2] / "src/rarescene/recipes/configs").glob("*.yaml"))
+STUDIES = [path for path in SHIPPED if path.stem.startswith("evidence-")]
+CONFIGS = [path for path in SHIPPED if path not in STUDIES]
 IMAGES = [path for path in CONFIGS if path.stem.rpartition("-")[0] in ("", "sdm", "conditional-ddpm")]
 VQGANS = [path for path in CONFIGS if "vqgan" in path.stem]
 METHODS = {"sdm": SdmConfig, "conditional-ddpm": ConditionalDdpmConfig}
@@ -67,9 +69,16 @@ def test_a_configuration_builds_its_network(path: Path) -> None:
     assert config.training.batch_size >= 1
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_a_configuration_begins_with_its_command(path: Path) -> None:
     assert f"--config {path.stem} " in head(path)
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_a_study_is_what_its_command_reads(path: Path) -> None:
+    program, command, *words = shlex.split(head(path))
+    assert (program, command) == ("rarescene", "benchmark")
+    assert parse(command, words)[1]["config"] == path
 
 
 @pytest.mark.parametrize("path", VQGANS, ids=lambda path: path.stem)

@@ -54,6 +54,12 @@ def test_what_was_not_measured_is_said_with_its_reason() -> None:
     assert "no test frame shows it" in judged.sentence
 
 
+def test_the_verdict_may_be_about_another_measure_than_the_headline() -> None:
+    table = comparison(row("label mean", -0.05, -0.09, -0.01), row("blood", 0.05, 0.01, 0.09))
+    assert verdict_on(table, "offline").tone == "loss"
+    assert verdict_on(table, "offline", measure="blood").tone == "gain"
+
+
 def test_an_unfair_comparison_is_called_so() -> None:
     caveats = judge(row("label mean", 0.1, 0.05, 0.2), equal_steps=False).caveats
     assert any("not fair" in caveat for caveat in caveats)

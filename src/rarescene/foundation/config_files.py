@@ -74,13 +74,13 @@ def read_config_file(path: Path, shipped: Path, derived: tuple[Path, ...] = ()) 
     for option, value in content.items():
         for part in reversed(str(option).split(".")):
             value = {part: value}
-        options = _laid_over(options, value)
+        options = laid_over(options, value)
     if not derives:
         if without:
             raise ConfigError("says `without`, but has no base", "Name one: `base: tiny`.", path)
         return ConfigFile(options, dict.fromkeys(_names(options), path))
     base = read_config_file(_base(name, path, shipped, derived), shipped, (*derived, path))
-    merged, own = _laid_over(_without(base.options, without, path), options), set(_names(options))
+    merged, own = laid_over(_without(base.options, without, path), options), set(_names(options))
     return ConfigFile(merged, {one: path if one in own else base.origins[one] for one in _names(merged)})
 
 
@@ -134,12 +134,12 @@ def _less(options: Any, name: str, *deeper: str) -> dict[str, Any]:
     return {**options, name: _less(options[name], *deeper)} if deeper else rest
 
 
-def _laid_over(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def laid_over(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of `base` with those of `over` in their place, section by section."""
     merged = dict(base)
     for name, value in over.items():
         both = isinstance(value, dict) and isinstance(merged.get(name), dict)
-        merged[name] = _laid_over(merged[name], value) if both else value
+        merged[name] = laid_over(merged[name], value) if both else value
     return merged
 
 

@@ -31,6 +31,7 @@ class DataScale:
         fractions: shares of training, validation and test.
         wanted: what the data must be and where they are to be had, for the message that asks for them.
         stands_for: the data set that phantom scenes stand for, where they are not those of the same classes.
+        group_by: regular expression that tells the recordings of a folder apart.
     """
 
     spec: str | None
@@ -38,6 +39,7 @@ class DataScale:
     fractions: tuple[float, float, float] | None = None
     wanted: str = ""
     stands_for: str = ""
+    group_by: str | None = None
 
 
 def chosen(names: Iterable[str], known: Sequence[str], unknown: str) -> list[str]:

@@ -31,6 +31,7 @@ class DataStudy:
         self.source, self.store = source, store
         self.options: dict[str, Any] = {
             "data": data, "split": source.split, "fractions": source.fractions, "split_seed": 0,
+            **({"group_by": source.group_by} if source.group_by else {}),
         }  # fmt: skip
 
     @cached_property
@@ -52,14 +53,14 @@ class DataStudy:
             **{name: value for name, value in self.options.items() if name != "data"},
         }  # fmt: skip
 
-    def trained(self, kind: str, model: Any, **earlier: Callable[[], Planned]) -> Planned:
+    def trained(self, kind: str, model: Any, *, seed: int = 0, **earlier: Callable[[], Planned]) -> Planned:
         """Return the run of a generator of this configuration.
 
         Args:
             **earlier: runs that it builds upon, by the command's option; made before it.
         """
         upon = {option: run() for option, run in earlier.items()}
-        content = {"model": asdict(model), "seed": 0, "data": self.identity}
+        content = {"model": asdict(model), "seed": seed, "data": self.identity}
         content |= {option: run.name for option, run in upon.items()}
 
         def make(out: Path) -> None:
@@ -67,7 +68,7 @@ class DataStudy:
             say(f"training {kind}: {model.training.steps} steps of {model.training.batch_size}")
             method: GeneratorMethod = method_for("generators", model)
             bound = () if method.learner is None else (method,)
-            method.train(*bound, model=model, out=out, seed=0, resume=True, **given, **self.options)
+            method.train(*bound, model=model, out=out, seed=seed, resume=True, **given, **self.options)
 
         return self.store.planned(kind, content, make)
 

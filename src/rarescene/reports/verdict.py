@@ -33,16 +33,19 @@ class Verdict:
     caveats: tuple[str, ...] = ()
 
 
-def verdict_on(table: ComparisonTable, strategy: str, *, equal_steps: bool = True) -> Verdict:
-    """Judge what a strategy changed in the headline measure.
+def verdict_on(
+    table: ComparisonTable, strategy: str, *, measure: str = "", equal_steps: bool = True
+) -> Verdict:
+    """Judge what a strategy changed in a measure, by default the headline of the table.
 
     A gain or loss is claimed only where the interval over recordings excludes 0 and at least three seeds were
     trained; anything else is said to be open.
 
     Args:
+        measure: a row of the table.
         equal_steps: whether both sides had the same steps, batch size and image size.
     """
-    row, caveats = table.of(strategy, table.headline), _caveats(table, equal_steps)
+    row, caveats = table.of(strategy, measure or table.headline), _caveats(table, equal_steps)
     if row.difference is None:
         why = row.note or "neither run could be scored on it"
         sentence = f"The {row.measure} could not be compared: {why}."
