@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -155,6 +156,30 @@ def test_a_lock_outlives_no_holder_and_removes_its_file(tmp_path: Path) -> None:
     with locks.held(tmp_path / "lock", wait=True):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_who_waits_for_a_lock_has_it_though_its_folder_is_gone_by_then(tmp_path: Path) -> None:
+    held: list[str] = []
+
+    def wait(name: str) -> None:
+        with alone_in(tmp_path / "lock", tmp_path / "out", wait=True):
+            held.append(name)
+
+    for turn in range(30):
+        waiting = [threading.Thread(target=wait, args=(f"{turn} {n}",)) for n in range(3)]
+        with alone_in(tmp_path / "lock", tmp_path / "out"):
+            for thread in waiting:
+                thread.start()
+        for thread in waiting:
+            thread.join(60)
+        assert len(held) == 3 * (turn + 1)
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_that_is_a_link_to_nothing_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "lock").symlink_to(tmp_path / "gone" / "lock")
+    with pytest.raises(FileNotFoundError), locks.held(tmp_path / "lock", wait=False):
+        raise AssertionError
 
 
 def test_of_several_ranks_the_first_one_holds_the_folder(

@@ -25,7 +25,7 @@ from rarescene.recipes.evidence.config import SHARES, EvidenceConfig, GeneratorC
 from rarescene.recipes.evidence.grid import ALL, BY_FRAME, Grid
 from rarescene.recipes.evidence.shared_store import SharedStore
 from rarescene.recipes.evidence.study import OWN, Part, class_iou, mean_of
-from rarescene.recipes.outcome import Sheet
+from rarescene.recipes.outcome import Sheet, points
 from rarescene.recipes.scale import CONFIGS, DataScale
 from rarescene.recipes.study import read_scores
 
@@ -181,9 +181,19 @@ def test_shares_are_chosen_on_validation_and_all_is_repeated_on_other_parts(tmp_
             assert set(tested) & set(part.data.split.recordings["train"])
         else:
             assert tested == ["video101", "video102", "video103"]
-    titles = [sheet["title"] for sheet in json.loads((out / "evidence.json").read_text())["sheets"]]
-    assert any("by the number of training recordings" in title for title in titles)
-    assert any("what a split by frame would report" in title for title in titles)
+    sheets = {one["title"]: one for one in json.loads((out / "evidence.json").read_text())["sheets"]}
+    assert sum("by the number of training recordings" in title for title in sheets) == 2
+    (leaking,) = (one for title, one in sheets.items() if "what a split by frame would report" in title)
+    assert leaking["columns"] == ["arm", "by recording", "by frame", "leakage"]
+    tables = {one["part"]: one["against"]["none"] for one in values["tables"]}
+    means = {
+        (part, row["strategy"]): row["mean"]
+        for part, table in tables.items()
+        for row in table["rows"]
+        if row["measure"] == "rare mean"
+    }
+    for name, *_, leakage in leaking["rows"]:
+        assert leakage == points(means[BY_FRAME, name] - means[ALL, name])
 
 
 @pytest.mark.parametrize(

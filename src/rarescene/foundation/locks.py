@@ -16,6 +16,8 @@ else:
     with suppress(ImportError):  # a Python may lack it
         import fcntl
 
+_TRIES = 100
+"""How often the folder of a lock is made anew; whoever leaves may remove it each time."""
 _UNKNOWN = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 
 
@@ -24,7 +26,7 @@ def held(path: Path, *, wait: bool) -> Iterator[bool]:
     """Hold a lock for the length of a `with`; the file is gone afterwards.
 
     Args:
-        path: of the lock, in a folder that exists.
+        path: of the lock; its folder is made, since whoever held it before may have removed that, too.
         wait: for another process that holds it.
 
     Yields:
@@ -34,8 +36,17 @@ def held(path: Path, *, wait: bool) -> Iterator[bool]:
         BlockingIOError: another process holds it, and there is no waiting.
         OSError: the file cannot be written.
     """
+    tries = 0
     while True:
-        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except FileNotFoundError:
+            tries += 1
+            if tries > _TRIES:
+                raise
+            with suppress(FileNotFoundError, FileExistsError):
+                path.parent.mkdir(parents=True, exist_ok=True)
+            continue
         try:
             taken = _take(file, wait)
             try:

@@ -105,7 +105,6 @@ def alone_in(folder: Path, target: Path | None = None, *, wait: bool = False) ->
     with ExitStack() as stack:
         stack.callback(_leave, folder, passing)
         try:
-            private.mkdir(parents=True, exist_ok=True)
             if not stack.enter_context(held(private / _LOCK, wait=wait)):
                 print(f"note: no locks here; see that nobody else writes to {folder}", file=sys.stderr)
             drop_partial(folder)

@@ -291,7 +291,7 @@ class EvidenceConfig(Settings):
         if chosen.method not in known:
             raise ConfigError(f"there is no segmenter {chosen.method!r}", f"Choose from {', '.join(known)}.")
         method = known[chosen.method]
-        model = config_from(method.config, chosen.model, f"segmenters.{name}.model")
+        model: Any = config_from(method.config, chosen.model, f"segmenters.{name}.model")
         usual = method.training(model)
         return method, model, config_from(type(usual), {**asdict(usual), **self.training}, "training")
 

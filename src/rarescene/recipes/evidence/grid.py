@@ -127,7 +127,7 @@ class Grid:
             for arm in config.arms
         ]
 
-    def train(self, cells: Sequence[Cell], then: Callable[[], None]) -> None:
+    def train(self, cells: Sequence[Cell], then: Callable[[], object]) -> None:
         """Make the cells that are not there. One that fails is named, and the next one follows.
 
         Args:

@@ -126,8 +126,8 @@ class Part(DataStudy):
     def targets(self) -> tuple[str, ...]:
         """Those of them that the training frames show."""
         ids = self.data.scenes.classes.ids_of(self.rare)
-        shown = (self.own_scenes.class_pixels > 0).any(axis=0)
-        return tuple(name for name, one in zip(self.rare, ids, strict=True) if shown[one])
+        pixels = self.own_scenes.class_pixels.sum(axis=0)
+        return tuple(name for name, one in zip(self.rare, ids, strict=True) if pixels[one])
 
     @cached_property
     def own_scenes(self) -> SceneCache:
@@ -166,7 +166,7 @@ class Part(DataStudy):
         options: dict[str, Any] = {"classes": classes, "count": count, "seed": seed, "vary": arm.vary}
         how: dict[str, Any] = {"sampling": arm.sampling or config.sampling}
         upon: dict[str, Planned] = {}
-        data: dict[str, str] = {}
+        data: dict[str, Any] = {}
         match arm.kind:
             case "masks":
                 data = {"masks": self.options["data"]}
@@ -183,7 +183,8 @@ class Part(DataStudy):
         }  # fmt: skip
 
         def make(out: Path) -> None:
-            run, given = source.made(), {name: one.made() for name, one in upon.items()}
+            run = source.made()
+            given: dict[str, Any] = {name: one.made() for name, one in upon.items()}
             say(f"generating {count} scenes with {run.name}: {arm.kind}, seed {seed}")
             synthesize(run, out=out, resume=True, **data, **given, **how, **options)
 

@@ -186,11 +186,11 @@ def _sheets(one: Compared) -> list[Sheet]:
         made.append(Sheet(head, ("arm", "score", "change", "d", "p", "own frames", "verdict"), tuple(rows)))
         if len(one.part.rare) > 1:
             title = f"{one.segmenter} against {base}{where}: change of each rare class, points of IoU"
-            rows = [
+            changes = tuple(
                 (arm, *(gained(table.of(arm, name)) for name in one.part.rare))
                 for arm in table.strategies[1:]
-            ]
-            made.append(Sheet(title, ("arm", *one.part.rare), tuple(rows)))
+            )
+            made.append(Sheet(title, ("arm", *one.part.rare), changes))
     return made
 
 
@@ -218,15 +218,17 @@ def _across(found: Sequence[Compared], segmenter: str) -> list[Sheet]:
     if ALL in mine and BY_FRAME in mine:
         both = [mine[ALL], mine[BY_FRAME]]
         title = f"{segmenter}: what a split by frame would report, {both[0].measure}, IoU in per cent"
-        sheet = _side_by_side(title, both, (f"by {both[0].part.source.split}", "by frame"), _score)
-        leaks = []
-        for arm, *_ in sheet.rows:
-            rows = [one.tables[BASELINE].get(arm, one.measure) for one in both]
-            known = [row.mean for row in rows if row is not None and row.mean is not None]
-            leaks.append(points(known[1] - known[0]) if len(known) == len(both) else MISSING)
-        rows = tuple((*row, leak) for row, leak in zip(sheet.rows, leaks, strict=True))
+        sheet = _side_by_side(title, both, (f"by {both[0].part.data.split.how}", "by frame"), _score)
+        rows = tuple((*row, _leakage(mine[ALL], mine[BY_FRAME], row[0])) for row in sheet.rows)
         sheets.append(Sheet(title, (*sheet.columns, "leakage"), rows))
     return sheets
+
+
+def _leakage(honest: Compared, by_frame: Compared, arm: str) -> str:
+    """Return how much more an arm scores, in points, where recordings are cut through."""
+    rows = [one.tables[BASELINE].get(arm, one.measure) for one in (by_frame, honest)]
+    known = [row.mean for row in rows if row is not None and row.mean is not None]
+    return points(known[0] - known[1]) if len(known) == len(rows) else MISSING
 
 
 def _side_by_side(
@@ -279,6 +281,8 @@ def _said(grid: Grid) -> list[str]:
     for part in grid.parts:
         if part is not grid.whole and part.data.split.warning:
             notes.append(f"{part.name}: {part.data.split.warning}")
+        if part.name == BY_FRAME and grid.tested_on is not None:
+            notes.append(f"{part.name}: tested on its own test part, since it cuts through no other data.")
         if hidden := [name for name in part.rare if name not in part.targets]:
             notes.append(f"{part.name}: no training frame shows {listing(hidden)}.")
     return notes
