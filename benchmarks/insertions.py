@@ -22,6 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from harness import RESULTS, write_results
 
 from rarescene.augmentation import OfflineConfig, PasteConfig
@@ -39,8 +40,9 @@ from rarescene.foundation.run_record import read_record
 from rarescene.recipes.demo import TRAINING, WEIGHTS
 from rarescene.recipes.run_store import finished
 from rarescene.reports import comparison_table
-from rarescene.scenes.data import open_as_in
+from rarescene.scenes.data import decode, open_as_in
 from rarescene.segmenters import UNetConfig
+from rarescene.sources.leakage import open_judge
 from rarescene.sources.trust import TrustConfig
 
 RARE = "blood,cystic duct,hepatic vein,liver ligament"
@@ -142,6 +144,9 @@ def measure(out: Path, arms: list[str], seeds: list[int]) -> dict[str, Any] | No
             for arm, sets in SETS.items()
             for seed in range(sets)
         },
+        "on_training_frames": {
+            arm: learned(out, source, arm) for arm in ("none", "paste-needed", "judged-needed")
+        },
         "against": {base: table.to_dict() for base, table in tables.items()},
     }
 
@@ -149,6 +154,20 @@ def measure(out: Path, arms: list[str], seeds: list[int]) -> dict[str, Any] | No
 def compared(out: Path, base: str, names: Sequence[str]) -> ComparisonTable:
     runs = {arm: {seed: read_metrics(out / f"{arm}-{seed}").recordings for seed in SEEDS} for arm in ARMS}
     return compare(runs, names, baseline=base, rare=RARE.split(","))
+
+
+def learned(out: Path, source: Any, arm: str) -> dict[str, list[float]]:
+    """Return what an arm scores on its own training frames, IoU of each rare class, one number a seed."""
+    found: dict[str, list[float]] = {name: [] for name in RARE.split(",")}
+    scenes = decode(source.scenes, 64, 64).subset(source.split.train)
+    for seed in SEEDS:
+        run = out / f"{arm}-{seed}"
+        parts = open_judge(run, read_record(run), scenes.classes).overlaps(scenes, scenes.recordings, arm)
+        confusion = sum(part.confusion for part in parts.values())
+        hits, shown, said = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+        for name, one in zip(found, scenes.classes.ids_of(list(found)), strict=True):
+            found[name].append(round(float(hits[one] / (shown[one] + said[one] - hits[one])), 4))
+    return found
 
 
 def told(made: Path) -> dict[str, Any]:
