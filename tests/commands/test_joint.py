@@ -311,7 +311,7 @@ def test_options_that_speak_of_masks_are_refused(
     assert "generates its own masks" in refused([*command, "--masks", PHANTOM], capfd)
     assert "generates its own masks" in refused([*command, "--maps", str(maps_run)], capfd)
     for option in (["--vary"], ["--split", "time"], ["--group_by", "(x)"]):
-        assert "speak of --masks" in refused([*command, *option], capfd)
+        assert "of --masks" in refused([*command, *option], capfd)
     assert "sampling.guidance is -1" in refused([*command, "--sampling.guidance=-1"], capfd)
     assert "sampling.steps is 5000" in refused([*command, "--sampling.steps=5000"], capfd)
     told = refused(words(segmenter_run, tmp_path / "pairs"), capfd)

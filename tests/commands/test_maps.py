@@ -197,8 +197,8 @@ def test_a_request_goes_in_and_a_checked_pair_comes_out(
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (["--masks", PHANTOM], "Give either --masks"),
-        (["--vary"], "speak of --masks"),
+        (["--masks", PHANTOM], "Give one of --masks"),
+        (["--vary"], "speaks of --masks"),
     ],
 )
 def test_contradictions_are_said(

@@ -268,7 +268,7 @@ def write_segmenter_card(
     added = f", {config['synthetic']}" if config["synthetic"] else ""
     if drawn := config.get("drawn"):
         made = (
-            f"regions of {', '.join(drawn['classes'])} drawn into real training frames"
+            f"regions of {drawn['classes'].replace(',', ', ')} drawn into real training frames"
             if config.get("compose")
             else "pairs generated"
         )

@@ -292,7 +292,7 @@ def read_pictures(path: Path, width: int, table: ClassTable) -> tuple[GeneratedP
     return tuple(found)
 
 
-def _summary(config: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> str:
+def _summary(config: Mapping[str, Any], lines: Sequence[Mapping[str, Any]], table: ClassTable) -> str:
     strategies, every = config["strategies"], config["training"]["validate_every"]
     said = [f"Every {every} steps the segmenter is asked what it does not know."]
     if "gauda" in strategies:
@@ -305,8 +305,13 @@ def _summary(config: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> s
         }[gauda["drawing"]["when"]]
         drawn, most = config["drawn"], gauda["classes"]
         if config.get("compose"):
-            made, of = "real training frames get a region each", f" of {', '.join(drawn['classes'])}"
-            most = min(most, len(drawn["classes"]))
+            inserted = table.ids_in(drawn["classes"])
+            names = ", ".join(table.names[class_id] for class_id in inserted)
+            made, of, most = (
+                "real training frames get a region each",
+                f" of {names}",
+                min(most, len(inserted)),
+            )
         else:
             made, of = "pairs are generated", ""
         said.append(

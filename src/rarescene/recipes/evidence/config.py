@@ -344,7 +344,7 @@ class EvidenceConfig(Settings):
             method, _, training = self.segmenter(segmenter)
             strategies.check(
                 method, training, synthetic=arm.set is not None, generator=generator,
-                maps=Path(SHIPPED) if online and self.maps else None,
+                maps=Path(SHIPPED) if online and self.maps else None, compose="",
             )  # fmt: skip
 
 
