@@ -17,6 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rarescene.foundation.configs import Count, Seed
 from rarescene.foundation.console import CONSOLE, say, show
 from rarescene.foundation.errors import CheckpointError
@@ -86,7 +88,7 @@ def demo(*, out: Path = Path("demo"), pairs: Count = 160, seed: Seed = 0, quick:
     source = open_as_in(trained.provenance)
     # Those that the table above has just called rare, if a training frame shows them.
     scenes = decode(source.scenes, 64, 64)
-    shown = scenes.subset(source.split.train).class_pixels.any(axis=0)
+    shown = np.sum(scenes.subset(source.split.train).class_pixels, axis=0)
     rare = source.scenes.classes.listed(
         [entry.name for entry in class_statistics(scenes).rare if shown[entry.id]]
     )

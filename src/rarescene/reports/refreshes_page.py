@@ -263,7 +263,7 @@ def write_page(
     }
     report = RefreshesReport(
         title=f"{config['strategy'].replace(',', ' with ')}: {config['segmenter'].replace('_', ' ')}",
-        summary=_summary(config, lines),
+        summary=_summary(config, lines, table),
         classes=table,
         lead=LEADS[lines[0]["by"]] if lines else "",
         refreshes=read_refreshes(lines, pairs, later=later),
