@@ -73,18 +73,12 @@ def _build(config: DuplicateConfig, around: Surroundings) -> Duplicate:
     Raises:
         ConfigError: a class is not known, or none is named and none is rare.
     """
-    from rarescene.scenes import class_statistics
-    from rarescene.scenes.statistics import nothing_rare
+    from rarescene.scenes.statistics import rare_ids
 
     real, table = around.scenes.caches[0], around.table
     targets = table.ids_in(config.classes)
-    if not targets:
-        found = class_statistics(real.subset(around.train))
-        found = replace(found, name=f"the training part of {found.name}")
-        targets = tuple(entry.id for entry in found.rare)
-        if not targets and config.count != 0:
-            what, _, remedy = nothing_rare(found, "--duplicate.classes").partition(". ")
-            raise ConfigError(f"nothing to duplicate: {what}", f"{remedy}; `rarescene stats` shows all.")
+    if not targets and config.count != 0:
+        targets = rare_ids(real.subset(around.train), "--duplicate.classes")
         say_once(f"duplicated are scenes of {', '.join(table.names[target] for target in targets)}")
     return Duplicate(replace(config, seed=around.seed), real.class_pixels > 0, targets)
 

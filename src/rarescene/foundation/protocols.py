@@ -87,6 +87,39 @@ class ImageGenerator(Protocol):
 
 
 @runtime_checkable
+class Inserter(Protocol):
+    """A generator that can draw into a scene that is there already."""
+
+    def insert(
+        self,
+        images: Tensor,
+        masks: Tensor,
+        regions: Tensor,
+        *,
+        before: Tensor,
+        seeds: Sequence[int],
+        margin: int,
+        emphasis: float,
+    ) -> Tensor:
+        """Draw a region of each scene anew; beyond its margin the scene stays as it was, pixel for pixel.
+
+        Args:
+            images: float32 `(B, 3, H, W)` in [-1, 1], the scenes.
+            masks: int64 `(B, H, W)`, what they shall show.
+            regions: bool `(B, H, W)`, where they are drawn anew.
+            before: int64 `(B, H, W)`, what the scenes show now.
+            seeds: one a scene; image i depends on scene i and seed i alone.
+            margin: pixels around the region in which the scene changes over to what is drawn.
+            emphasis: s in ε_before + s (ε_masks − ε_before); 1 is none, more draws the classes of the region
+                more plainly, away from what was there before.
+
+        Returns:
+            float32 `(B, 3, H, W)` in [-1, 1].
+        """
+        ...
+
+
+@runtime_checkable
 class PairGenerator(Protocol):
     """Learned p(image, mask | request). How it generates, its sampler for instance, is its own matter."""
 

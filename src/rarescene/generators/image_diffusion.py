@@ -126,21 +126,12 @@ class ImageDiffusion(NetworkGenerator[Config]):
             DeviceError: the device's memory is too small.
         """
         self.check(steps, guidance)
-        height, width = masks.shape[-2:]
-        maps = pad_masks(masks.to(self.device), self.config.network.stride, self.table.ignore_index)
-        layout = one_hot_layout(maps, len(self.table), self.table.ignore_index)
-        images = sample(
+        layout = self._layout(masks)
+        images = self._sample(
             self.denoiser(self._precisions.take(precision), layout, guidance),
-            (3, *maps.shape[-2:]),
-            seeds,
-            self.schedule,
-            sampler=sampler,
-            steps=steps,
-            learned_variance=self.learned_variance,
-            device=self.device,
-            progress=progress,
-        )
-        return cut_back(images, height, width)
+            (3, *layout.shape[-2:]), seeds, sampler=sampler, steps=steps, progress=progress,
+        )  # fmt: skip
+        return cut_back(images, *masks.shape[-2:])
 
     @within_memory(
         "Insert into fewer scenes at once (--sampling.block), or in bf16 (--sampling.precision bf16)."
@@ -162,54 +153,37 @@ class ImageDiffusion(NetworkGenerator[Config]):
         precision: str = "no",
         progress: Callable[[int, int], None] | None = None,
     ) -> Tensor:
-        """Draw a region of each scene anew; beyond its margin the scene stays as it was, pixel for pixel.
-
-        Args:
-            images: float32 `(B, 3, H, W)` in [-1, 1], the scenes.
-            masks: int64 `(B, H, W)`, what they shall show.
-            regions: bool `(B, H, W)`, where they are drawn anew.
-            before: int64 `(B, H, W)`, what the scenes show now.
-            seeds: one a scene; image i depends on scene i and seed i alone.
-            margin: pixels around the region in which the scene changes over to what is drawn.
-            emphasis: s in ε_before + s (ε_masks − ε_before); 1 is none, more draws the classes of the region
-                more plainly, away from what was there before.
-            sampler: as of `generate`, like all further options.
-
-        Returns:
-            float32 `(B, 3, H, W)` in [-1, 1].
+        """Draw a region of each scene anew, as `Inserter` says; further options are those of `generate`.
 
         Raises:
             ConfigError: as of `generate`.
             DeviceError: the device's memory is too small.
         """
         self.check(steps, guidance)
-        height, width = masks.shape[-2:]
-        stride, ignore_index = self.config.network.stride, self.table.ignore_index
-
-        def layout(ids: Tensor) -> Tensor:
-            padded = pad_masks(ids.to(self.device), stride, ignore_index)
-            return one_hot_layout(padded, len(self.table), ignore_index)
-
         network = self._precisions.take(precision)
-        denoise = self.denoiser(network, layout(masks), guidance)
+        denoise = self.denoiser(network, self._layout(masks), guidance)
         if emphasis != 1:
-            denoise = guided(denoise, self.denoiser(network, layout(before), guidance), emphasis)
-        scenes = pad_images(images.to(self.device), stride)
-        free = pad_images(soft_margin(regions.to(self.device), margin), stride)
-        drawn = sample(
-            denoise,
-            scenes.shape[1:],
-            seeds,
-            self.schedule,
-            sampler=sampler,
-            steps=steps,
-            learned_variance=self.learned_variance,
-            known=Known(scenes, free),
-            device=self.device,
+            denoise = guided(denoise, self.denoiser(network, self._layout(before), guidance), emphasis)
+        scenes = pad_images(images.to(self.device), self.config.network.stride)
+        free = pad_images(soft_margin(regions.to(self.device), margin), self.config.network.stride)
+        drawn = self._sample(
+            denoise, scenes.shape[1:], seeds, known=Known(scenes, free), sampler=sampler, steps=steps,
             progress=progress,
-        )
+        )  # fmt: skip
         # what is known is kept by the sampler up to rounding, and here to the bit
-        return cut_back(torch.where(free > 0, drawn, scenes), height, width)
+        return cut_back(torch.where(free > 0, drawn, scenes), *masks.shape[-2:])
+
+    def _layout(self, masks: Tensor) -> Tensor:
+        """Return the one-hot layout of masks, padded to the network's stride."""
+        padded = pad_masks(masks.to(self.device), self.config.network.stride, self.table.ignore_index)
+        return one_hot_layout(padded, len(self.table), self.table.ignore_index)
+
+    def _sample(self, denoise: Denoiser, shape: Sequence[int], seeds: Sequence[int], **how: Any) -> Tensor:
+        """Return samples of this generator's own schedule, on its device."""
+        return sample(
+            denoise, shape, seeds, self.schedule, learned_variance=self.learned_variance, device=self.device,
+            **how,
+        )  # fmt: skip
 
     def sampling(self, config: SamplingConfig) -> dict[str, Any]:
         """Return the options of `generate`. Raises `ConfigError` for what cannot be done."""

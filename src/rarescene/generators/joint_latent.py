@@ -155,17 +155,11 @@ class JointLatent:
             DeviceError: the device's memory is too small.
         """
         self.check(steps, guidance)
-        z = sample(
+        z = self._sample(
             self._denoiser(requests, guidance, precision),
             self.codec.shape(self.config.height, self.config.width),
-            seeds,
-            self.schedule,
-            sampler=sampler,
-            steps=steps,
-            clamp=(self.scales.lowest, self.scales.highest),
-            device=self.device,
-            progress=progress,
-        )
+            seeds, sampler=sampler, steps=steps, progress=progress,
+        )  # fmt: skip
         pairs = self.codec.decode(self.scales.restore(z), self.config.height, self.config.width)
         return self._without_specks(pairs, requests) if self.config.specks else pairs
 
@@ -194,19 +188,8 @@ class JointLatent:
         All of z_mask is known, that of the mask that the scene shall show, and z_image is known but for the
         latents under the region and its margin. What is decoded takes the place of the scene there.
 
-        Args:
-            images: float32 `(B, 3, H, W)` in [-1, 1], the scenes.
-            masks: int64 `(B, H, W)`, what they shall show.
-            regions: bool `(B, H, W)`, where they are drawn anew.
-            before: int64 `(B, H, W)`, what the scenes show now.
-            seeds: one a scene; image i depends on scene i and seed i alone.
-            margin: pixels around the region in which the scene changes over to what is drawn.
-            emphasis: s in ε_before + s (ε_masks − ε_before), where each is told the classes of its mask; 1 is
-                none, more draws the classes of the region more plainly.
-            sampler: as of `generate`, like all further options.
-
-        Returns:
-            float32 `(B, 3, H, W)` in [-1, 1].
+        See `Inserter`; ε_before and ε_masks are each told the classes of their mask. Further options are
+        those of `generate`.
 
         Raises:
             ConfigError: as of `generate`.
@@ -223,18 +206,10 @@ class JointLatent:
         if emphasis != 1:
             without = self._denoiser(self._shown(before), guidance, precision)
             denoise = guided(denoise, without, emphasis)
-        z = sample(
-            denoise,
-            z_0.shape[1:],
-            seeds,
-            self.schedule,
-            sampler=sampler,
-            steps=steps,
-            clamp=(self.scales.lowest, self.scales.highest),
-            known=Known(z_0, free),
-            device=self.device,
+        z = self._sample(
+            denoise, z_0.shape[1:], seeds, known=Known(z_0, free), sampler=sampler, steps=steps,
             progress=progress,
-        )
+        )  # fmt: skip
         drawn = self.codec.decode(self.scales.restore(z), height, width).images
         return torch.where(soft > 0, images + soft * (drawn - images), images)
 
@@ -252,6 +227,13 @@ class JointLatent:
             lambda z_t, t: network(z_t, t, c, torch.zeros_like(asked)),
             self.config.guidance if guidance is None else guidance,
         )
+
+    def _sample(self, denoise: Denoiser, shape: Sequence[int], seeds: Sequence[int], **how: Any) -> Tensor:
+        """Return latents as standardised as those of the training scenes, and within their bounds."""
+        return sample(
+            denoise, shape, seeds, self.schedule, clamp=(self.scales.lowest, self.scales.highest),
+            device=self.device, **how,
+        )  # fmt: skip
 
     def _shown(self, masks: Tensor) -> list[Request]:
         """Return the requests that masks keep."""

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from rarescene.foundation.console import say_once
+from rarescene.foundation.errors import ConfigError
 from rarescene.scenes.cache import SceneCache
 from rarescene.scenes.class_table import ClassTable
 from rarescene.scenes.data import Data, decode
@@ -206,6 +207,24 @@ def rare_classes(data: Data, classes: str = "", statistics: SceneStatistics | No
     if not found.rare:
         say_once(f"note: {nothing_rare(found, '--classes')}")
     return tuple(entry.name for entry in found.rare)
+
+
+def rare_ids(scenes: SceneCache, option: str) -> tuple[int, ...]:
+    """Return the ids of the classes that are rare in training scenes.
+
+    Args:
+        scenes: the training part of a data set, decoded.
+        option: that names classes, for the message.
+
+    Raises:
+        ConfigError: none is rare.
+    """
+    found = class_statistics(scenes)
+    if not found.rare:
+        found = replace(found, name=f"the training part of {found.name}")
+        what, _, remedy = nothing_rare(found, option).partition(". ")
+        raise ConfigError(what, f"{remedy}; `rarescene stats` shows all.")
+    return tuple(entry.id for entry in found.rare)
 
 
 def nothing_rare(statistics: SceneStatistics, option: str) -> str:

@@ -19,9 +19,9 @@ from scipy import ndimage
 from rarescene.foundation.configs import Count, Range, Settings, Share
 from rarescene.foundation.errors import ConfigError, DataError
 from rarescene.foundation.seeds import derive_seed
-from rarescene.scenes import ClassTable, SceneCache, class_statistics
+from rarescene.scenes import ClassTable, SceneCache
 from rarescene.scenes.request import SPECK, TOUCHING
-from rarescene.scenes.statistics import nothing_rare
+from rarescene.scenes.statistics import rare_ids
 
 RING = 2
 """Pixels around a region that count as what it touches."""
@@ -205,7 +205,7 @@ class Composer:
     ) -> None:
         self.scenes, self.config, self.table = scenes, config, scenes.classes
         self.on_top = classes_on_top(scenes.classes, config.on_top)
-        chosen = tuple(classes) or rare_classes(scenes)
+        chosen = tuple(classes) or rare_ids(scenes, NAMING)
         if above := [self.table.names[one] for one in chosen if one in self.on_top]:
             what = f"{', '.join(above)} is to be put into scenes, and lies on top of everything"
             raise ConfigError(what, "Name in --composition.on_top what else a region must not cover.")
@@ -246,7 +246,7 @@ class Composer:
         regions = [one for one in habits.regions if avoid is None or of[one.scene] != avoid]
         if not regions:
             return None
-        covered = np.isin(mask, (*self.on_top, self.table.ignore_index))
+        covered = self._covered(mask)
         for _ in range(self.config.places):
             region = regions[random.integers(len(regions))]
             found = self._try(region, habits, mask, covered, random)
@@ -293,6 +293,10 @@ class Composer:
         likelihood = _likelihood(placed, inside, mask, region.class_id, habits.touches, covered)
         return Placement(region, height, width, top, left, mirrored, placed, likelihood)
 
+    def _covered(self, mask: np.ndarray) -> np.ndarray:
+        """Return where nothing can be put, bool `(H, W)`: below what is on top, or unlabelled."""
+        return np.isin(mask, (*self.on_top, self.table.ignore_index))
+
     def _habits(self, class_id: int, regions: Sequence[Region]) -> Habits:
         if not regions:
             name = self.table.names[class_id]
@@ -303,8 +307,7 @@ class Composer:
         rings = []
         for region in regions:
             mask = self.scenes.take_masks([region.scene])[0]
-            covered = np.isin(mask, (*self.on_top, self.table.ignore_index))
-            ring = _ring(region.frame(height, width), _box(region), mask, class_id, covered)
+            ring = _ring(region.frame(height, width), _box(region), mask, class_id, self._covered(mask))
             counts += np.bincount(ring, minlength=len(self.table))[: len(self.table)]
             rings.append(ring)
         # one pixel of every class more than was seen, so that nothing is impossible
@@ -333,15 +336,6 @@ def classes_on_top(table: ClassTable, named: str = "") -> tuple[int, ...]:
         for class_id, name in enumerate(table.names)
         if any(word in name.casefold() for word in ON_TOP)
     )
-
-
-def rare_classes(scenes: SceneCache) -> tuple[int, ...]:
-    """Return the classes that are rare in these scenes. Raises `ConfigError` where none is."""
-    found = class_statistics(scenes)
-    if not found.rare:
-        what, _, remedy = nothing_rare(found, NAMING).partition(". ")
-        raise ConfigError(what, remedy)
-    return tuple(entry.id for entry in found.rare)
 
 
 def _regions(scenes: SceneCache, classes: Sequence[int]) -> dict[int, list[Region]]:

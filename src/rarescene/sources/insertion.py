@@ -16,7 +16,7 @@ import numpy as np
 from rarescene.diffusion import InsertionConfig, SamplingConfig
 from rarescene.foundation.console import say
 from rarescene.foundation.errors import ConfigError, DataError
-from rarescene.foundation.protocols import Pairs
+from rarescene.foundation.protocols import Inserter, Pairs
 from rarescene.foundation.provenance import Provenance
 from rarescene.foundation.run_record import read_record
 from rarescene.foundation.seeds import derive_seed
@@ -79,10 +79,11 @@ def compose(composer: Composer, class_id: int, seed: int) -> ComposedScene:
         # scenes that do not show the class yet, and where those have no place for it, any
         among = without if len(without) and turn < WITHOUT else np.arange(len(scenes))
         scene = int(among[random.integers(len(among))])
-        (image,), (mask,) = scenes.take([scene])
+        mask = scenes.take_masks([scene])[0]
         avoid = scenes.recordings[scene] if len(scenes.groups) > 1 else None
         found = composer.place(mask, class_id, derive_seed(seed, turn), avoid=avoid)
         if found is not None:
+            (image,), _ = scenes.take([scene])
             return ComposedScene(scene, image, mask, found, found.composed(mask))
     remedy = (
         "Lower --composition.plausible or --composition.visible, raise --composition.places, or leave the "
@@ -300,7 +301,8 @@ def open_insertions(
         remedy = "Leave --insertion.whole out, or give the run of an image generator."
         raise ConfigError(f"a {trained.kind} draws no whole scene for a mask", remedy, run)
     generator = method.load(run / "model")
-    if not hasattr(generator, "insert"):
+    able = isinstance(generator, Inserter)
+    if not able:
         remedy = "Give the run of a diffusion model: casdm, sdm, conditional-ddpm or joint."
         raise ConfigError(f"a {trained.kind} cannot draw a region into a frame", remedy, run)
     need_same_classes(generator, source.scenes.classes, run)

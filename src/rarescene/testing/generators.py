@@ -17,7 +17,7 @@ from rarescene.diffusion import SamplingConfig
 from rarescene.foundation.errors import CheckpointError
 from rarescene.foundation.files import read_json, write_json
 from rarescene.foundation.methods import GeneratorMethod
-from rarescene.foundation.protocols import Batch, ImageGenerator, PairGenerator, Pairs
+from rarescene.foundation.protocols import Batch, ImageGenerator, Inserter, PairGenerator, Pairs
 from rarescene.generators.loading import load_generator
 from rarescene.generators.metadata import DESCRIPTION
 from rarescene.scenes import SceneCache
@@ -202,7 +202,7 @@ def an_insertion_leaves_the_rest_of_a_frame_to_the_bit(of: Subject) -> None:
 
     Within, it is drawn anew, in range, also at sizes that no stride divides; and no gradient is kept.
     """
-    if not hasattr(of.generator(), "insert"):
+    if not isinstance(of.generator(), Inserter):
         return
     generator = of.generator(height=of.settings.height + 2, width=of.settings.width + 5)
     frames = to_insert_into(3, generator.config.height, generator.config.width)
@@ -227,7 +227,8 @@ def an_insertion_depends_on_its_frame_and_seed_alone(of: Subject) -> None:
     Another seed draws something else, and where images are generated for masks, so does another mask.
     """
     generator, seeds = of.generator(), [5, 6, 7]
-    if not hasattr(generator, "insert"):
+    able = isinstance(generator, Inserter)
+    if not able:
         return
     frames = to_insert_into(3, generator.config.height, generator.config.width)
     others = {**frames, "masks": frames["masks"].masked_fill(frames["regions"], 1)}
