@@ -34,6 +34,7 @@ from rich.markup import escape
 
 from rarescene.foundation.config_files import ConfigFile, find_config, read_config_file
 from rarescene.foundation.configs import typed
+from rarescene.foundation.console import say_once
 from rarescene.foundation.errors import ConfigError, RareSceneError, machine_fault
 from rarescene.foundation.methods import GeneratorMethod, SegmenterMethod
 from rarescene.foundation.plugins import by_command
@@ -191,6 +192,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # what the terminal's encoding cannot show
+    say_once.cache_clear()
     try:
         with _terminated():
             return _run(words)

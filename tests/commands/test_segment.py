@@ -183,6 +183,8 @@ def test_a_split_by_frames_can_be_scored_and_another_split_of_the_same_data_not(
     words = ["--split", "casdm", "--fractions=[0.6,0.2,0.2]"]
     assert segment(tmp_path / "run", *words) == 0
     assert "too good" in capfd.readouterr().out
+    assert segment(tmp_path / "run", *words, "--resume") == 0
+    assert "too good" in capfd.readouterr().out, "each command tells it, though one process ran both"
     assert main(["evaluate", str(tmp_path / "run"), "--data", PHANTOM, "--quiet"]) == 0
     capfd.readouterr()
     assert main(["evaluate", str(tmp_path / "run"), "--data", PHANTOM, "--split", "time"]) == 2

@@ -71,5 +71,5 @@ def say(text: str) -> None:
 
 @cache
 def say_once(text: str) -> None:
-    """Print a line unless this process has printed it before: one command may open its data several times."""
+    """Print a line unless this command has printed it before: it may open its data several times."""
     say(text)
