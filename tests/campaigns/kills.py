@@ -99,6 +99,19 @@ UNET = ["segment", "unet", *DATA, "--model.widths=[8,16]", *LOOP]
 ADAPTIVE = ["--strategy", "adaptive", "--training.validate_every=2"]
 
 
+STUDY = {
+    "data": {"spec": "folder:scenes", "fractions": [0.5, 0.25, 0.25]},
+    "height": 32,
+    "width": 32,
+    "rare": ["grasper"],
+    "segmenters": {"unet": {"method": "unet", "model": {"widths": [8, 16]}}},
+    "training": {"steps": 4, "batch_size": 4, "log_every": 2, "save_every": 2, "mixed_precision": "no"},
+    "seeds": [0],
+    "arms": {"none": {}, "duplicate": {"strategy": "duplicate", "options": {"duplicate": {"count": 4}}}},
+}
+"""What `benchmark` compares."""
+
+
 class Attack(NamedTuple):
     """One command under attack.
 
@@ -129,6 +142,12 @@ ATTACKS = [
         "synthesize", "casdm", "--masks", "folder:scenes", "--count", "12", "--sampling.steps", "2",
         "--sampling.block", "4", "--out", "OUT",
     ]),
+    Attack("synthesize --compose", [
+        "synthesize", "casdm", "--compose", "folder:scenes", "--classes", "grasper", "--judge", "run",
+        "--trust.share=0", "--composition.plausible=0", "--composition.visible=0",
+        "--composition.on_top=black background", "--count", "12", "--sampling.steps", "2",
+        "--sampling.block", "4", "--out", "OUT",
+    ]),
     Attack("maps", [
         "maps", "maps", "--count", "8", "--map_sampling.steps", "2", "--map_sampling.block", "4",
         "--out", "OUT",
@@ -148,6 +167,7 @@ ATTACKS = [
     Attack("realism", ["realism", "pairs", "--out", "OUT/realism.json"], []),
     Attack("report", ["report", "run", "pairs", "--realism", "false", "--out", "OUT/report.html"], []),
     Attack("demo --quick", ["demo", "--quick", "--out", "OUT"], []),
+    Attack("benchmark", ["benchmark", "--config", "study.yaml", "--out", "OUT"], []),
     Attack("reproduce", [
         "reproduce", "gauda-fig5", "--scale", "smoke", "--datasets", "cholecseg8k", "--out", "OUT",
     ], []),
@@ -274,6 +294,7 @@ def prepare() -> None:
         status, _, said = in_child(words)
         if status:
             raise SystemExit(f"{' '.join(words)} ended with {status}: {said}")
+    Path("study.yaml").write_text(json.dumps(STUDY, indent=2))  # JSON is YAML
     ship(Path("casdm"), Path("weights/phantom_casdm"))
     demo.WEIGHTS = Path("weights/phantom_casdm").absolute()
 

@@ -440,6 +440,17 @@ def test_a_run_that_failed_is_tried_once_and_one_that_is_being_made_is_waited_fo
     assert [path.name for path in tmp_path.iterdir()] == [planned[0].name]  # no lock is left
 
 
+def test_a_lock_that_a_kill_left_beside_a_finished_run_goes_with_the_next_process(tmp_path: Path) -> None:
+    planned = SharedStore(tmp_path).planned("x", {}, Path.mkdir, Path.is_dir)
+    run = planned.made()
+    lock = tmp_path / f".{run.name}.rarescene" / ".rarescene"
+    lock.mkdir(parents=True)
+    for name in ("lock", "writer.json"):
+        (lock / name).write_text("{}")
+    assert SharedStore(tmp_path).planned("x", {}, Path.mkdir, Path.is_dir).made() == run
+    assert list(tmp_path.iterdir()) == [run]
+
+
 def test_the_study_of_the_documentation_is_read(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "evidence.md").read_text(encoding="utf-8")
     (text,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)

@@ -136,17 +136,18 @@ class Grid:
         """
         for number, cell in enumerate(cells, start=1):
             place = f"[{number}/{len(cells)}] {cell.name}"
-            if self.there(cell) is not None:
+            if (run := self.there(cell)) is not None:
+                run.made()
                 continue
             say(place)
             try:
-                run = cell.part.made(cell.segmenter, self.config.arms[cell.arm], cell.seed)
+                made = cell.part.made(cell.segmenter, self.config.arms[cell.arm], cell.seed)
             except Exception as error:
                 failure = _failure(cell, error)
                 self.failures.append(failure)
                 say(f"{place}: failed; the others go on. {failure.why}")
             else:
-                say(f"{place}: {self._told(cell.part, run)}")
+                say(f"{place}: {self._told(cell.part, made)}")
             then()
 
     def there(self, cell: Cell) -> Planned | None:

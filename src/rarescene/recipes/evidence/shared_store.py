@@ -9,8 +9,18 @@ from typing import Any
 
 from rarescene.foundation.console import say
 from rarescene.foundation.errors import ConfigError
-from rarescene.foundation.outputs import alone_in
+from rarescene.foundation.outputs import alone_in, sweep
 from rarescene.recipes.run_store import Planned, RunStore, finished
+
+
+class Shared(Planned):
+    """A run of several processes, with a lock beside it."""
+
+    def made(self) -> Path:
+        """Return the folder of the finished run, as for any; a lock that a kill has left goes, too."""
+        if self.there:
+            sweep(_lock(self.path), self.path, wait=True)
+        return super().made()
 
 
 class SharedStore(RunStore):
@@ -38,7 +48,7 @@ class SharedStore(RunStore):
         def once(out: Path) -> None:
             if out.name in self._failed:
                 raise self._failed[out.name]
-            lock = out.with_name(f".{out.name}.rarescene")
+            lock = _lock(out)
             with ExitStack() as stack:
                 try:
                     stack.enter_context(alone_in(lock, out))
@@ -54,4 +64,9 @@ class SharedStore(RunStore):
                     raise
                 self.made.append(out.name)
 
-        return super().planned(kind, content, once, done)
+        planned = super().planned(kind, content, once, done)
+        return Shared(planned.path, planned.make, planned.complete)
+
+
+def _lock(out: Path) -> Path:
+    return out.with_name(f".{out.name}.rarescene")
