@@ -94,6 +94,7 @@ def test_a_judge_leaves_out_what_it_does_not_see(
         (["--masks", PHANTOM], "Give one of --masks"),
         (["--trust.tries", "2"], "--trust.* speaks of --judge"),
         (["--composition.on_top", "cloud"], "cloud"),
+        (["--classes", "missed"], "--classes missed speaks of a judge"),
         (["--composition.scale", "0.5"], "composition.scale"),
     ],
 )

@@ -24,7 +24,7 @@ from rarescene.recipes.demo import TRAINING
 from rarescene.recipes.evidence.config import SHARES, EvidenceConfig, GeneratorConfig, read_evidence
 from rarescene.recipes.evidence.grid import ALL, BY_FRAME, Grid
 from rarescene.recipes.evidence.shared_store import SharedStore
-from rarescene.recipes.evidence.study import OWN, Part, class_iou, mean_of
+from rarescene.recipes.evidence.study import CHOSEN_BY, OWN, Part, class_iou, mean_of
 from rarescene.recipes.outcome import Sheet, points
 from rarescene.recipes.scale import CONFIGS, DataScale
 from rarescene.recipes.study import read_scores
@@ -61,6 +61,7 @@ STUDY: dict[str, Any] = {
             "strategy": "offline",
             "set": {"kind": "compose", "count": 4, "judge": True, "trust": {"rule": "none"}},
         },
+        "missed": {"strategy": "paste", "classes": "missed"},
         "broken": {"strategy": "paste", "options": {"paste": {"classes": "hepatic vein"}}},
     },
 }  # fmt: skip
@@ -98,8 +99,8 @@ def test_a_study_is_trained_once_compared_and_told(tmp_path: Path, capfd: pytest
     words = ["benchmark", "--config", str(written(tmp_path, STUDY)), "--out", str(out)]
     assert main(words) == 1  # one arm cannot be trained; the others are there
     said, values = capfd.readouterr().out, json.loads((out / "evidence.json").read_text())["values"]
-    assert sorted(name.rpartition("-")[0] for name in states(out)) == ["casdm", "set", "unet", "unet", "unet"]
-    assert "5 runs were made now" in said
+    assert sorted(name.rpartition("-")[0] for name in states(out)) == ["casdm", "set", *["unet"] * 4]
+    assert "6 runs were made now" in said
     (failed,) = values["failed"]
     assert failed["cell"] == "unet, broken, seed 0"
     assert "hepatic vein" in failed["why"]
@@ -108,7 +109,7 @@ def test_a_study_is_trained_once_compared_and_told(tmp_path: Path, capfd: pytest
 
     (told,) = values["tables"]
     runs = json.loads((out / "evidence.json").read_text())["runs"]
-    folders = {arm: out / "runs" / runs[f"unet, {arm}, seed 0"] for arm in ("none", "judged")}
+    folders = {arm: out / "runs" / runs[f"unet, {arm}, seed 0"] for arm in ("none", "judged", "missed")}
     scores = {arm: {0: read_scores(folder / "metrics.json")} for arm, folder in folders.items()}
     classes = json.loads((folders["none"] / "metrics.json").read_text())["classes"]["classes"]
     names = [one["name"] for one in classes]
@@ -123,6 +124,8 @@ def test_a_study_is_trained_once_compared_and_told(tmp_path: Path, capfd: pytest
         assert sorted(read_scores(folder / OWN)) == sorted(recorded["train"])
         assert sorted(scores[arm][0]) == sorted(recorded["test"])
     assert told["verdicts"]["none"]["judged"]["verdict"] == "not shown"  # one seed shows nothing
+    recorded = read_record(out / "runs" / runs["unet, missed, seed 0"])
+    assert recorded.config["strategies"]["paste"]["classes"] == ",".join(RARE)  # four steps teach none
     (made,) = values["sets"]
     assert (made["arm"], made["asked"], made["kept"]) == ("judged", 4, 4)
     strategy = read_record(folders["judged"]).config["strategies"]["offline"]
@@ -146,6 +149,30 @@ def test_a_study_is_trained_once_compared_and_told(tmp_path: Path, capfd: pytest
     assert "0 runs were made now" in capfd.readouterr().out
     again = json.loads((out / "evidence.json").read_text())["values"]
     assert again == values
+
+    # Arms that add what is missed add what the judge's scores say, and none is planned before they are there.
+    study = read(tmp_path, STUDY)
+    grid = Grid(study, DATA, "recording", out)
+    part, missed, judge = grid.whole, study.arms["missed"], grid.whole.judge().path
+    seen = RecordingOverlap(
+        np.diag(np.full(len(names), 9)), np.ones(len(names), np.int64), np.ones(1), np.ones(1)
+    )
+    blind = np.roll(np.eye(len(names), dtype=np.int64), 1, 0)[[names.index(RARE[0])]] * 10
+    for confusion, expected in ((seen.confusion, None), (blind, (RARE[0],))):
+        found = replace(seen, confusion=seen.confusion.copy())
+        if expected:
+            found.confusion[names.index(RARE[0])] = confusion
+        scores = json.loads((judge / CHOSEN_BY).read_text()) | {"recordings": {"a": found.to_dict()}}
+        (judge / CHOSEN_BY).write_text(json.dumps(scores))
+        if expected:
+            assert part.classes_of(missed) == expected
+            assert part.planned("unet", missed, 0) != part.planned("unet", study.arms["broken"], 0)
+        else:
+            with pytest.raises(ConfigError, match="misses none"):
+                part.classes_of(missed)
+    (judge / CHOSEN_BY).unlink()
+    assert part.classes_of(missed) is None
+    assert part.planned("unet", missed, 0) is None
 
 
 @pytest.mark.slow

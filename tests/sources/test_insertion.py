@@ -17,7 +17,7 @@ from rarescene.foundation.seeds import derive_seed
 from rarescene.generators import Casdm, CasdmConfig, CasdmLearner
 from rarescene.generators.margins import soft_margin
 from rarescene.networks import SpadeUNetConfig
-from rarescene.scenes import ClassTable, Request
+from rarescene.scenes import ClassTable, Request, SceneCache
 from rarescene.sources.composition import Composer
 from rarescene.sources.insertion import (
     SCENES,
@@ -27,7 +27,7 @@ from rarescene.sources.insertion import (
     InsertionsInTurn,
     compose,
 )
-from rarescene.sources.trust import Trust, TrustConfig
+from rarescene.sources.trust import Trust, TrustConfig, missed_by
 from rarescene.testing.toys import moved_off_zero
 from rarescene.training import to_images, to_masks, to_pixels
 
@@ -207,6 +207,25 @@ def test_a_region_is_held_to_real_ones() -> None:
     assert held.made_by["real"]["vein"]["part"] == "train"
     with pytest.raises(ConfigError, match="no real scene shows vein"):
         Trust.of_real(judge, without, without, [VEIN], TrustConfig(), {"judge": "j"})
+
+
+def test_a_class_is_missed_where_less_than_half_of_it_is_seen() -> None:
+    """Of a vein and what is dark beside it, an IoU of one half is seen enough, and a little less is not."""
+    scenes = ward()
+    judge = Judge(Seer(-0.5), (SIDE, SIDE), TABLE)
+
+    def real(dark_beside: int) -> SceneCache:
+        images = np.full_like(scenes.images, 255)
+        images[scenes.masks == VEIN] = 0
+        beside = np.flatnonzero(scenes.masks != VEIN)[:dark_beside]
+        images.reshape(-1, 3)[beside] = 0
+        return replace(scenes, images=images)
+
+    pixels = int((scenes.masks == VEIN).sum())
+    with pytest.raises(ConfigError, match=r"misses none of the rare classes \(IoU vein 50%\)"):
+        missed_by(judge, real(pixels), [VEIN])
+    assert missed_by(judge, real(pixels + 1), [VEIN]) == (VEIN,)
+    assert missed_by(judge, real(0).subset(range(6, 12)), [VEIN]) == (VEIN,)  # none shows it
 
 
 def test_a_request_is_answered_by_a_region_of_its_class() -> None:

@@ -83,7 +83,8 @@ def synthesize(
         requests: what generated maps or pairs must show: "training", as the training masks have it; a text
             file with one request a line; or a data set whose masks are asked for again.
         classes: comma-separated; a mask that shows any of them, or a request for any of them, is used.
-            Empty: every one. With --compose: the classes that are put into frames, by default the rare ones.
+            Empty: every one. With --compose: the classes that are put into frames, by default the rare ones;
+            "missed" for those of them that the judge misses on the validation part (IoU below one half).
         count: number of pairs; with --compose, of frames that a class is put into.
         part: part of the split that masks come from: train, validation, test or all.
         split: how MASKS is split; by default as the generator's data were.

@@ -22,6 +22,7 @@ from rarescene.foundation.run_record import read_record
 from rarescene.foundation.seeds import derive_seed
 from rarescene.scenes import ClassRequest, Request, RequestPool
 from rarescene.scenes.data import Data, decode
+from rarescene.scenes.statistics import rare_ids
 from rarescene.sources.composition import Composer, CompositionConfig, Placement
 from rarescene.sources.leakage import open_judge, real_segmenter, refuse_leaks
 from rarescene.sources.mask_source import (
@@ -33,7 +34,7 @@ from rarescene.sources.mask_source import (
     weights_hash,
 )
 from rarescene.sources.pair_source import PairSource
-from rarescene.sources.trust import Seen, Trust, TrustConfig
+from rarescene.sources.trust import MISSED, Seen, Trust, TrustConfig, missed_by
 
 if TYPE_CHECKING:
     import torch
@@ -277,7 +278,8 @@ def open_insertions(
     Args:
         run: folder of a run that trained a generator of images or of pairs.
         source: the data; regions and scenes are taken from their training part alone.
-        classes: comma-separated; by default those that are rare in the training part.
+        classes: comma-separated; by default those that are rare in the training part. "missed": those of
+            them that the judge misses on the validation part.
         sampling: how regions are drawn.
         composition: where they may be.
         insertion: how they join the frame.
@@ -308,22 +310,29 @@ def open_insertions(
     need_same_classes(generator, source.scenes.classes, run)
     refuse_leaks(source, trained.provenance, "the generator", run)
     everything = decode(source.scenes, generator.config.height, generator.config.width)
-    real = everything.subset(source.split.train)
-    composer = Composer(real, source.scenes.classes.ids_in(classes), composition)
-    names = source.scenes.classes.names
+    real, validation = everything.subset(source.split.train), everything.subset(source.split.validation)
+    table, behind = source.scenes.classes, source.provenance("train").union(trained.provenance)
+    asked = None
+    if judge is not None:
+        record = real_segmenter(judge)
+        refuse_leaks(source, record.provenance, "the judge", judge)
+        behind = behind.union(record.provenance)
+        asked = open_judge(judge, record, table)
+    if classes != MISSED:
+        wanted = table.ids_in(classes)
+    elif asked is not None:
+        wanted = missed_by(asked, validation, rare_ids(real, "--classes"))
+    else:
+        remedy = "Add --judge RUN, or name the classes."
+        raise ConfigError(f"--classes {MISSED} speaks of a judge", remedy)
+    composer, names = Composer(real, wanted, composition), table.names
     above = ", ".join(names[one] for one in composer.on_top) or "no class (--composition.on_top names some)"
     if is_main_process():
         say(f"put into scenes: {', '.join(names[one] for one in composer.classes)}; stays on top: {above}")
     for class_id in composer.classes:
         compose(composer, class_id, 0)  # a class without any place is told of now, not when it is asked for
-    behind = source.provenance("train").union(trained.provenance)
     held = None
-    if judge is not None:
-        record = real_segmenter(judge)
-        refuse_leaks(source, record.provenance, "the judge", judge)
-        behind = behind.union(record.provenance)
-        asked = open_judge(judge, record, source.scenes.classes)
-        validation = everything.subset(source.split.validation)
+    if judge is not None and asked is not None:
         held = Trust.of_real(asked, validation, real, composer.classes, trust, {"judge": weights_hash(judge)})
     kind = InsertionsForRequests if on_request else InsertionsInTurn
     made: Insertions[Any] = kind(generator, composer, sampling, insertion, behind, weights_hash(run), held)

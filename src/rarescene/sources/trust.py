@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from rarescene.evaluation.bootstrap import known_or_none
+from rarescene.evaluation.confusion import hits_and_totals, scores_in_reference
 from rarescene.foundation.configs import Count, Settings, Share
-from rarescene.foundation.console import progress
+from rarescene.foundation.console import progress, say
 from rarescene.foundation.errors import ConfigError
 from rarescene.scenes import SceneCache
 
@@ -22,6 +24,12 @@ if TYPE_CHECKING:
     from rarescene.evaluation.pair_scores import Judge
 
 BLOCK = 32
+
+MISSED = "missed"
+"""What `--classes` says, with a judge, for those rare classes that it misses."""
+
+MISSED_BELOW = 0.5
+"""IoU on real scenes that nobody was trained on, below which a segmenter misses a class."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,46 @@ class Seen:
     value: float
     enough: bool
     unseen: np.ndarray
+
+
+def missed(iou: Mapping[str, float | None], names: Sequence[str]) -> tuple[str, ...]:
+    """Return the classes that a segmenter misses, of some.
+
+    Args:
+        iou: what it scores on real scenes that it was not trained on, by class; None where none shows it. Of
+            such a class nothing speaks against it being missed.
+        names: the classes in question, as a rule the rare ones.
+    """
+    return tuple(name for name in names if (score := iou[name]) is None or score < MISSED_BELOW)
+
+
+def missed_by(judge: Judge, real: SceneCache, among: Sequence[int]) -> tuple[int, ...]:
+    """Return the classes that a segmenter misses on real scenes that it was not trained on.
+
+    Args:
+        judge: the segmenter.
+        real: the scenes.
+        among: ids of the classes in question.
+
+    Raises:
+        ConfigError: it misses none of them.
+    """
+    from rarescene.training.ranks import is_main_process
+
+    table = judge.table
+    parts = judge.overlaps(real, real.recordings, "looking for what is missed")
+    confusion = sum((part.confusion for part in parts.values()), np.zeros((len(table),) * 2, np.int64))
+    values = scores_in_reference(*hits_and_totals(confusion))[0]
+    iou = {name: known_or_none(float(value)) for name, value in zip(table.names, values, strict=True)}
+    names = [table.names[class_id] for class_id in among]
+    found = missed(iou, names)
+    told = ", ".join(f"{name} {'-' if iou[name] is None else format(iou[name], '.0%')}" for name in names)
+    if not found:
+        remedy = "Leave --classes out for all rare classes, or name those that you care for."
+        raise ConfigError(f"the judge misses none of the rare classes (IoU {told})", remedy)
+    if is_main_process():
+        say(f"the judge misses {', '.join(found)} (IoU on validation: {told})")
+    return tuple(table.ids_of(found))
 
 
 class Trust:

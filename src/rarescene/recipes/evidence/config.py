@@ -180,11 +180,14 @@ class ArmConfig(Settings, section="arm"):
 
     Attributes:
         strategy: any text of `--strategy`.
-        options: options of strategies, by name. A `classes` that is left out is the study's rare classes.
+        classes: which of the study's rare classes it adds: "rare", all of them; "missed", those that the
+            judge misses on the validation part.
+        options: options of strategies, by name. A `classes` that is left out is those classes.
         set: the synthetic set that joins, or None.
     """
 
     strategy: str = "none"
+    classes: Literal["rare", "missed"] = "rare"
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     set: SetConfig | None = None
 
@@ -192,6 +195,11 @@ class ArmConfig(Settings, section="arm"):
     def words(self) -> tuple[str, ...]:
         """The strategies, one by one."""
         return tuple(word.strip() for word in self.strategy.split(","))
+
+    @property
+    def judged(self) -> bool:
+        """Whether a segmenter of the judge's seed has a say in it."""
+        return self.classes == "missed" or (self.set is not None and self.set.judge)
 
     @property
     def has_share(self) -> bool:
@@ -336,7 +344,7 @@ class EvidenceConfig(Settings):
         online = any(method.needs == "generator" for method in strategies.methods)
         if (arm.set or online) and self.generator is None:
             raise ConfigError("needs a generator", "Say `generator:`, or leave its set out.")
-        if arm.set and arm.set.judge and self.judge_seed in self.seeds:
+        if arm.judged and self.judge_seed in self.seeds:
             what = f"is judged by seed {self.judge_seed}, which is one of its own"
             raise ConfigError(what, "Choose another judge_seed.")
         generator = Path(SHIPPED) if online else None

@@ -29,7 +29,6 @@ from rarescene.recipes.evidence.config import (
     ArmConfig,
     EvidenceConfig,
     GeneratorConfig,
-    SetConfig,
 )
 from rarescene.recipes.run_store import Planned, RunStore, address, finished
 from rarescene.recipes.scale import DataScale
@@ -40,6 +39,7 @@ from rarescene.scenes.data import decode
 from rarescene.scenes.statistics import rare_classes
 from rarescene.sources.leakage import open_judge
 from rarescene.sources.mask_source import weights_hash
+from rarescene.sources.trust import missed
 
 OWN = "metrics_of_training_frames.json"
 """What a segmenter scores on the frames that it was trained on, in its folder."""
@@ -156,12 +156,35 @@ class Part(DataStudy):
     def judge(self) -> Planned:
         """Return the segmenter that judges regions: of another seed, trained on the real frames alone."""
         name = next(iter(self.config.segmenters))
-        return self._segmenter(name, ArmConfig(), {}, {}, self.config.judge_seed, {})
+        asked = any(arm.classes == "missed" for arm in self.config.arms.values())
+        scores = {CHOSEN_BY: self._score_validation} if asked else {}
+        return self._segmenter(name, ArmConfig(), {}, {}, self.config.judge_seed, scores)
 
-    def made_set(self, arm: SetConfig, seed: int) -> Planned:
-        """Return a synthetic set, of this seed of generator and set."""
+    def classes_of(self, arm: ArmConfig) -> tuple[str, ...] | None:
+        """Return the rare classes that an arm adds; None while the judge, who chooses them, is not trained.
+
+        Raises:
+            ConfigError: the judge misses none.
+        """
+        if arm.classes == "rare":
+            return self.targets
+        if not (judge := self.judge()).there:
+            return None
+        found = missed(class_iou(read_scores(judge.path / CHOSEN_BY), self.classes), self.targets)
+        if not found:
+            what = "the judge misses none of the rare classes on the validation part"
+            raise ConfigError(what, "Leave out the arms with `classes: missed`.")
+        return found
+
+    def made_set(self, chosen: ArmConfig, seed: int) -> Planned | None:
+        """Return the synthetic set of an arm, of this seed of generator and set.
+
+        None where it has none, or while the classes that it shows are not chosen.
+        """
+        if (arm := chosen.set) is None or (names := self.classes_of(chosen)) is None:
+            return None
         config, source = self.config, self.generator(self.config.generator, seed)
-        classes = self.data.scenes.classes.listed(self.targets)
+        classes = self.data.scenes.classes.listed(names)
         count = arm.size(len(self.data.split.train))
         options: dict[str, Any] = {"classes": classes, "count": count, "seed": seed, "vary": arm.vary}
         how: dict[str, Any] = {"sampling": arm.sampling or config.sampling}
@@ -193,8 +216,8 @@ class Part(DataStudy):
     def upon(self, arm: ArmConfig, seed: int) -> dict[str, Planned]:
         """Return what an arm builds upon, by the option of `rarescene segment`, for a seed of a segmenter."""
         found, own = dict[str, Planned](), self.config.generator_seed(seed)
-        if arm.set is not None:
-            found["synthetic"] = self.made_set(arm.set, own)
+        if (made := self.made_set(arm, own)) is not None:
+            found["synthetic"] = made
         known = by_command("strategies")
         if any(known[word].needs == "generator" for word in arm.words):
             found["generator"] = self.generator(self.config.generator, own)
@@ -205,7 +228,9 @@ class Part(DataStudy):
     def cell(self, segmenter: str, arm: ArmConfig, seed: int, share: float | None) -> Planned:
         """Return the run of a segmenter in an arm, scored on the test and on its own training frames."""
         table, config = self.data.scenes.classes, self.config
-        classes = table.listed(self.targets or self.rare)  # strategies themselves say that nothing shows them
+        names = self.classes_of(arm)
+        assert names is not None  # or it would not be planned yet
+        classes = table.listed(names or self.rare)  # strategies themselves say that nothing shows them
         real = len(self.data.split.train)
         scores = {self.tested: self._score_test, OWN: self._score_own}
         if len(config.shares_of(arm)) > 1 and seed == config.seeds[0]:
@@ -225,7 +250,7 @@ class Part(DataStudy):
         Raises:
             ConfigError: the validation part shows none of the rare classes.
         """
-        candidates = self.candidates(segmenter, arm)
+        candidates = {} if self.classes_of(arm) is None else self.candidates(segmenter, arm)
         if not candidates or not all(run.there for run in candidates.values()):
             return None
         found = {
@@ -238,7 +263,9 @@ class Part(DataStudy):
         return Choice(max(known, key=known.__getitem__), known)
 
     def planned(self, segmenter: str, arm: ArmConfig, seed: int) -> Planned | None:
-        """Return the run of a cell of the table; None while the share of its arm is not chosen."""
+        """Return the run of a cell of the table; None while classes or share of its arm are not chosen."""
+        if self.classes_of(arm) is None:
+            return None
         shares = self.config.shares_of(arm)
         if len(shares) == 1:
             return self.cell(segmenter, arm, seed, shares[0])
@@ -247,6 +274,8 @@ class Part(DataStudy):
 
     def made(self, segmenter: str, arm: ArmConfig, seed: int) -> Path:
         """Return the finished run of a cell; what it lacks, its arm's choice among others, is made first."""
+        if arm.judged:
+            self.judge().made()
         for candidate in self.candidates(segmenter, arm).values():
             candidate.made()
         planned = self.planned(segmenter, arm, seed)

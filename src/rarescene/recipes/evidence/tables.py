@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -285,6 +286,10 @@ def _said(grid: Grid) -> list[str]:
             notes.append(f"{part.name}: tested on its own test part, since it cuts through no other data.")
         if hidden := [name for name in part.rare if name not in part.targets]:
             notes.append(f"{part.name}: no training frame shows {listing(hidden)}.")
+        if lacking := next((arm for arm in config.arms.values() if arm.classes == "missed"), None):
+            with suppress(RareSceneError):  # told where a cell needs it
+                if (found := part.classes_of(lacking)) is not None:
+                    notes.append(f"{part.name}: on the validation part the judge misses {listing(found)}.")
     return notes
 
 
@@ -295,13 +300,14 @@ def _sets(grid: Grid) -> list[dict[str, Any]]:
         for name, arm in grid.config.arms.items():
             for seed in dict.fromkeys(map(grid.config.generator_seed, grid.config.seeds)):
                 try:
-                    made = None if arm.set is None else part.made_set(arm.set, seed)
+                    made = part.made_set(arm, seed)
                 except RareSceneError:  # told where a cell needs it
                     continue
                 if made is not None and made.there:
                     record = read_record(made.path)
                     found.append({
                         "part": part.name, "arm": name, "seed": seed, "run": made.name,
+                        "classes": list(part.classes_of(arm) or ()),
                         "asked": record.config["count"], "kept": record.metrics["pairs"],
                         "trust": record.config.get("trust"),
                     })  # fmt: skip
