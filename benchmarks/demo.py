@@ -21,7 +21,8 @@ from rarescene.evaluation.run_metrics import METRICS, read_scored
 from rarescene.foundation.errors import RareSceneError
 from rarescene.foundation.files import read_json
 from rarescene.foundation.run_record import read_record
-from rarescene.recipes.demo import FURTHER
+from rarescene.recipes.demo import FURTHER, rare_in
+from rarescene.scenes.data import open_as_in
 
 STRATEGIES = ("none", "paste", "offline")
 
@@ -30,12 +31,13 @@ def gather(out: Path) -> dict[str, Any]:
     """Return the demo's figures: minutes, scores of all strategies, and their differences."""
     pairs = read_record(out / "inserted", "scene set")
     runs = {strategy: read_record(out / strategy, "segmenter") for strategy in STRATEGIES}
-    rare = str(pairs.config["classes"]).split(",")
+    rare = rare_in(open_as_in(read_record(out, "demo").provenance))
     table = read_scored([out / strategy for strategy in STRATEGIES]).compared(STRATEGIES[0], rare)
     return {
         "data": pairs.provenance.describe(),
         "seed": pairs.seed,
         "rare": rare,
+        "missed": str(pairs.config["classes"]).split(","),
         "tested_on": FURTHER,
         "minutes": round((read_record(out, "demo").seconds or 0) / 60, 2),
         "seconds": {"pairs": pairs.seconds, **{name: record.seconds for name, record in runs.items()}},

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from rarescene.cli import main
+from rarescene.foundation.run_record import read_record
 from rarescene.generators import Casdm
 from rarescene.recipes import demo as recipe
+from rarescene.recipes.demo import rare_in
 from rarescene.recipes.package_weights import ship
+from rarescene.scenes.data import open_as_in
 
 
 @pytest.fixture
@@ -54,6 +57,8 @@ def test_the_demo_ends_with_a_page_and_an_honest_word(
         assert len(metrics["recordings"]) == 60
     assert "offline against none" in " ".join(shown.split())
     assert "paste against none" in " ".join(shown.split())
+    rare = rare_in(open_as_in(read_record(Path("demo"), "demo").provenance))
+    assert set(str(read_record(Path("demo/inserted")).config["classes"]).split(",")) <= set(rare)
     drawn = Path("demo/inserted/manifest.jsonl").read_bytes()
 
     assert (

@@ -24,10 +24,10 @@ from rarescene.recipes.demo import TRAINING
 from rarescene.recipes.evidence.config import SHARES, EvidenceConfig, GeneratorConfig, read_evidence
 from rarescene.recipes.evidence.grid import ALL, BY_FRAME, Grid
 from rarescene.recipes.evidence.shared_store import SharedStore
-from rarescene.recipes.evidence.study import CHOSEN_BY, OWN, Part, class_iou, mean_of
+from rarescene.recipes.evidence.study import CHOSEN_BY, OWN, Part, mean_of
 from rarescene.recipes.outcome import Sheet, points
 from rarescene.recipes.scale import CONFIGS, DataScale
-from rarescene.recipes.study import read_scores
+from rarescene.recipes.study import class_iou, read_scores
 
 DATA = "phantom:videos=6,frames=4,size=32"
 PHANTOM = "phantom:videos=6,frames=8,size=32"

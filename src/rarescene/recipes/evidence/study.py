@@ -16,7 +16,6 @@ from rarescene.commands.evaluate import evaluate
 from rarescene.commands.segment import segment
 from rarescene.commands.synthesize import synthesize
 from rarescene.evaluation.bootstrap import known_or_none, mean_of_known
-from rarescene.evaluation.confusion import hits_and_totals, scores_in_reference
 from rarescene.evaluation.run_metrics import METRICS
 from rarescene.foundation.console import say
 from rarescene.foundation.errors import CheckpointError, ConfigError
@@ -32,8 +31,7 @@ from rarescene.recipes.evidence.config import (
 )
 from rarescene.recipes.run_store import Planned, RunStore, address, finished
 from rarescene.recipes.scale import DataScale
-from rarescene.recipes.study import DataStudy, Scores, read_scores
-from rarescene.reports.tables import added_up
+from rarescene.recipes.study import DataStudy, Scores, class_iou, read_scores
 from rarescene.scenes import SceneCache
 from rarescene.scenes.data import decode
 from rarescene.scenes.statistics import rare_classes
@@ -362,12 +360,6 @@ class Part(DataStudy):
         judge = open_judge(run, read_record(run, "segmenter"), self.data.scenes.classes)
         found = judge.overlaps(self.own_scenes, self.own_scenes.recordings, "scoring its own training frames")
         write_json(run / OWN, {"recordings": {name: one.to_dict() for name, one in found.items()}})
-
-
-def class_iou(scores: Scores, classes: Sequence[str]) -> dict[str, float | None]:
-    """Return the IoU of each class over all recordings together; None where no mask shows it."""
-    iou = scores_in_reference(*hits_and_totals(added_up(scores.values())))[0]
-    return {name: known_or_none(float(value)) for name, value in zip(classes, iou, strict=True)}
 
 
 def mean_of(iou: Mapping[str, float | None], names: Sequence[str]) -> float | None:

@@ -12,9 +12,10 @@ from rarescene.foundation.errors import RareSceneError
 from rarescene.foundation.run_record import read_record
 from rarescene.recipes.evidence.config import BASELINE
 from rarescene.recipes.evidence.grid import ALL, BY_FRAME, Grid, own_scores, test_scores
-from rarescene.recipes.evidence.study import Part, class_iou, mean_of
+from rarescene.recipes.evidence.study import Part, mean_of
 from rarescene.recipes.outcome import MISSING, Outcome, Sheet, gained, percent, points, tested
 from rarescene.recipes.run_store import Planned
+from rarescene.recipes.study import class_iou
 from rarescene.reports.formatting import count, listing, share
 from rarescene.reports.verdict import Verdict, verdict_on
 
