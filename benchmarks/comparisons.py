@@ -8,8 +8,12 @@ from harness import RESULTS
 
 from rarescene.foundation.files import read_json
 
-COMPARISONS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "Rare classes put into real frames, U-Net": ("insertions", ("against", "none")),
+COMPARISONS: dict[str, tuple[str, tuple[str | int, ...]]] = {
+    "Rare classes put into real frames, a U-Net that has learned its own frames": (
+        "evidence-phantom",
+        ("values", "tables", 0, "against", "none"),
+    ),
+    "The same in few steps": ("insertions", ("against", "none")),
     "New images for training maps, U-Net": ("strategies", ("comparison",)),
     "New images for training maps and prompted maps, SegFormer": (
         "casdm-table2",

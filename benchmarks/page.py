@@ -39,8 +39,13 @@ GAUDA = {
 def main() -> None:
     sections: dict[str, tuple[str, str, Callable[[dict[str, Any]], list[str]]]] = {
         "demo": ("The demo", "make demo && .venv/bin/python benchmarks/demo.py --out demo", demo),
+        "evidence-phantom": (
+            "Rare classes in real frames, learned to the end",
+            "rarescene benchmark --config evidence-phantom --out runs/evidence",
+            recipe,
+        ),
         "insertions": (
-            "Rare classes in real frames",
+            "Rare classes in real frames, in few steps",
             "python benchmarks/insertions.py --out runs/insertions",
             insertions,
         ),
@@ -191,7 +196,7 @@ def strategies(found: dict[str, Any]) -> list[str]:
 
 
 def recipe(found: dict[str, Any]) -> list[str]:
-    """A table or a figure of a paper, as `rarescene reproduce` wrote it."""
+    """A table or a figure, as `rarescene reproduce` or `rarescene benchmark` wrote it."""
     lines = [part for name in found["pictures"] for part in (f"![{found['title']}](pictures/{name})", "")]
     for sheet in found["sheets"]:
         columns, rows = tuple(sheet["columns"]), tuple(map(tuple, sheet["rows"]))

@@ -494,7 +494,7 @@ def test_the_shipped_studies_are_what_they_say() -> None:
     assert training == replace(TRAINING, steps=1000, warmup_steps=100, save_every=500, validate_every=500)
     assert (len(phantom.seeds), len(phantom.generator_seeds)) == (3, 2)
     assert phantom.data.tested_on == "phantom:videos=90,frames=6,size=64,seed=0,first=401"
-    assert list(phantom.arms) == ["none", "duplicate", "paste", "drawn", "judged"]
+    assert list(phantom.arms) == ["none", "duplicate", "paste", "drawn", "judged", "both"]
     assert {arm.classes for name, arm in phantom.arms.items() if name != "none"} == {"missed"}
     polyps = read_evidence(CONFIGS / "evidence-neopolyp.yaml")
     assert (polyps.data.spec, polyps.data.split, polyps.data.group_by) == (None, None, "^(.+?)__")
