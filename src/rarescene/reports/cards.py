@@ -352,6 +352,8 @@ def _origin(config: Mapping[str, Any]) -> str:
         return f"{_labelled_by(config)}, for frames of {config['pseudolabel']}"
     if "compose" in config:
         names = config["classes"].replace(",", ", ")
+        if into := config.get("into"):
+            return f"frames of the set {into}; {names} of {config['compose']} were put into them"
         return f"real frames, the training part of {config['compose']}; {names} were put into them"
     if config["generator"] in kinds_that_generate("pairs"):
         return f"the same sample, asked for: {config['requests']}"

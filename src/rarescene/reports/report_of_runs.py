@@ -179,7 +179,8 @@ def _synthetic_rows(sets: Sequence[Run], rare: Sequence[str], rows: int) -> tupl
     for run in sets:
         pairs, config = open_scenes(f"set:{run.folder}"), run.record.config
         joint = config.get("generator") in kinds_that_generate("pairs")
-        real_data = config.get("masks") or config.get("compose")
+        into = f"set:{config['into']}" if config.get("into") else ""
+        real_data = config.get("masks") or into or config.get("compose")
         originals = open_scenes(real_data) if real_data else None
         places = {} if originals is None else places_of(originals)
         targets = pairs.classes.ids_of(rare)

@@ -43,6 +43,19 @@ def open_pairs(folder: Path, made: RunRecord, source: Data) -> SceneSet:
     return pairs
 
 
+def open_frames_of_set(folder: Path, made: RunRecord, source: Data) -> SceneSet:
+    """Return the scenes of a set whose images are frames of a camera, as of `open_pairs`.
+
+    Raises:
+        ConfigError: its images were generated, or changed.
+    """
+    frames = open_pairs(folder, made, source)
+    if any(record.details.get("synthetic", True) for record in frames.records):
+        remedy = "Give a set that `rarescene pseudolabel` wrote, or that was curated from one."
+        raise ConfigError("holds images that were generated, and no real frames", remedy, folder)
+    return frames
+
+
 def refuse_leaks(source: Data, made: Provenance, who: str, folder: Path) -> None:
     """Refuse what was made from recordings that are held out here, or where that could not be seen.
 
