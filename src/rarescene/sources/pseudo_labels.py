@@ -151,26 +151,41 @@ def frames_digest(frames: SceneCache) -> str:
     return digest.hexdigest()[:16]
 
 
-def _opened(frames: str, trained: RunRecord, part: str, split: str | None, group_by: str | None) -> Data:
-    """Return the frames, split where a part of them is asked for."""
-    if split and part == "all":
-        raise ConfigError("--split cuts into parts, and all frames are taken", "Add --part, or leave it out.")
-    pattern = group_by or trained.provenance.options["group_by"]
-    if not Path(frames).is_dir():
-        if ":" not in frames and not frames.endswith((".yaml", ".yml")):
-            remedy = "Give a folder of images, or a data set: NAME:PATH, or a YAML file."
-            raise ConfigError("is no folder of images and no data set", remedy, Path(frames))
-        if part != "all":
-            return open_as_in(trained.provenance, frames, split=split, group_by=group_by)
-        source = open_unsplit(frames, pattern)
-    elif part != "all":
-        remedy = "Leave --part out, or give a data set: NAME:PATH."
-        raise ConfigError("is a folder of images, which has no parts", remedy, Path(frames))
+def open_unlabelled(frames: str, table: ClassTable, group_by: str | None = None) -> Data:
+    """Open frames that are all used: a folder of images, or a data set whose masks are not looked at.
+
+    Args:
+        frames: the folder; or NAME:PATH, or a YAML file.
+        table: the class table that the scenes of a folder bear.
+        group_by: regular expression that tells the recordings apart.
+
+    Raises:
+        ConfigError: it is neither, or a set that a command made.
+        DataError: there are no frames.
+    """
+    if Path(frames).is_dir():
+        source = unsplit(f"folder:{frames}", open_frames(Path(frames), table, group_by=group_by), group_by)
+    elif ":" in frames or frames.endswith((".yaml", ".yml")):
+        source = open_unsplit(frames, group_by)
     else:
-        scenes = open_frames(Path(frames), _table(trained), group_by=pattern)
-        source = unsplit(f"folder:{frames}", scenes, pattern)
+        remedy = "Give a folder of images, or a data set: NAME:PATH, or a YAML file."
+        raise ConfigError("is no folder of images and no data set", remedy, Path(frames))
     say_doubt(source.scenes)
     return source
+
+
+def _opened(frames: str, trained: RunRecord, part: str, split: str | None, group_by: str | None) -> Data:
+    """Return the frames, split where a part of them is asked for."""
+    if part == "all":
+        if split:
+            remedy = "Add --part, or leave --split out."
+            raise ConfigError("--split cuts into parts, and all frames are taken", remedy)
+        pattern = group_by or trained.provenance.options["group_by"]
+        return open_unlabelled(frames, _table(trained), pattern)
+    if Path(frames).is_dir():
+        remedy = "Leave --part out, or give a data set: NAME:PATH."
+        raise ConfigError("is a folder of images, which has no parts", remedy, Path(frames))
+    return open_as_in(trained.provenance, frames, split=split, group_by=group_by)
 
 
 def _table(trained: RunRecord) -> ClassTable:

@@ -15,7 +15,6 @@ from rarescene.foundation.provenance import Provenance
 from rarescene.foundation.run_record import RunRecord
 from rarescene.scenes import ClassTable, SceneSet, SceneSetWriter
 from rarescene.scenes.store import HEADER
-from rarescene.training.ranks import accelerator, processes, this_rank
 
 
 @dataclass(frozen=True)
@@ -69,6 +68,8 @@ def write_set(
     Raises:
         DataError: all scenes were left out.
     """
+    from rarescene.training.ranks import accelerator, processes, this_rank
+
     ranks = this_rank()
     made_by = {**made_by, "count": count, "seed": seed}
     record = RunRecord.begin(

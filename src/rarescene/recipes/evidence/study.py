@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from rarescene.commands.evaluate import evaluate
+from rarescene.commands.pseudolabel import pseudolabel
 from rarescene.commands.segment import segment
 from rarescene.commands.synthesize import synthesize
 from rarescene.evaluation.bootstrap import known_or_none, mean_of_known
@@ -34,12 +35,14 @@ from rarescene.recipes.evidence.config import (
 from rarescene.recipes.run_store import Planned, RunStore, address, finished
 from rarescene.recipes.scale import DataScale
 from rarescene.recipes.study import DataStudy, Scores, read_scores
+from rarescene.reports.formatting import listing
 from rarescene.reports.tables import added_up
-from rarescene.scenes import SceneCache
+from rarescene.scenes import SceneCache, open_scenes
 from rarescene.scenes.data import decode
 from rarescene.scenes.statistics import rare_classes
 from rarescene.sources.leakage import open_judge
 from rarescene.sources.mask_source import weights_hash
+from rarescene.sources.pseudo_labels import frames_digest, open_unlabelled
 
 OWN = "metrics_of_training_frames.json"
 """What a segmenter scores on the frames that it was trained on, in its folder."""
@@ -154,12 +157,49 @@ class Part(DataStudy):
         return self._generators[key]
 
     def judge(self) -> Planned:
-        """Return the segmenter that judges regions: of another seed, trained on the real frames alone."""
+        """Return the segmenter that judges and labels: of another seed, trained on the real frames alone."""
         name = next(iter(self.config.segmenters))
         return self._segmenter(name, ArmConfig(), {}, {}, self.config.judge_seed, {})
 
+    @cached_property
+    def unlabelled(self) -> dict[str, Any]:
+        """What of the frames without masks decides a set of them: what they show, and their recordings.
+
+        Raises:
+            ConfigError: they are of recordings that choose or test.
+        """
+        spec, data = self.config.data.unlabelled, self.config.data
+        assert spec is not None  # or the configuration would have been refused
+        scenes = open_unlabelled(spec, self.data.scenes.classes, data.group_by).scenes
+        parts = self.data.split.recordings
+        held = {name for part in ("validation", "test") for name in parts.get(part, ())}
+        if self.tested_on is not None:
+            held |= set(open_scenes(self.tested_on, group_by=data.group_by).groups)
+        if found := sorted(held.intersection(scenes.groups)):
+            what = f"data.unlabelled has recordings that choose or test: {listing(found)}"
+            raise ConfigError(what, "Take frames of other recordings.")
+        files = {}
+        if scenes.records[0].image is not None:  # a phantom's name says all of it
+            files = {"frames": frames_digest(decode(scenes, self.config.height, self.config.width))}
+        return files | {"name": scenes.name, "scenes": len(scenes), "group_by": data.group_by}
+
+    def labelled(self, sure: float) -> Planned:
+        """Return the set of all frames without masks, labelled where the judge is sure."""
+        judge = self.judge()
+        content = {"kind": "pseudo", "sure": sure, "judge": judge.name, "unlabelled": self.unlabelled}
+
+        def make(out: Path) -> None:
+            run, data = judge.made(), self.config.data
+            assert data.unlabelled is not None
+            say(f"labelling {data.unlabelled} with {run.name}")
+            pseudolabel(run, data.unlabelled, out=out, sure=sure, group_by=data.group_by, resume=True)
+
+        return self.store.planned("set", content, make)
+
     def made_set(self, arm: SetConfig, seed: int) -> Planned:
-        """Return a synthetic set, of this seed of generator and set."""
+        """Return the set of an arm; what is generated is of this seed of generator and set."""
+        if arm.kind == "pseudo":
+            return self.labelled(arm.sure)
         config, source = self.config, self.generator(self.config.generator, seed)
         classes = self.data.scenes.classes.listed(self.targets)
         count = arm.size(len(self.data.split.train))
@@ -174,6 +214,7 @@ class Part(DataStudy):
                 data = {"compose": self.options["data"]}
                 how |= {name: getattr(arm, name) for name in ("composition", "insertion", "trust")}
                 upon |= {"judge": self.judge()} if arm.judge else {}
+                upon |= {"into": self.labelled(arm.sure)} if arm.into else {}
             case "requests" if config.maps is not None:
                 how["map_sampling"] = config.map_sampling
                 upon["maps"] = self.generator(config.maps, seed)
