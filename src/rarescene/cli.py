@@ -93,6 +93,10 @@ COMMANDS: dict[str, Command] = {
         'rarescene synthesize runs/casdm --masks folder:scenes --classes "cystic duct,hepatic vein" '
         "--count 500 --out pairs",
     ),
+    "pseudolabel": Command(
+        "label frames without masks where a segmenter is sure",
+        "commands.pseudolabel", "pseudolabel", "rarescene pseudolabel runs/without frames --out labelled",
+    ),
     "curate": Command(
         "keep the best synthetic pairs, and show what was dropped and why",
         "commands.curate", "curate",

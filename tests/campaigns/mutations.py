@@ -418,6 +418,7 @@ def base_of(name: str) -> str:
         "stats": "folder:scenes",
         "maps": "maps --count 2 --map_sampling.steps 2 --map_sampling.tries 1 --out {out}",
         "synthesize": "casdm --masks folder:scenes --count 2 --sampling.steps 2 --out {out}",
+        "pseudolabel": "unet phantom:videos=1,frames=2,size=32,first=201 --out {out}",
         "curate": "pairs --segmenter unet --out {out}",
         "predict": "unet scenes/images/video06_frame_00000.png --out {out}",
         "evaluate": "unet --data folder:scenes --out {out}.json",

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from rarescene.cli import main
+from rarescene.foundation.provenance import Seen
 from rarescene.foundation.run_record import read_record
-from rarescene.scenes import open_scenes
+from rarescene.scenes import open_scenes, write_mask
 
 from ..conftest import BRIEF, FRACTIONS, PHANTOM
 from .test_synthesize import files
+
+MORE = "phantom:videos=2,frames=8,size=32,first=201"
 
 
 def words(run: Path, out: Path, *more: str) -> list[str]:
@@ -126,6 +131,85 @@ def test_a_judge_that_saw_test_recordings_is_refused(
     assert main([*asked, *other]) == 0
     assert main(words(generator_run, out, "--judge", str(judge))) == 2
     assert "held out" in " ".join(capfd.readouterr().err.split())
+
+
+@pytest.fixture(scope="module")
+def labelled(segmenter_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A set of frames that a segmenter has labelled, as a good one would have: a tenth is not sure."""
+    out = tmp_path_factory.mktemp("sets") / "labelled"
+    asked = ["pseudolabel", str(segmenter_run), MORE, "--out", str(out), "--sure=0.1"]
+    assert main(asked) == 0
+    unsure = np.random.default_rng(0).random((16, 32, 32)) < 0.1
+    made = open_scenes(f"set:{out}")
+    for record, scene, where in zip(made.records, open_scenes(MORE), unsure, strict=True):
+        assert record.mask is not None
+        write_mask(record.mask, np.where(where, np.uint8(255), scene.mask), made.classes)
+    return out
+
+
+def into(run: Path, frames: Path, out: Path, *more: str) -> list[str]:
+    """Words that put regions into a set."""
+    return words(run, out, "--into", str(frames), "--classes=gallbladder", "--composition.visible=0.3", *more)
+
+
+def test_regions_go_into_frames_without_masks_and_all_else_of_them_stays(
+    generator_run: Path, labelled: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "set"
+    assert main(into(generator_run, labelled, out)) == 0
+    made, frames = open_scenes(f"set:{out}"), open_scenes(f"set:{labelled}")
+    place = {record.name: index for index, record in enumerate(frames.records)}
+    trained = set(read_record(generator_run).provenance.recordings["train"])
+    source = {record.name: record.group for record in open_scenes(PHANTOM).records}
+    assert len(made) == 6
+    for scene in made:
+        told = scene.record.details
+        before = frames[place[told["scene_of"]]]
+        assert scene.record.group == before.record.group in {"video201", "video202"}
+        assert source[told["region_of"]] in trained
+        changed = scene.mask != before.mask
+        assert changed.sum() == told["placement"]["pixels"]
+        assert (scene.mask[changed] == made.classes.id_of("gallbladder")).all()
+        assert (scene.mask[before.mask == 255] == 255).all()
+        rows, columns = np.nonzero(changed)
+        far = np.ones_like(changed)
+        far[max(0, rows.min() - 2) : rows.max() + 3, max(0, columns.min() - 2) : columns.max() + 3] = False
+        assert np.array_equal(scene.image[far], before.image[far])
+    record = read_record(out)
+    assert record.config["into"] == str(labelled)
+    assert set(record.provenance.seen.spans) == {*trained, "video201", "video202"}
+    assert f"frames of the set {labelled}" in (out / "README.md").read_text().replace("\\", "")
+    cut = tmp_path / "cut"
+    assert main(into(generator_run, labelled, cut)) == 0
+    lines = (cut / "manifest.jsonl").read_text().splitlines(keepends=True)
+    (cut / "manifest.jsonl").write_text("".join(lines[:2]))
+    assert main(into(generator_run, labelled, cut, "--resume")) == 0
+    assert files(cut) == files(out)
+
+
+def test_sets_that_regions_are_not_put_into(
+    generator_run: Path, labelled: Path, pairs: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "set"
+
+    def said(asked: list[str]) -> str:
+        assert main(asked) == 2
+        assert not out.exists()
+        return " ".join(capfd.readouterr().err.split())
+
+    assert "images that were generated" in said(into(generator_run, pairs, out))
+    alone = ["synthesize", str(generator_run), "--masks", PHANTOM, "--out", str(out)]
+    assert "--into speaks of --compose" in said([*alone, "--into", str(labelled)])
+    # one that has seen what is held out of the data that give the regions
+    leaking = tmp_path / "leaking"
+    shutil.copytree(labelled, leaking)
+    record = read_record(leaking)
+    held = record.provenance.recordings["test"][0]
+    seen = Seen({**record.provenance.seen.spans, held: None})
+    replace(record, provenance=replace(record.provenance, seen=seen)).write(leaking)
+    assert held in said(into(generator_run, leaking, out))
+    replace(record, finished=None).write(leaking)
+    assert "not finished" in said(into(generator_run, leaking, out))
 
 
 def test_pasting_needs_no_generator(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

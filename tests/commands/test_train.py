@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from rarescene.cli import main
+from rarescene.commands.training_run import TrainingRun
 from rarescene.foundation.run_record import read_record
 from rarescene.generators import load_image_generator
+from rarescene.scenes import open_scenes
+from rarescene.training import SceneBatches
 
-from ..conftest import PHANTOM, TINY, took
+from ..conftest import PHANTOM, TINY, TINY_MAPS, took
 
 
 def test_the_run_folder_tells_how_to_repeat_it(generator_run: Path) -> None:
@@ -81,3 +86,73 @@ def test_print_config_shows_the_resolved_yaml(capsys: pytest.CaptureFixture[str]
         main(["train", "casdm", "--config", "tiny", "--data", PHANTOM, "--out", "x", "--print_config"])
     assert stop.value.code == 0
     assert "base_channels: 48" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def labelled(segmenter_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out, more = tmp_path_factory.mktemp("sets") / "labelled", "phantom:videos=2,frames=4,size=32,first=201"
+    assert main(["pseudolabel", str(segmenter_run), more, "--out", str(out), "--sure=0.12"]) == 0
+    return out
+
+
+def test_frames_without_masks_train_a_generator_too(
+    labelled: Path, generator_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As often as is asked, and with their pseudo-masks; resumed it is what it was to be."""
+    seen: list[SceneBatches] = []
+    usual = TrainingRun.batches
+
+    def noted(*args: Any, **options: Any) -> SceneBatches:
+        seen.append(usual(*args, **options))
+        return seen[-1]
+
+    monkeypatch.setattr(TrainingRun, "batches", noted)
+    words = ["--data", PHANTOM, "--unlabelled", str(labelled), "--unlabelled_share=0.25", *TINY]
+    out = tmp_path / "whole"
+    assert main(["train", "casdm", "--out", str(out), *words]) == 0
+    (batches,) = seen
+    assert batches.weights is not None
+    assert len(batches.weights) == 24 + 8
+    assert batches.weights[24:].tolist() == pytest.approx([0.25 / 8] * 8)
+    assert batches.weights[:24].sum() == pytest.approx(0.75)
+    images, masks = batches.take(range(24, 32))
+    for scene, image, mask in zip(open_scenes(f"set:{labelled}"), images, masks, strict=True):
+        assert np.array_equal(scene.image, image)
+        assert np.array_equal(scene.mask, mask)
+    assert (masks == 255).any()
+    record, alone = read_record(out), read_record(generator_run)
+    assert set(record.provenance.seen.spans) == {*alone.provenance.seen.spans, "video201", "video202"}
+    assert record.decoded["train"] == alone.decoded["train"]
+    one, other = (load_file(run / "model" / "weights.safetensors") for run in (out, generator_run))
+    assert any(not torch.equal(one[name], other[name]) for name in one)
+
+    cut = tmp_path / "cut"
+    assert main(["train", "casdm", "--out", str(cut), *words, "--model.training.steps=2"]) == 0
+    assert main(["train", "casdm", "--out", str(cut), *words, "--resume"]) == 0
+    resumed = load_file(cut / "model" / "weights.safetensors")
+    assert all(torch.equal(one[name], resumed[name]) for name in one)
+    without = ["--data", PHANTOM, *TINY, "--resume"]
+    assert main(["train", "casdm", "--out", str(cut), *without]) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["casdm", "--unlabelled", "{pairs}", *TINY], "images that were generated"),
+        (["casdm", "--unlabelled_share=0.2", *TINY], "--unlabelled_share speaks of --unlabelled"),
+        (["maps", "--unlabelled", "{labelled}", *TINY_MAPS], "no images for masks"),
+        (["casdm", "--unlabelled", "{labelled}", "--split_seed=3", *TINY], "held out"),
+    ],
+)
+def test_frames_that_train_no_generator(
+    words: list[str],
+    said: str,
+    labelled: Path,
+    pairs: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    out, asked = tmp_path / "run", [word.format(labelled=labelled, pairs=pairs) for word in words]
+    assert main(["train", *asked, "--data", PHANTOM, "--out", str(out)]) == 2
+    assert said in " ".join(capfd.readouterr().err.split())
+    assert not out.exists()

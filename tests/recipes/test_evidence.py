@@ -223,9 +223,80 @@ def test_shares_are_chosen_on_validation_and_all_is_repeated_on_other_parts(tmp_
         assert leakage == points(means[BY_FRAME, name] - means[ALL, name])
 
 
+UNLABELLED = "phantom:videos=2,frames=4,size=32,seed=0,first=201"
+LABELLED: dict[str, Any] = {
+    "none": {},
+    "pseudo": {"strategy": "offline,paste", "set": {"kind": "pseudo", "sure": 0.1}},
+    "into": {
+        "strategy": "offline",
+        "set": {"kind": "compose", "count": 2, "into": "pseudo", "sure": 0.1},
+    },
+}  # fmt: skip
+
+
+def unlabelled(**data: Any) -> dict[str, Any]:
+    """Return the study with arms whose frames have no masks."""
+    study = changed("arms", to=LABELLED)
+    study["data"] |= {"unlabelled": UNLABELLED, **data}
+    return study
+
+
+def test_frames_without_masks_are_labelled_once_for_all_arms(
+    tmp_path: Path, generator_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The judge has learned nothing: that a region is implausible wherever it saw something is left out."""
+    monkeypatch.setattr("rarescene.sources.composition._likelihood", lambda *_: 0.0)
+    study = unlabelled(spec=PHANTOM) | {"generator": str(generator_run), "rare": ["gallbladder"]}
+    out = tmp_path / "out"
+    assert main(["benchmark", "--config", str(written(tmp_path, study)), "--out", str(out)]) == 0
+    names = sorted(name.rpartition("-")[0] for name in states(out))
+    assert names == ["set", "set", "unet", "unet", "unet", "unet"]  # the judge is the fourth
+    sets = {one["arm"]: one for one in json.loads((out / "evidence.json").read_text())["values"]["sets"]}
+    pseudo, into = (read_record(out / "runs" / sets[arm]["run"]) for arm in ("pseudo", "into"))
+    assert pseudo.config["pseudolabel"] == UNLABELLED
+    assert pseudo.config["sure"] == 0.1
+    assert sets["pseudo"]["labelled"] == pseudo.metrics["labelled"]
+    assert Path(into.config["into"]).name == sets["pseudo"]["run"]
+    assert read_record(Path(pseudo.config["run"])).seed == 7
+    for one in (pseudo, into):
+        assert {"video201", "video202"} < set(one.provenance.seen.spans)
+    assert f"all of {UNLABELLED}, labelled by unet of seed 7" in (out / "evidence.md").read_text()
+
+    # other frames, or another threshold, make another set; a set that is generated stays where it is
+    addresses = {}
+    for change in ({}, {"unlabelled": f"{UNLABELLED}1"}, {"sure": 0.2}):
+        changed_study = json.loads(json.dumps(study))
+        changed_study["data"] |= {name: value for name, value in change.items() if name != "sure"}
+        for arm in ("pseudo", "into"):
+            changed_study["arms"][arm]["set"] |= {"sure": change.get("sure", 0.1)}
+        (part,) = Grid(read(tmp_path, changed_study), PHANTOM, "recording", out).parts
+        for arm, config in part.config.arms.items():
+            if (made := part.made_set(config, 0)) is not None:
+                addresses[str(change), arm] = made.name
+    assert len(set(addresses.values())) == 6
+    assert {addresses["{}", arm] for arm in ("pseudo", "into")} == {sets[arm]["run"] for arm in sets}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [{"tested_on": "phantom:videos=3,frames=4,size=32,seed=0,first=202"}, {"unlabelled": DATA}],
+    ids=["tested on", "held out"],
+)
+def test_frames_of_recordings_that_test_are_refused(data: dict[str, str], tmp_path: Path) -> None:
+    (part,) = Grid(read(tmp_path, unlabelled(**data)), DATA, "recording", tmp_path / "out").parts
+    pseudo = part.config.arms["pseudo"]
+    with pytest.raises(ConfigError, match="recordings that choose or test: video"):
+        part.made_set(pseudo, 0)
+
+
 @pytest.mark.parametrize(
     ("study", "named"),
     [
+        (unlabelled(unlabelled=None), "data.unlabelled"),
+        (unlabelled() | {"judge_seed": 0}, "judge_seed"),
+        (changed("arms", "judged", "set", "sure", to=0.8), "set.sure"),
+        (changed("arms", "judged", "set", to={"kind": "pseudo", "count": 4}), "set.count"),
+        (changed("arms", "judged", "set", to={"kind": "masks", "count": 4, "into": "pseudo"}), "set.into"),
         (changed("armz", to={}), "armz"),
         (changed("arms", "judged", "set", "cuont", to=4), "cuont"),
         (changed("arms", "judged", "set", "per_real", to=1), "per_real"),

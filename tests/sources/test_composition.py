@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from rarescene.foundation.errors import ConfigError, DataError
 from rarescene.scenes import ClassTable, SceneCache, SceneClass, SceneRecord
@@ -117,6 +119,62 @@ def test_the_seed_decides(composer: Composer) -> None:
     assert not np.array_equal(one.mask, other.mask)
 
 
+def other(unlabelled: float = 0.3) -> SceneCache:
+    """Return scenes of other recordings, none with a vein, in which some pixels are unlabelled."""
+    scenes = ward().subset(range(6, 12))
+    masks = np.array(scenes.masks)
+    masks[np.random.default_rng(0).random(masks.shape) < unlabelled] = TABLE.ignore_index
+    records = tuple(replace(one, group=f"video {one.group}") for one in scenes.records)
+    return replace(scenes, records=records, masks=masks, name="others")
+
+
+def test_regions_go_into_the_scenes_that_are_named_and_come_from_the_training_ones() -> None:
+    scenes, others = ward(), other(0.1)
+    composer = Composer(scenes, [VEIN], CompositionConfig(visible=0.5), others)
+    placed = 0
+    for seed in range(20):
+        made = compose(composer, VEIN, seed)
+        assert np.array_equal(made.before, others.take_masks([made.scene])[0])
+        assert np.array_equal(made.image, others.take([made.scene])[0][0])
+        region = made.placement.region
+        assert np.array_equal(made.mask[~region], made.before[~region])  # unlabelled pixels are among them
+        assert set(np.unique(made.before[region])) == {LIVER}
+        assert made.placement.source.scene < 6
+        placed += int((made.mask == TABLE.ignore_index).any())
+    assert placed == 20
+    assert composer.made_by()["decoded_into"] == others.digest
+    assert "decoded_into" not in Composer(scenes, [VEIN]).made_by()
+
+
+def test_a_recording_gives_no_region_to_its_own_frames_without_masks() -> None:
+    scenes = ward(recordings=2)
+    frames = replace(scenes.subset(range(3)), masks=np.zeros_like(scenes.masks))
+    composer = Composer(scenes, [VEIN], into=frames)
+    assert {
+        scenes.recordings[compose(composer, VEIN, seed).placement.source.scene] for seed in range(20)
+    } == {"operation 1"}
+
+
+@pytest.mark.parametrize(("share", "there"), [(0.3, True), (0.49, True), (0.55, False), (1.0, False)])
+def test_a_place_is_not_decided_by_pixels_that_nobody_knows(share: float, there: bool) -> None:
+    """A hole of liver of the very shape of the region, in a ring of which some pixels are unlabelled."""
+    scenes = ward()
+    composer = Composer(scenes, [VEIN], PLAIN)
+    habits = composer.habits[VEIN]
+    composer.habits = {VEIN: replace(habits, least=habits.least - 1e-9)}  # means of equal numbers are rounded
+    shape = scenes.masks[0] == VEIN
+    ring = ndimage.binary_dilation(shape, np.ones((3, 3)), iterations=2) & ~shape
+    unknown = np.random.default_rng(1).permutation(np.flatnonzero(ring))[: int(share * ring.sum())]
+    mask = np.full((SIDE, SIDE), GRASPER, np.uint8)
+    mask[shape | ring] = LIVER
+    mask.ravel()[unknown] = TABLE.ignore_index
+    found = [composer.place(mask, VEIN, seed) for seed in range(200)]
+    exact = [one for one in found if one is not None and np.array_equal(one.region, shape)]
+    assert bool(exact) == there
+    if exact:  # those that are known decide, and all of them are liver
+        assert exact[0].likelihood == pytest.approx(composer.habits[VEIN].touches[LIVER])
+
+
 def test_where_nothing_is_plausible_no_place_is_found(composer: Composer) -> None:
     assert composer.place(np.full((SIDE, SIDE), FAT, np.uint8), VEIN, 0) is None
     assert composer.place(np.full((SIDE, SIDE), GRASPER, np.uint8), VEIN, 0) is None
@@ -165,6 +223,12 @@ def test_what_lies_on_top() -> None:
         "colon", (SceneClass(0, "mucosa and background", (9, 9, 9)), SceneClass(1, "polyp", (0, 9, 9)))
     )
     assert classes_on_top(mucosa) == ()
+
+
+def test_frames_of_which_nothing_is_known_have_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rarescene.sources.insertion.SCENES", 8)
+    with pytest.raises(DataError, match="no scene of others has a place for vein"):
+        compose(Composer(ward(), [VEIN], into=other(1.0)), VEIN, 0)
 
 
 def test_bad_wishes() -> None:

@@ -15,10 +15,11 @@ from rarescene.evaluation.pair_scores import Judge
 from rarescene.foundation.errors import CheckpointError, ConfigError, DataError
 from rarescene.foundation.seeds import derive_seed
 from rarescene.generators import Casdm, CasdmConfig, CasdmLearner
+from rarescene.generators.map_codes import fill_ignored
 from rarescene.generators.margins import soft_margin
 from rarescene.networks import SpadeUNetConfig
 from rarescene.scenes import ClassTable, Request, SceneCache
-from rarescene.sources.composition import Composer
+from rarescene.sources.composition import Composer, CompositionConfig
 from rarescene.sources.insertion import (
     SCENES,
     WITHOUT,
@@ -32,7 +33,7 @@ from rarescene.testing.toys import moved_off_zero
 from rarescene.training import to_images, to_masks, to_pixels
 
 from ..provenance import provenance
-from .test_composition import SIDE, TABLE, VEIN, ward
+from .test_composition import SIDE, TABLE, VEIN, other, ward
 
 NETWORK = SpadeUNetConfig(
     classes=4, base_channels=16, multipliers=(1, 2), blocks_per_level=1, attention_strides=(),
@@ -150,6 +151,30 @@ def test_the_margin_falls_evenly() -> None:
     expected = (1 - away / 4).clamp(min=0)
     assert torch.allclose(soft_margin(region, 3)[0, 0], expected)
     assert torch.equal(soft_margin(region, 0)[0, 0], region[0].float())
+
+
+def test_into_frames_that_a_segmenter_labelled_the_generator_is_told_a_map_without_holes() -> None:
+    """Unlabelled pixels stay so in the mask; in the generator's map they are of the nearest class."""
+    composer = Composer(ward(), [VEIN], CompositionConfig(visible=0.3), other())
+    source = InsertionsInTurn(painter(), composer, SAMPLING, InsertionConfig(), provenance(), "w")
+    pairs, details = source.sample(range(2), [11, 12])
+    for image, mask, told, seed in zip(pairs.images, pairs.masks, details, (11, 12), strict=True):
+        made = compose(composer, VEIN, seed)
+        region = torch.from_numpy(made.placement.region)[None]
+        assert np.array_equal(mask.numpy(), made.mask)
+        assert (made.mask == TABLE.ignore_index).any()
+        before = fill_ignored(made.before, TABLE.ignore_index)
+        expected = painter().insert(
+            to_images(made.image[None]), to_masks(made.placement.composed(before)[None]), region,
+            before=to_masks(before[None]), seeds=[seed], steps=3, margin=source.insertion.margin,
+            emphasis=source.insertion.emphasis,
+        )  # fmt: skip
+        assert torch.allclose(image, expected[0], atol=2 / 255)
+        free = soft_margin(region, InsertionConfig().margin)[0, 0] > 0
+        assert torch.equal(image[:, ~free], to_images(made.image[None])[0][:, ~free])
+        assert told["group"].startswith("video operation")
+        assert told["scene_of"] == composer.into.records[made.scene].name
+        assert told["region_of"] == f"scene {made.placement.source.scene}"
 
 
 def test_what_the_manifest_says() -> None:

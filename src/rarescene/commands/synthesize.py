@@ -44,6 +44,7 @@ def synthesize(
     masks: str = "",
     maps: Path | None = None,
     compose: str = "",
+    into: Path | None = None,
     judge: Path | None = None,
     requests: str = TRAINING,
     classes: str = "",
@@ -64,6 +65,7 @@ def synthesize(
 
     With --compose, rare classes are put into real frames: a region of one training scene is placed in another
     one, where training masks say that it may be, and drawn there anew; all else of the frame stays as it was.
+    With --into, they are put into frames that `pseudolabel` has labelled, of recordings that have no masks.
     With --judge, a region counts only if a segmenter that was trained on real frames sees it.
 
     A joint generator or a DatasetGAN generates both at once, for a request. For an image generator, masks
@@ -78,6 +80,7 @@ def synthesize(
         masks: for an image generator: data set whose masks are taken, NAME:PATH or a YAML file.
         maps: instead of --masks: folder of a `train maps` run.
         compose: instead of both: data set into whose training frames rare classes are put.
+        into: with --compose: folder of a `pseudolabel` set, into whose frames the regions are put instead.
         judge: with --compose: folder of a `segment` run on real frames alone, which says whether it sees the
             classes that were put there.
         requests: what generated maps or pairs must show: "training", as the training masks have it; a text
@@ -111,6 +114,8 @@ def synthesize(
         raise ConfigError("where the masks come from is not clear", remedy)
     check_map_sampling(maps, map_sampling)
     check_composition(compose, composition, insertion)
+    if into and not compose:
+        raise ConfigError("--into speaks of --compose", "Add --compose DATA, or leave it out.")
     _check_judge(compose, judge, trust)
     if not masks and vary:
         raise ConfigError("--vary speaks of --masks", "Leave it out.")
@@ -129,8 +134,8 @@ def synthesize(
             raise ConfigError(f"--part {part} and --compose do not go together", remedy)
         data = open_as_in(trained.provenance, compose, split=split, group_by=group_by)
         source, different = open_insertions(
-            run, data, classes=classes, sampling=sampling, composition=composition, insertion=insertion,
-            judge=judge, trust=trust,
+            run, data, into=into, classes=classes, sampling=sampling, composition=composition,
+            insertion=insertion, judge=judge, trust=trust,
         ), count  # fmt: skip
     else:
         of_requests = open_pair_source(run, maps, sampling=sampling, map_sampling=map_sampling)

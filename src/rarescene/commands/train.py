@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from rarescene.commands.training_run import TrainingRun, parameters_of
+from rarescene.foundation.configs import ShareBelowOne
+from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.methods import GeneratorMethod
 from rarescene.foundation.outputs import writes_folder
 from rarescene.foundation.plugins import package_of
+from rarescene.foundation.provenance import Provenance
+from rarescene.foundation.run_record import read_record
+from rarescene.scenes.data import decode
+from rarescene.sources.leakage import open_frames_of_set
 
 if TYPE_CHECKING:
     from rarescene.reports import Measure
 
 
 @writes_folder("training")
-def train(method: GeneratorMethod, *, model: Any, **options: Any) -> None:
+def train(
+    method: GeneratorMethod,
+    *,
+    model: Any,
+    unlabelled: Path | None = None,
+    unlabelled_share: ShareBelowOne = 0.5,
+    **options: Any,
+) -> None:
     """Train it on the training recordings of a data set.
 
     `torchrun --nproc_per_node N -m rarescene.cli train NAME …` trains on N devices. Where images are not
@@ -24,14 +40,35 @@ def train(method: GeneratorMethod, *, model: Any, **options: Any) -> None:
     Args:
         method: the generator.
         model: sizes, losses and training; the example below names a shipped configuration.
+        unlabelled: folder of a `pseudolabel` set, whose frames train a generator of images for masks too:
+            with what is labelled of them, and the rest as unlabelled.
+        unlabelled_share: how often a sampled scene is one of those.
         **options: those of every training.
     """
     from rarescene.generators import rare_scene_weights
     from rarescene.scenes import RequestPool
 
+    if unlabelled is not None and method.generates != "images":
+        what = f"a {method.command} generates no images for masks, by which it would learn from --unlabelled"
+        raise ConfigError(what, "Leave it out, or train casdm, sdm or conditional-ddpm.")
+    if unlabelled is None and unlabelled_share != 0.5:
+        remedy = "Add --unlabelled SET, or leave it out."
+        raise ConfigError("--unlabelled_share speaks of --unlabelled", remedy)
     run = TrainingRun(**options)
-    run.begin(method.name, {"model": asdict(model), **package_of(method)})
+    config: dict[str, Any] = {"model": asdict(model), **package_of(method)}
+    behind: list[Provenance] = []
+    frames = None
+    if method.generates == "images":
+        config["unlabelled"] = None
+    if unlabelled is not None:
+        config |= {"unlabelled": str(unlabelled), "unlabelled_share": unlabelled_share}
+        made = read_record(unlabelled, "scene set")
+        frames = decode(open_frames_of_set(unlabelled, made, run.source), model.height, model.width)
+        behind.append(made.provenance)
+    run.begin(method.name, config, *behind)
     scenes = run.decode(model.height, model.width, images=method.needs_images)
+    if frames is not None:
+        run.learn_from({"train": scenes, "unlabelled": frames})
     assert method.learner is not None
     learner = method.learner.load().of_scenes(model, scenes, run.seed)
     size = parameters_of(learner.network)
@@ -40,10 +77,18 @@ def train(method: GeneratorMethod, *, model: Any, **options: Any) -> None:
     if method.generates in ("maps", "pairs"):  # what may be asked of it later
         pool = RequestPool.of_masks(scenes.take_masks(range(len(scenes))), run.table)
         said += f"{len(pool)} different requests; "
+    if frames is not None:
+        said += f"{len(frames)} frames of {len(frames.groups)} recordings without masks; "
     remark = getattr(learner, "remark", "")
     run.start(f"{said}{f'{remark}; ' if remark else ''}{size / 1e6:.1f} M parameters", pool)
     weights = rare_scene_weights(scenes.class_pixels, getattr(model, "rare_scenes", 0.0))
-    batches = run.batches(scenes, model.training, model.augment, weights, images=method.needs_images)
+    if frames is not None:
+        usual = np.ones(len(scenes)) if weights is None else np.asarray(weights, np.float64)
+        others = np.full(len(frames), unlabelled_share / len(frames))
+        weights = [*(usual * (1 - unlabelled_share) / usual.sum()), *others]
+    batches = run.batches(
+        scenes, model.training, model.augment, weights, images=method.needs_images, others=frames
+    )
     fitted = run.fit(learner, batches, model.training)
     if run.main:
         generator = learner.generator(fitted.average)

@@ -17,6 +17,7 @@ from rarescene.foundation.provenance import Provenance
 from rarescene.foundation.run_folder import same_data, same_run
 from rarescene.foundation.run_record import RunRecord
 from rarescene.scenes.data import decode, open_data
+from rarescene.scenes.pool import ScenePool
 from rarescene.sources.requests import REQUESTS
 
 if TYPE_CHECKING:
@@ -134,6 +135,7 @@ class TrainingRun:
         weights: Sequence[float] | None = None,
         *,
         images: bool = True,
+        others: SceneCache | None = None,
         seed: int | None = None,
     ) -> SceneBatches:
         """Return batches of the training scenes, flipped and rotated; blank images where there are none.
@@ -142,8 +144,9 @@ class TrainingRun:
             scenes: decoded by `decode`.
             training: its batch size counts.
             augment: flips and rotations.
-            weights: sampling weights of the scenes, or None to take all alike.
+            weights: sampling weights of the scenes, then of the others, or None to take all alike.
             images: whether the scenes have images.
+            others: more scenes with images, numbered after those.
             seed: of the order; by default the run's.
         """
         from rarescene.scenes import augment as augmented
@@ -153,9 +156,10 @@ class TrainingRun:
             masks = scenes.take_masks(indices)
             return np.zeros((*masks.shape, 3), np.uint8), masks  # the loop carries images, which nobody sees
 
+        pool = ScenePool([scenes] if others is None else [scenes, others])
         return SceneBatches(
-            scenes.take if images else masks_alone,
-            range(len(scenes)), training.batch_size, self.seed if seed is None else seed,
+            pool.take if images else masks_alone,
+            range(len(pool)), training.batch_size, self.seed if seed is None else seed,
             augment=lambda images, masks, seeds: augmented(
                 images, masks, seeds, augment, ignore_index=self.table.ignore_index
             ),

@@ -140,28 +140,34 @@ def data_card(
     source: Origins,
     phantom: bool = False,
     filtered: str = "",
+    real: bool = False,
 ) -> str:
-    """Return the card of a synthetic set as Markdown.
+    """Return the card of a set as Markdown.
 
     Args:
         size: height and width in pixels.
-        generator: what made the images, in words.
+        generator: what made the images, in words; empty where they are frames that were given.
         masks: where the maps came from, in words.
         source: of the generator and of the set; `train` are the recordings that either has seen.
         filtered: how pairs were filtered, in words; empty if they were not.
+        real: whether the images are, or hold, frames that were given.
     """
     height, width = size
+    kind, images = "synthetic pairs", f"Images by {_plain(generator)}; maps"
+    if not generator:
+        kind, images = "labelled frames", "Images as they were given; masks"
     filtered = filtered or "not filtered: some pairs may be wrong, and wrong pairs can hurt a segmenter"
     limits = [
-        "No picture here shows a patient, and none may be taken for a real frame.",
+        "The pictures hold frames that were given: share them only where those may be shared."
+        if real
+        else "No picture here shows a patient, and none may be taken for a real frame.",
         "A segmenter may be tested only on recordings that are not in the list above.",
         f"Pairs were {filtered}.",
         "The licence of the real frames may bind what was learned from them. Ask before you pass the set on.",
     ]
     shown = [(name, f"{many:,}") for name, many in classes.items()]
     about = [
-        f"**{pairs:,} synthetic pairs** of image and mask, {width}×{height} pixels. "
-        f"Images by {_plain(generator)}; maps from {_plain(masks)}.",
+        f"**{pairs:,} {kind}** of image and mask, {width}×{height} pixels. {images} from {_plain(masks)}.",
         *_table("Classes", ("class", "pairs that show it"), shown),
         *_training(source),
     ]
@@ -291,18 +297,21 @@ def write_segmenter_card(
 def write_set_card(
     folder: Path, record: RunRecord, made: RunRecord, pairs: SceneSet, *, filtered: str = ""
 ) -> None:
-    """Write the data card of a synthetic set.
+    """Write the data card of a set.
 
     Args:
-        made: record of its generator; of a curated set, that of the set that it was chosen from.
+        made: record of its generator, or of the segmenter that labelled it; of a curated set, that of the
+            set that it was chosen from.
         filtered: how a curated set was chosen, in a sentence.
     """
     config = record.config
+    generator = str(config.get("generator") or "")
     if filtered:
-        generator, masks = f"{config['generator']}, of the set {config['curation']['of']}", "the same set"
+        generator = f"{generator}, of the set {config['curation']['of']}" if generator else ""
+        masks = f"the set {config['curation']['of']}"
         filtered = f"filtered: {filtered[0].lower()}{filtered[1:].rstrip('.')}"
     else:
-        generator = f"{config['generator']} ({config['run']}), {how_sampled(config)}"
+        generator = f"{generator} ({config['run']}), {how_sampled(config)}" if generator else ""
         masks = _origin(config)
     shown = (class_areas(pairs) > 0).sum(axis=0).tolist()
     card = data_card(
@@ -315,6 +324,7 @@ def write_set_card(
         source=origins_of([made, record]),
         phantom=record.provenance.phantom,
         filtered=filtered,
+        real="pseudolabel" in config or ("compose" in config and not config["insertion"]["whole"]),
     )
     _write(folder / CARD, card)
 
@@ -325,10 +335,25 @@ def how_sampled(config: Mapping[str, Any]) -> str:
     return f"{sampling['sampler']} in {sampling['steps']} steps" if "sampler" in sampling else "in one pass"
 
 
+def how_made(config: Mapping[str, Any]) -> str:
+    """Say what the scenes of a set are and how they were made, given its run's configuration."""
+    if "pseudolabel" in config:
+        return f"frames of {config['pseudolabel']}, with masks of {_labelled_by(config)}"
+    return f"synthetic pairs, {how_sampled(config)}"
+
+
+def _labelled_by(config: Mapping[str, Any]) -> str:
+    return f"{config['segmenter']} ({config['run']}) where its probability is {config['sure']} or more"
+
+
 def _origin(config: Mapping[str, Any]) -> str:
     """Say where the masks of a set come from."""
+    if "pseudolabel" in config:
+        return f"{_labelled_by(config)}, for frames of {config['pseudolabel']}"
     if "compose" in config:
         names = config["classes"].replace(",", ", ")
+        if into := config.get("into"):
+            return f"frames of the set {into}; {names} of {config['compose']} were put into them"
         return f"real frames, the training part of {config['compose']}; {names} were put into them"
     if config["generator"] in kinds_that_generate("pairs"):
         return f"the same sample, asked for: {config['requests']}"

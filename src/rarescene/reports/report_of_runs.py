@@ -14,7 +14,7 @@ from rarescene.foundation.files import read_log
 from rarescene.foundation.plugins import methods
 from rarescene.foundation.run_record import RunRecord, read_record
 from rarescene.generators import kinds_that_generate
-from rarescene.reports.cards import PHANTOM_WARNING, how_sampled, origins_of
+from rarescene.reports.cards import PHANTOM_WARNING, how_made, origins_of
 from rarescene.reports.charts import training_chart
 from rarescene.reports.gallery import GalleryRow, GalleryScene, class_areas, gallery_rows, representative
 from rarescene.reports.realism import Measure, places_of, realism_measures, set_realism
@@ -178,8 +178,9 @@ def _synthetic_rows(sets: Sequence[Run], rare: Sequence[str], rows: int) -> tupl
     made: list[GalleryRow] = []
     for run in sets:
         pairs, config = open_scenes(f"set:{run.folder}"), run.record.config
-        joint = config["generator"] in kinds_that_generate("pairs")
-        real_data = config.get("masks") or config.get("compose")
+        joint = config.get("generator") in kinds_that_generate("pairs")
+        into = f"set:{config['into']}" if config.get("into") else ""
+        real_data = config.get("masks") or into or config.get("compose")
         originals = open_scenes(real_data) if real_data else None
         places = {} if originals is None else places_of(originals)
         targets = pairs.classes.ids_of(rare)
@@ -195,6 +196,8 @@ def _synthetic_rows(sets: Sequence[Run], rare: Sequence[str], rows: int) -> tupl
             shown = tuple(target for target in targets if (scene.mask == target).any())
             if name is None:
                 note = "generated with its mask" if joint else "generated for a map that is generated too"
+            elif "labelled" in told:
+                note = f"the frame {name}, of which {told['labelled']:.0%} are labelled"
             elif "inserted" in told:
                 note = f"{told['inserted']} of {told['region_of']}, drawn into the real frame {name}"
             else:
@@ -222,14 +225,16 @@ def _in_words(record: RunRecord) -> str:
                 f"{training['batch_size']}, seed {record.seed}"
             )
         case "scene set":
+            chosen = f", chosen from {config['curation']['of']}" if "curation" in config else ""
+            if "pseudolabel" in config:
+                return f"{config['count']} {how_made(config)}{chosen}"
             maps = ", for maps flipped and rotated, which no real frame shows" if config.get("vary") else ""
             maps = maps if config.get("masks") else ", for generated maps"
             maps = ", rare classes drawn into real frames" if "compose" in config else maps
-            chosen = f", chosen from {config['curation']['of']}" if "curation" in config else ""
             asked = (
                 maps if "compose" in config or config["generator"] in kinds_that_generate("images") else ""
             )
-            return f"{config['count']} synthetic pairs, {how_sampled(config)}{asked}{chosen}"
+            return f"{config['count']} {how_made(config)}{asked}{chosen}"
         case kind:
             method = methods("generators").get(kind)
             thing = kind if method is None else method.thing

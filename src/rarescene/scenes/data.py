@@ -126,11 +126,15 @@ def open_as_in(
     )
 
 
-def open_unsplit(spec: str) -> Data:
+def open_unsplit(spec: str, group_by: str | None = None) -> Data:
     """Open a data set all of which is the test part, as a synthetic set is."""
-    scenes = open_scenes(spec)
+    return unsplit(spec, open_scenes(spec, group_by=group_by), group_by)
+
+
+def unsplit(spec: str, scenes: SceneSet, group_by: str | None = None) -> Data:
+    """Return scenes that are not split, since all of them are used alike, as data whose part is "all"."""
     whole = Split((), (), tuple(range(len(scenes))), "none")
-    return Data(spec, scenes, whole, _options(None, None, 0, None))
+    return Data(spec, scenes, whole, _options(None, None, 0, group_by))
 
 
 def _options(*values: Any) -> dict[str, Any]:

@@ -345,7 +345,7 @@ def _json(path: Path) -> Any:
 
 SET = DatasetMethod(
     name="set",
-    summary="a scene set that rarescene synthesize, curate or maps wrote",
+    summary="a scene set that rarescene synthesize, pseudolabel, curate or maps wrote",
     example="rarescene check set:pairs",
     list=list_set,
 )

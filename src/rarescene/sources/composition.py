@@ -1,4 +1,4 @@
-"""Where a rare class may stand: a region of one training scene, put into another one.
+"""Where a rare class may stand: a region of one training scene, put into another scene.
 
 What is learned from training masks decides where (`Habits`): what the class touches, where in the frame it
 lies, and how large it is. `Composer` puts a region into a mask by rejection: a place, a size and a mirror
@@ -25,6 +25,9 @@ from rarescene.scenes.statistics import rare_ids
 
 RING = 2
 """Pixels around a region that count as what it touches."""
+
+KNOWN = 0.5
+"""The least share of those, but for what lies on top, that is labelled; the others say nothing of a place."""
 
 NAMING = "--classes (in a training --compose or --paste.classes)"
 """The options that name the classes."""
@@ -187,6 +190,7 @@ class Composer:
         classes: ids of the classes whose regions are put into others; by default those that are rare in the
             training scenes.
         config: how.
+        into: the scenes that regions are put into, of that size and those classes; by default the same ones.
 
     Attributes:
         habits: of each of the classes.
@@ -202,8 +206,10 @@ class Composer:
         scenes: SceneCache,
         classes: Sequence[int] = (),
         config: CompositionConfig = CompositionConfig(),
+        into: SceneCache | None = None,
     ) -> None:
         self.scenes, self.config, self.table = scenes, config, scenes.classes
+        self.into = scenes if into is None else into
         self.on_top = classes_on_top(scenes.classes, config.on_top)
         chosen = tuple(classes) or rare_ids(scenes, NAMING)
         if above := [self.table.names[one] for one in chosen if one in self.on_top]:
@@ -225,6 +231,7 @@ class Composer:
             "composition": asdict(self.config), "decoded": self.scenes.digest,
             "classes": self.table.listed(self.table.names[one] for one in self.classes),
             "on_top": self.table.listed(self.table.names[one] for one in self.on_top),
+            **({} if self.into is self.scenes else {"decoded_into": self.into.digest}),
         }  # fmt: skip
 
     def place(
@@ -262,7 +269,7 @@ class Composer:
         covered: np.ndarray,
         random: np.random.Generator,
     ) -> Placement | None:
-        """Sample one place; None where too little of the region would be seen there."""
+        """Sample one place; None where too little of the region would be seen, or too little is known."""
         frame = np.array(mask.shape)
         share = region.area / mask.size
         # within the sizes that training masks show, but for a region that is itself smaller or larger
@@ -290,7 +297,12 @@ class Composer:
             1, self.config.visible * pixels.sum(), min(habits.areas[0] * mask.size, region.area) / 2
         ):
             return None
-        likelihood = _likelihood(placed, inside, mask, region.class_id, habits.touches, covered)
+        on_top = covered & (mask != self.table.ignore_index)
+        ring = _ring(placed, inside, mask, region.class_id, on_top)
+        beside = ring[ring != self.table.ignore_index]
+        if len(beside) < KNOWN * len(ring):
+            return None
+        likelihood = _likelihood(beside, mask[placed], habits.touches)
         return Placement(region, height, width, top, left, mirrored, placed, likelihood)
 
     def _covered(self, mask: np.ndarray) -> np.ndarray:
@@ -381,18 +393,10 @@ def _ring(
     return mask[around][near & ~covered[around] & (mask[around] != class_id)]
 
 
-def _likelihood(
-    region: np.ndarray,
-    box: tuple[slice, slice],
-    mask: np.ndarray,
-    class_id: int,
-    touches: np.ndarray,
-    covered: np.ndarray,
-) -> float:
-    """Return the mean log-probability of what a region touches and of what it covers.
+def _likelihood(beside: np.ndarray, below: np.ndarray, touches: np.ndarray) -> float:
+    """Return the mean log-probability of what a region touches and of what it covers, whichever is less.
 
     What is covered counts like what is touched: blood may lie where blood is seen to border.
     """
-    beside = _ring(region, box, mask, class_id, covered)
-    parts = [float(touches[ids].mean()) for ids in (beside, mask[region]) if len(ids)]
+    parts = [float(touches[ids].mean()) for ids in (beside, below) if len(ids)]
     return min(parts, default=float(touches.min()))

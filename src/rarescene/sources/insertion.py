@@ -1,6 +1,7 @@
 """Rare classes put into real frames: composition says where, a generator draws it, trust checks it.
 
-A pair of these is a real training frame, pixel for pixel, but for one region and its margin.
+A pair of these is a real frame, pixel for pixel, but for one region and its margin: a training frame, or one
+of a set of frames that a segmenter has labelled where it is sure.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from rarescene.scenes import ClassRequest, Request, RequestPool
 from rarescene.scenes.data import Data, decode
 from rarescene.scenes.statistics import rare_ids
 from rarescene.sources.composition import Composer, CompositionConfig, Placement
-from rarescene.sources.leakage import open_judge, real_segmenter, refuse_leaks
+from rarescene.sources.leakage import open_frames_of_set, open_judge, real_segmenter, refuse_leaks
 from rarescene.sources.mask_source import (
     Details,
     Progress,
@@ -49,10 +50,10 @@ WITHOUT = 32
 
 @dataclass(frozen=True)
 class ComposedScene:
-    """A training scene, and a region that is to be in it.
+    """A scene, and a region of a training scene that is to be in it.
 
     Attributes:
-        scene: its index.
+        scene: its index among those that regions are put into.
         image: uint8 `(H, W, 3)`, as it is.
         before: uint8 `(H, W)`, its mask as it is.
         placement: the region in its place.
@@ -67,21 +68,21 @@ class ComposedScene:
 
 
 def compose(composer: Composer, class_id: int, seed: int) -> ComposedScene:
-    """Return a training scene with a region of a class in it, sampled by a seed.
+    """Return a scene with a region of a class in it, sampled by a seed.
 
     The region comes from another recording than the scene, which as a rule does not show the class yet.
 
     Raises:
         DataError: no scene has a plausible place for the class.
     """
-    scenes, random = composer.scenes, np.random.default_rng(derive_seed(seed, "scene"))
+    scenes, random = composer.into, np.random.default_rng(derive_seed(seed, "scene"))
     without = np.flatnonzero(scenes.class_pixels[:, class_id] == 0)
     for turn in range(SCENES):
         # scenes that do not show the class yet, and where those have no place for it, any
         among = without if len(without) and turn < WITHOUT else np.arange(len(scenes))
         scene = int(among[random.integers(len(among))])
         mask = scenes.take_masks([scene])[0]
-        avoid = scenes.recordings[scene] if len(scenes.groups) > 1 else None
+        avoid = scenes.recordings[scene] if len(composer.scenes.groups) > 1 else None
         found = composer.place(mask, class_id, derive_seed(seed, turn), avoid=avoid)
         if found is not None:
             (image,), _ = scenes.take([scene])
@@ -90,7 +91,8 @@ def compose(composer: Composer, class_id: int, seed: int) -> ComposedScene:
         "Lower --composition.plausible or --composition.visible, raise --composition.places, or leave the "
         "class out."
     )
-    raise DataError(f"no training scene has a place for {composer.table.names[class_id]}", remedy)
+    which = "training scene" if scenes is composer.scenes else f"scene of {scenes.name}"
+    raise DataError(f"no {which} has a place for {composer.table.names[class_id]}", remedy)
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ class Drawn:
 
 
 class Insertions(PairSource[Wanted]):
-    """Training scenes with a region of a rare class in each, drawn by an image or a joint generator.
+    """Real scenes with a region of a rare class in each, drawn by an image or a joint generator.
 
     Args:
         generator: has an `insert`.
@@ -188,14 +190,16 @@ class Insertions(PairSource[Wanted]):
 
         own = list(seeds) if attempt == 1 else [derive_seed(seed, "attempt", attempt) for seed in seeds]
         composed = [compose(self.composer, one, seed) for one, seed in zip(classes, own, strict=True)]
-        masks = to_masks(np.stack([one.mask for one in composed]))
+        befores = [self._map(one.before) for one in composed]
+        told = [one.placement.composed(before) for one, before in zip(composed, befores, strict=True)]
+        masks = to_masks(np.stack(told))
         regions = np.stack([one.placement.region for one in composed])
         if self.insertion.whole:
             images = self.generator.generate(masks, seeds=own, progress=progress, **self.options)
         else:
             images = self.generator.insert(
                 to_images(np.stack([one.image for one in composed])), masks, torch.from_numpy(regions),
-                before=to_masks(np.stack([one.before for one in composed])), seeds=own,
+                before=to_masks(np.stack(befores)), seeds=own,
                 margin=self.insertion.margin, emphasis=self.insertion.emphasis, progress=progress,
                 **self.options,
             )  # fmt: skip
@@ -207,6 +211,18 @@ class Insertions(PairSource[Wanted]):
             for scene, image, look in zip(composed, images, seen, strict=True)
         ]
 
+    def _map(self, mask: np.ndarray) -> np.ndarray:
+        """Return the map of a scene as the generator is told it, uint8 `(H, W)`.
+
+        Where a segmenter was not sure, it is told the class of the nearest pixel that has one: what
+        unlabelled pixels look like it has learned from real masks, if at all.
+        """
+        from rarescene.generators.map_codes import fill_ignored
+
+        if self.composer.into is self.composer.scenes:
+            return mask
+        return fill_ignored(mask, self.table.ignore_index)
+
     def _label(self, one: Drawn) -> np.ndarray:
         """Return the mask; where trust says so, what is not seen of the region is unlabelled."""
         if one.trusted or self.trust is None or self.trust.config.rule != "ignore":
@@ -215,8 +231,9 @@ class Insertions(PairSource[Wanted]):
         return np.where(one.seen.unseen, np.uint8(self.table.ignore_index), one.scene.mask)
 
     def _told(self, one: Drawn) -> Details:
-        records, placement = self.composer.scenes.records, one.scene.placement
-        target, source = records[one.scene.scene], records[placement.source.scene]
+        placement = one.scene.placement
+        target = self.composer.into.records[one.scene.scene]
+        source = self.composer.scenes.records[placement.source.scene]
         told: Details = {
             "request": Request.from_mask(one.scene.mask, self.table).to_dict(),
             "group": target.group, "order": target.order, "scene_of": target.name,
@@ -264,6 +281,7 @@ def open_insertions(
     run: Path,
     source: Data,
     *,
+    into: Path | None = None,
     classes: str = "",
     sampling: SamplingConfig = SamplingConfig(),  # noqa: B008 - frozen
     composition: CompositionConfig = CompositionConfig(),  # noqa: B008 - frozen
@@ -273,11 +291,12 @@ def open_insertions(
     on_request: bool = False,
     device: torch.device | str | None = None,
 ) -> Insertions[Any]:
-    """Open a generator that draws rare classes into the training scenes of a data set.
+    """Open a generator that draws rare classes of a data set into its training scenes, or into other frames.
 
     Args:
         run: folder of a run that trained a generator of images or of pairs.
         source: the data; regions and scenes are taken from their training part alone.
+        into: folder of a set of real frames, which a segmenter has labelled, to be drawn into instead.
         classes: comma-separated; by default those that are rare in the training part. "missed": those of
             them that the judge misses on the validation part.
         sampling: how regions are drawn.
@@ -291,8 +310,8 @@ def open_insertions(
     Raises:
         CheckpointError: a folder holds something else, or was trained on other classes.
         ConfigError: the options do not fit, or recordings were told apart in another way.
-        DataError: no training scene shows a class, or none has a place for it.
-        LeakError: generator or judge have seen what is held out of these data.
+        DataError: no training scene shows a class, or no scene has a place for it; or the set is unfinished.
+        LeakError: generator, judge or set have seen what is held out of these data.
     """
     from rarescene.training import this_rank
     from rarescene.training.ranks import is_main_process
@@ -309,9 +328,15 @@ def open_insertions(
         raise ConfigError(f"a {trained.kind} cannot draw a region into a frame", remedy, run)
     need_same_classes(generator, source.scenes.classes, run)
     refuse_leaks(source, trained.provenance, "the generator", run)
-    everything = decode(source.scenes, generator.config.height, generator.config.width)
-    real, validation = everything.subset(source.split.train), everything.subset(source.split.validation)
     table, behind = source.scenes.classes, source.provenance("train").union(trained.provenance)
+    size = generator.config.height, generator.config.width
+    frames = None
+    if into is not None:
+        made_of = read_record(into, "scene set")
+        frames = decode(open_frames_of_set(into, made_of, source), *size)
+        behind = behind.union(made_of.provenance)
+    everything = decode(source.scenes, *size)
+    real, validation = everything.subset(source.split.train), everything.subset(source.split.validation)
     asked = None
     if judge is not None:
         record = real_segmenter(judge)
@@ -325,7 +350,7 @@ def open_insertions(
     else:
         remedy = "Add --judge RUN, or name the classes."
         raise ConfigError(f"--classes {MISSED} speaks of a judge", remedy)
-    composer, names = Composer(real, wanted, composition), table.names
+    composer, names = Composer(real, wanted, composition, frames), table.names
     above = ", ".join(names[one] for one in composer.on_top) or "no class (--composition.on_top names some)"
     if is_main_process():
         say(f"put into scenes: {', '.join(names[one] for one in composer.classes)}; stays on top: {above}")
@@ -336,6 +361,7 @@ def open_insertions(
         held = Trust.of_real(asked, validation, real, composer.classes, trust, {"judge": weights_hash(judge)})
     kind = InsertionsForRequests if on_request else InsertionsInTurn
     made: Insertions[Any] = kind(generator, composer, sampling, insertion, behind, weights_hash(run), held)
-    made.made_by = {"compose": source.spec, **made.made_by}
+    told = {"compose": source.spec} | ({} if into is None else {"into": str(into)})
+    made.made_by = told | dict(made.made_by)
     generator.to(device or this_rank().device)
     return made

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rarescene.diffusion import MapSamplingConfig, SamplingConfig
 from rarescene.evaluation.pair_scores import Judge
 from rarescene.foundation.console import say
-from rarescene.foundation.errors import CheckpointError, ConfigError, DataError
-from rarescene.foundation.provenance import Provenance
+from rarescene.foundation.errors import CheckpointError, ConfigError, DataError, LeakError
+from rarescene.foundation.provenance import Place, Provenance
 from rarescene.foundation.run_record import RunRecord, read_record
 from rarescene.scenes import ClassTable, SceneSet, open_scenes
 from rarescene.scenes.data import Data
@@ -42,6 +43,19 @@ def open_pairs(folder: Path, made: RunRecord, source: Data) -> SceneSet:
     return pairs
 
 
+def open_frames_of_set(folder: Path, made: RunRecord, source: Data) -> SceneSet:
+    """Return the scenes of a set whose images are frames of a camera, as of `open_pairs`.
+
+    Raises:
+        ConfigError: its images were generated, or changed.
+    """
+    frames = open_pairs(folder, made, source)
+    if any(record.details.get("synthetic", True) for record in frames.records):
+        remedy = "Give a set that `rarescene pseudolabel` wrote, or that was curated from one."
+        raise ConfigError("holds images that were generated, and no real frames", remedy, folder)
+    return frames
+
+
 def refuse_leaks(source: Data, made: Provenance, who: str, folder: Path) -> None:
     """Refuse what was made from recordings that are held out here, or where that could not be seen.
 
@@ -64,6 +78,34 @@ def refuse_leaks(source: Data, made: Provenance, who: str, folder: Path) -> None
         )
         raise ConfigError(what, f"Repeat the option with which {who} was made.", folder)
     made.seen.refuse(source.places((*source.split.validation, *source.split.test)), who, folder)
+
+
+def refuse_held_out(places: Iterable[Place], trained: Provenance, folder: Path) -> None:
+    """Refuse frames of the recordings that a model's own data hold out, by which it is to be scored.
+
+    Where the split of those data cut through a recording, the part of it that the model has learned from is
+    not held out.
+
+    Args:
+        places: of the frames.
+        trained: where the model, in `folder`, comes from.
+        folder: of its run.
+
+    Raises:
+        LeakError: a frame is held out.
+    """
+    held = {name for part in ("validation", "test") for name in trained.recordings.get(part, ())}
+    found = sorted(
+        {group for group, order in places if group in held and not trained.seen.covers(group, order)}
+    )
+    if found:
+        listed = ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
+        raise LeakError(
+            f"its data hold out recordings that the frames are of: {listed}",
+            "Leave them out: what is learned from them could no longer be tested on them. Of a data set, "
+            "--split FILE --part train takes the recordings that FILE lists.",
+            folder,
+        )
 
 
 def open_finished(folder: Path, made: RunRecord) -> SceneSet:

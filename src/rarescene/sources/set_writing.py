@@ -15,7 +15,6 @@ from rarescene.foundation.provenance import Provenance
 from rarescene.foundation.run_record import RunRecord
 from rarescene.scenes import ClassTable, SceneSet, SceneSetWriter
 from rarescene.scenes.store import HEADER
-from rarescene.training.ranks import accelerator, processes, this_rank
 
 
 @dataclass(frozen=True)
@@ -46,12 +45,14 @@ def write_set(
     seed: int,
     block: int,
     make: Callable[[range], Sequence[SetScene | None]],
+    doing: str = "generating",
+    loosen: str = "Ask for less (--trust.share, --trust.rule), or for more tries.",
 ) -> tuple[RunRecord, SceneSet] | None:
     """Write scenes 0 to `count - 1` of a set, or those of them that are missing.
 
     Args:
         out: folder of the set.
-        run: of the generator.
+        run: of what makes them.
         table: the classes of the masks.
         provenance: where the scenes come from.
         made_by: what the header says of how they are made.
@@ -67,6 +68,8 @@ def write_set(
     Raises:
         DataError: all scenes were left out.
     """
+    from rarescene.training.ranks import accelerator, processes, this_rank
+
     ranks = this_rank()
     made_by = {**made_by, "count": count, "seed": seed}
     record = RunRecord.begin(
@@ -84,7 +87,7 @@ def write_set(
             record.write(out)  # first of all, since it tells whose folder it is
         writer = SceneSetWriter(out, table, header, rank=ranks.process_index, ranks=ranks.num_processes)
     mine = range(ranks.process_index, -(-count // block), ranks.num_processes)
-    label = f"generating, rank {ranks.process_index}" if ranks.num_processes > 1 else "generating"
+    label = f"{doing}, rank {ranks.process_index}" if ranks.num_processes > 1 else doing
     with progress(label) as advance:
         for turn, number in enumerate(mine, start=1):
             indices = range(number * block, (number + 1) * block)
@@ -100,5 +103,5 @@ def write_set(
         return None
     if next(out.glob("masks/**/*.png"), None) is None:
         what = f"none of {count} scenes was kept"
-        raise DataError(what, "Ask for less (--trust.share, --trust.rule), or for more tries.", out)
+        raise DataError(what, loosen, out)
     return record, writer.finish()

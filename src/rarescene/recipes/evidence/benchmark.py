@@ -31,7 +31,7 @@ def benchmark(
 
     Args:
         config: YAML file of the study, perhaps over a `base:`, or the name of one that ships:
-            evidence-phantom, evidence-neopolyp.
+            evidence-phantom, evidence-unlabelled, evidence-neopolyp.
         out: folder of the study; OUT/evidence.md and OUT/evidence.json are written.
         data: NAME:PATH of the real data, or a YAML file, in place of those of the study.
         split: how they are split, likewise: a rule or a file.

@@ -29,6 +29,7 @@ from rarescene.foundation.methods import GeneratorMethod, SegmenterMethod
 from rarescene.foundation.plugins import by_command
 from rarescene.recipes.scale import CONFIGS
 from rarescene.sources.composition import CompositionConfig
+from rarescene.sources.pseudo_labels import SURE
 from rarescene.sources.trust import TrustConfig
 from rarescene.training.config import TrainingConfig
 
@@ -56,6 +57,8 @@ class DataConfig(Settings, section="data"):
         fractions: shares of training, validation and test; by default those that suit the split.
         group_by: regular expression that tells the recordings of a folder apart.
         tested_on: another data set, all of which is the test in place of the test part.
+        unlabelled: frames of other recordings, which a segmenter labels: a folder of images, or another data
+            set, whose masks are not looked at.
         wanted: what the data must be, for the message that asks for them.
     """
 
@@ -64,6 +67,7 @@ class DataConfig(Settings, section="data"):
     fractions: tuple[Share, Share, Share] | None = None
     group_by: str | None = None
     tested_on: str | None = None
+    unlabelled: str | None = None
     wanted: str = ""
 
 
@@ -124,39 +128,52 @@ class SegmenterConfig(Settings, section="segmenter"):
 
 @dataclass(frozen=True)
 class SetConfig(Settings, section="set"):
-    """A synthetic set that joins the training of an arm.
+    """A set that joins the training of an arm.
 
     Attributes:
         kind: `masks`: images for the training masks; `compose`: rare classes put into training frames;
-            `requests`: pairs that are asked for, by a generator of pairs, or of maps and images.
-        count: how many scenes.
+            `requests`: pairs that are asked for, by a generator of pairs, or of maps and images; `pseudo`:
+            all of `data.unlabelled`, labelled where a segmenter of `judge_seed`, trained on the real frames
+            alone, is sure.
+        count: how many scenes, but of `pseudo`.
         per_real: how many for each real training scene, in place of `count`.
         sampling: how they are sampled; by default as the study says.
         composition: where a region may be, of `compose`.
         insertion: how it is drawn into the frame, likewise.
+        into: `pseudo`: rare classes are put into the frames of such a set, and not into training frames, of
+            `compose`.
+        sure: the least probability of a label of such a set.
         judge: whether a region counts only if a segmenter of `judge_seed`, trained on the real frames alone,
             sees it, likewise.
         trust: what becomes of the others.
         vary: flip and rotate the masks of `masks`.
     """
 
-    kind: Literal["masks", "compose", "requests"]
+    kind: Literal["masks", "compose", "requests", "pseudo"]
     count: Count | None = None
     per_real: Positive | None = None
     sampling: SamplingConfig | None = None
     composition: CompositionConfig = field(default_factory=CompositionConfig)
     insertion: InsertionConfig = field(default_factory=InsertionConfig)
+    into: Literal["pseudo"] | None = None
+    sure: Share = SURE
     judge: bool = False
     trust: TrustConfig = field(default_factory=TrustConfig)
     vary: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if (self.count is None) == (self.per_real is None):
+        if self.kind == "pseudo":
+            given = [name for name in ("count", "per_real", "sampling") if getattr(self, name) is not None]
+            if given:
+                what = f"set.{given[0]} is for scenes that are generated"
+                raise ConfigError(what, "Leave it out: all of data.unlabelled is labelled.")
+        elif (self.count is None) == (self.per_real is None):
             raise ConfigError("how many scenes a set has is not clear", "Give one of count and per_real.")
         usual: Mapping[str, Mapping[str, Any]] = {
             "compose": {
-                "composition": CompositionConfig(), "insertion": InsertionConfig(), "judge": False
+                "composition": CompositionConfig(), "insertion": InsertionConfig(), "judge": False,
+                "into": None,
             },
             "masks": {"vary": False},
         }  # fmt: skip
@@ -168,6 +185,14 @@ class SetConfig(Settings, section="set"):
                     )
         if not self.judge and self.trust != TrustConfig():
             raise ConfigError("set.trust speaks of a judge", "Add judge: true, or leave it out.")
+        if not self.labels and self.sure != SURE:
+            what = "set.sure speaks of pseudo-labels"
+            raise ConfigError(what, "Set kind: pseudo or into: pseudo, or leave it out.")
+
+    @property
+    def labels(self) -> bool:
+        """Whether a segmenter labels frames for it."""
+        return "pseudo" in (self.kind, self.into)
 
     def size(self, real: int) -> int:
         """Return how many scenes the set has beside so many real ones."""
@@ -199,7 +224,8 @@ class ArmConfig(Settings, section="arm"):
     @property
     def judged(self) -> bool:
         """Whether a segmenter of the judge's seed has a say in it."""
-        return self.classes == "missed" or (self.set is not None and self.set.judge)
+        chosen = self.set
+        return self.classes == "missed" or (chosen is not None and (chosen.judge or chosen.labels))
 
     @property
     def has_share(self) -> bool:
@@ -227,7 +253,7 @@ class EvidenceConfig(Settings):
         generator: `shipped`, the folder of a run, or what is to be trained; None where no arm needs one.
         maps: the generator of maps, where requests are asked of a generator of images.
         generator_seeds: seeds of generators and sets, taken in turn by the seeds of the segmenters.
-        judge_seed: seed of the segmenter that judges, none of `seeds`.
+        judge_seed: seed of the segmenter that judges and labels, none of `seeds`.
         sampling: how sets are sampled, and what is generated while a segmenter trains.
         map_sampling: how maps are.
         shares: how often what an arm adds is sampled, as a share of all scenes. Of several, each arm takes
@@ -342,8 +368,12 @@ class EvidenceConfig(Settings):
             arm.strategy, self.options_of(arm, self.shares_of(arm)[0], real=1, classes="")
         )
         online = any(method.needs == "generator" for method in strategies.methods)
-        if (arm.set or online) and self.generator is None:
+        generated = arm.set is not None and arm.set.kind != "pseudo"
+        if (generated or online) and self.generator is None:
             raise ConfigError("needs a generator", "Say `generator:`, or leave its set out.")
+        if arm.set and arm.set.labels and self.data.unlabelled is None:
+            what = "needs frames that have no masks"
+            raise ConfigError(what, "Say `data.unlabelled:`, or leave its set out.")
         if arm.judged and self.judge_seed in self.seeds:
             what = f"is judged by seed {self.judge_seed}, which is one of its own"
             raise ConfigError(what, "Choose another judge_seed.")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from rarescene.commands.evaluate import evaluate
+from rarescene.commands.pseudolabel import pseudolabel
 from rarescene.commands.segment import segment
 from rarescene.commands.synthesize import synthesize
 from rarescene.evaluation.bootstrap import known_or_none, mean_of_known
@@ -32,11 +33,13 @@ from rarescene.recipes.evidence.config import (
 from rarescene.recipes.run_store import Planned, RunStore, address, finished
 from rarescene.recipes.scale import DataScale
 from rarescene.recipes.study import DataStudy, Scores, class_iou, read_scores
-from rarescene.scenes import SceneCache
+from rarescene.reports.formatting import listing
+from rarescene.scenes import SceneCache, open_scenes
 from rarescene.scenes.data import decode
 from rarescene.scenes.statistics import rare_classes
 from rarescene.sources.leakage import open_judge
 from rarescene.sources.mask_source import weights_hash
+from rarescene.sources.pseudo_labels import frames_digest, open_unlabelled
 from rarescene.sources.trust import missed
 
 OWN = "metrics_of_training_frames.json"
@@ -152,7 +155,7 @@ class Part(DataStudy):
         return self._generators[key]
 
     def judge(self) -> Planned:
-        """Return the segmenter that judges regions: of another seed, trained on the real frames alone."""
+        """Return the segmenter that judges and labels: of another seed, trained on the real frames alone."""
         name = next(iter(self.config.segmenters))
         asked = any(arm.classes == "missed" for arm in self.config.arms.values())
         scores = {CHOSEN_BY: self._score_validation} if asked else {}
@@ -174,12 +177,51 @@ class Part(DataStudy):
             raise ConfigError(what, "Leave out the arms with `classes: missed`.")
         return found
 
-    def made_set(self, chosen: ArmConfig, seed: int) -> Planned | None:
-        """Return the synthetic set of an arm, of this seed of generator and set.
+    @cached_property
+    def unlabelled(self) -> dict[str, Any]:
+        """What of the frames without masks decides a set of them: what they show, and their recordings.
 
-        None where it has none, or while the classes that it shows are not chosen.
+        Raises:
+            ConfigError: they are of recordings that choose or test.
         """
-        if (arm := chosen.set) is None or (names := self.classes_of(chosen)) is None:
+        spec, data = self.config.data.unlabelled, self.config.data
+        assert spec is not None  # or the configuration would have been refused
+        scenes = open_unlabelled(spec, self.data.scenes.classes, data.group_by).scenes
+        parts = self.data.split.recordings
+        held = {name for part in ("validation", "test") for name in parts.get(part, ())}
+        if self.tested_on is not None:
+            held |= set(open_scenes(self.tested_on, group_by=data.group_by).groups)
+        if found := sorted(held.intersection(scenes.groups)):
+            what = f"data.unlabelled has recordings that choose or test: {listing(found)}"
+            raise ConfigError(what, "Take frames of other recordings.")
+        files = {}
+        if scenes.records[0].image is not None:  # a phantom's name says all of it
+            files = {"frames": frames_digest(decode(scenes, self.config.height, self.config.width))}
+        return files | {"name": scenes.name, "scenes": len(scenes), "group_by": data.group_by}
+
+    def labelled(self, sure: float) -> Planned:
+        """Return the set of all frames without masks, labelled where the judge is sure."""
+        judge = self.judge()
+        content = {"kind": "pseudo", "sure": sure, "judge": judge.name, "unlabelled": self.unlabelled}
+
+        def make(out: Path) -> None:
+            run, data = judge.made(), self.config.data
+            assert data.unlabelled is not None
+            say(f"labelling {data.unlabelled} with {run.name}")
+            pseudolabel(run, data.unlabelled, out=out, sure=sure, group_by=data.group_by, resume=True)
+
+        return self.store.planned("set", content, make)
+
+    def made_set(self, chosen: ArmConfig, seed: int) -> Planned | None:
+        """Return the set of an arm; what is generated is of this seed of generator and set.
+
+        None where the arm has none, or while the classes that it shows are not chosen.
+        """
+        if (arm := chosen.set) is None:
+            return None
+        if arm.kind == "pseudo":
+            return self.labelled(arm.sure)
+        if (names := self.classes_of(chosen)) is None:
             return None
         config, source = self.config, self.generator(self.config.generator, seed)
         classes = self.data.scenes.classes.listed(names)
@@ -195,6 +237,7 @@ class Part(DataStudy):
                 data = {"compose": self.options["data"]}
                 how |= {name: getattr(arm, name) for name in ("composition", "insertion", "trust")}
                 upon |= {"judge": self.judge()} if arm.judge else {}
+                upon |= {"into": self.labelled(arm.sure)} if arm.into else {}
             case "requests" if config.maps is not None:
                 how["map_sampling"] = config.map_sampling
                 upon["maps"] = self.generator(config.maps, seed)

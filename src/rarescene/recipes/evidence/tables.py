@@ -145,7 +145,8 @@ def evidence(grid: Grid, name: str, options: str) -> Evidence:
     outcome.values |= {
         "configuration": asdict(config),
         "rare": list(grid.whole.rare),
-        "data": grid.whole.data.provenance().describe() | {"tested_on": config.data.tested_on},
+        "data": grid.whole.data.provenance().describe()
+        | {"tested_on": config.data.tested_on, "unlabelled": config.data.unlabelled},
         "tables": [one.to_dict() for one in found],
         "chosen": [
             {"part": part.name, "segmenter": segmenter, "arm": arm, "share": choice.share,
@@ -273,6 +274,9 @@ def _said(grid: Grid) -> list[str]:
     if (scenes := grid.tested_on) is not None:
         size = f"{count(len(scenes), 'frame')} of {count(len(scenes.groups), 'recording')}"
         notes.append(f"Tested on all of {config.data.tested_on}, {size}, and not on the test part.")
+    if any(arm.set is not None and arm.set.labels for arm in config.arms.values()):
+        judge = f"{next(iter(config.segmenters))} of seed {config.judge_seed}, trained on real frames alone"
+        notes.append(f"Frames without masks: all of {config.data.unlabelled}, labelled by {judge}.")
     for name in config.segmenters:
         _, _, training = config.segmenter(name)
         steps = f"{training.steps} steps of {training.batch_size}"
@@ -310,6 +314,6 @@ def _sets(grid: Grid) -> list[dict[str, Any]]:
                         "part": part.name, "arm": name, "seed": seed, "run": made.name,
                         "classes": list(part.classes_of(arm) or ()),
                         "asked": record.config["count"], "kept": record.metrics["pairs"],
-                        "trust": record.config.get("trust"),
+                        "trust": record.config.get("trust"), "labelled": record.metrics.get("labelled"),
                     })  # fmt: skip
     return found

@@ -34,10 +34,13 @@ from typing import NoReturn
 
 import yaml
 
+from rarescene.foundation.console import say_once
 from rarescene.foundation.errors import ConfigError, DataError
 from rarescene.foundation.files import bounded, expanded, read_text
 from rarescene.foundation.methods import DatasetMethod
 from rarescene.foundation.plugins import by_command, package_of
+from rarescene.scenes.class_table import ClassTable
+from rarescene.scenes.datasets.frames import list_frames
 from rarescene.scenes.datasets.groups import regroup, told_apart
 from rarescene.scenes.datasets.phantom.config import LICENCE as PHANTOM_LICENCE
 from rarescene.scenes.datasets.phantom.config import MARK as PHANTOM_MARK
@@ -60,6 +63,24 @@ def open_scenes(spec: str | Path, *, group_by: str | None = None) -> SceneSet:
         DataError: the folder does not hold such a data set, or files are missing.
     """
     return list_scenes(spec, group_by=group_by).opened()
+
+
+def open_frames(root: Path, table: ClassTable, *, group_by: str | None = None) -> SceneSet:
+    """Open a folder of images without masks, see `list_frames`, as scenes of which no pixel is labelled.
+
+    Args:
+        root: the folder; nested ones are found.
+        table: the class table that the scenes bear.
+        group_by: a regular expression over names that tells recordings apart.
+
+    Raises:
+        ConfigError: `group_by` is no regular expression.
+        DataError: it is not a folder of images alone.
+    """
+    listing = _with_plain_names(list_frames(expanded(str(root)), table))
+    for note in listing.notes:
+        say_once(f"note: {note}")
+    return told_apart(listing if group_by is None else regroup(listing, group_by)).opened()
 
 
 def list_scenes(spec: str | Path, *, group_by: str | None = None) -> Listing:

@@ -190,9 +190,9 @@ def _fits(source: ExportSource, first: SceneSet) -> None:
     if source.synthetic and any(source.parts.get(part) for part in ("validation", "test")):
         what = f"synthetic scenes of {scenes.name!r} would validate or test"
         raise ConfigError(what, "Synthetic scenes only ever train; figures come from real recordings.")
-    if not source.synthetic and any(record.details.get("synthetic") for record in scenes.records):
+    if not source.synthetic and any("synthetic" in record.details for record in scenes.records):
         remedy = "Give it with --synthetic, where all of it trains and every case is marked."
-        raise ConfigError(f"{scenes.name!r} holds synthetic scenes", remedy)
+        raise ConfigError(f"{scenes.name!r} holds synthetic scenes or labels", remedy)
     scenes.need_images()
 
 
