@@ -148,6 +148,9 @@ ATTACKS = [
         "--composition.on_top=black background", "--count", "12", "--sampling.steps", "2",
         "--sampling.block", "4", "--out", "OUT",
     ]),
+    Attack("pseudolabel", [
+        "pseudolabel", "run", "phantom:videos=2,frames=20,size=32,first=11", "--sure", "0", "--out", "OUT",
+    ]),
     Attack("maps", [
         "maps", "maps", "--count", "8", "--map_sampling.steps", "2", "--map_sampling.block", "4",
         "--out", "OUT",
