@@ -5,6 +5,7 @@ Real files lie beside the checkout, or where RARESCENE_TEST_DATA points, and nev
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -167,15 +168,43 @@ def segmenter_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.fixture(scope="session")
+def forking() -> Iterator[subprocess.Popen[str]]:
+    """The process of `two_ranks.py`, started for the first test that needs it."""
+    program = Path(__file__).parent / "two_ranks.py"
+    with subprocess.Popen(
+        [sys.executable, program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        yield process
+
+
 @pytest.fixture
-def on_two_ranks() -> Callable[[Sequence[str], Path], None]:
-    """Run a command as two processes of torchrun, and see that they shared the work."""
+def on_two_ranks(forking: subprocess.Popen[str], tmp_path: Path) -> Callable[[Sequence[str], Path], None]:
+    """Run a command as two processes, and see that they shared the work."""
+
+    def run(words: Sequence[str], out: Path) -> None:
+        import torch
+
+        log = tmp_path / "ranks.log"
+        # as many threads as this process has: sums are rounded by how they are divided
+        asked = {"words": words, "variables": dict(os.environ), "threads": torch.get_num_threads()}
+        assert forking.stdin is not None
+        assert forking.stdout is not None
+        print(json.dumps(asked | {"log": str(log)}), file=forking.stdin, flush=True)
+        assert forking.stdout.readline() == "0\n", log.read_text()[-2000:]
+        assert read_record(out).machine["processes"] == 2  # or each would have done all of the work
+
+    return run
+
+
+@pytest.fixture
+def by_torchrun() -> Callable[[Sequence[str], Path], None]:
+    """Run a command as two processes of torchrun itself, which takes longer; else as `on_two_ranks`."""
 
     def run(words: Sequence[str], out: Path) -> None:
         import torch
 
         launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-        # as many threads as this process has: sums are rounded by how they are divided
         environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
         done = subprocess.run(
             [*launch, "-m", "rarescene.cli", *words],
@@ -185,7 +214,7 @@ def on_two_ranks() -> Callable[[Sequence[str], Path], None]:
             timeout=300,
         )
         assert done.returncode == 0, done.stderr[-2000:]
-        assert read_record(out).machine["processes"] == 2  # or each would have done all of the work
+        assert read_record(out).machine["processes"] == 2
 
     return run
 
