@@ -1,10 +1,11 @@
-"""Two ranks of one command after another, forked from a process that has imported what they need.
+"""Commands in processes of their own, forked from one that has imported what they need.
 
-A process that torchrun starts imports for longer than a small run trains. Here the imports are paid once; each
-rank is a process of its own all the same, told of its place by the variables that torchrun sets.
+A new process imports for longer than a small run takes. Here the imports are paid once; each process is one
+of its own all the same, that can be killed, or told by the variables of torchrun that it is one of several.
 
-Run as a program, it reads one line of JSON a command: the words, the variables, the threads of torch and the
-file that takes what the ranks print. It answers with the exit status.
+Run as a program, it reads one line of JSON a command: the words, the variables, the threads of torch, the
+file that takes what is printed, and how many ranks. It answers with the ranks' process ids, and in the end
+with 0, or 1 if one of them failed.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ import rarescene.generators.prompted_maps
 import rarescene.generators.vq_gan  # noqa: F401
 from rarescene.cli import main
 
-RANKS = 2
 PATIENCE = 300
 """Seconds after which a rank is stopped."""
 
@@ -59,16 +59,20 @@ def rank(words: list[str], variables: dict[str, str], threads: int, log: str) ->
         os._exit(status)
 
 
-def run(words: list[str], variables: dict[str, str], threads: int, log: str) -> int:
-    """Run the command as two ranks; when one fails, stop the other."""
-    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    common |= {"WORLD_SIZE": str(RANKS), "LOCAL_WORLD_SIZE": str(RANKS)}
-    left = set()
-    for place in range(RANKS):
+def run(words: list[str], variables: dict[str, str], threads: int, log: str, ranks: int) -> int:
+    """Run the command, as several ranks if need be; when one fails, stop the others."""
+    common: dict[str, str] = {}
+    if ranks > 1:
+        common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+        common |= {"WORLD_SIZE": str(ranks), "LOCAL_WORLD_SIZE": str(ranks)}
+    left = []
+    for place in range(ranks):
+        own = common | {"RANK": str(place), "LOCAL_RANK": str(place)} if ranks > 1 else {}
         child = os.fork()
         if child == 0:
-            rank(words, variables | common | {"RANK": str(place), "LOCAL_RANK": str(place)}, threads, log)
-        left.add(child)
+            rank(words, variables | own, threads, log)
+        left.append(child)
+    print(*left, flush=True)
     status = 0
     while left:
         child, how = os.wait()
