@@ -5,7 +5,11 @@ Real files lie beside the checkout, or where RARESCENE_TEST_DATA points, and nev
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import select
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -167,15 +171,83 @@ def segmenter_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+class Forking:
+    """The process of `forked_commands.py`, which runs one command at a time."""
+
+    def __init__(self) -> None:
+        program = Path(__file__).parent / "forked_commands.py"
+        self.process = subprocess.Popen(
+            [sys.executable, program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def start(self, words: Sequence[str], log: Path, ranks: int = 1) -> list[int]:
+        """Start a command; return the process ids of its ranks."""
+        import torch
+
+        # as many threads as this process has: sums are rounded by how they are divided
+        asked = {"words": words, "variables": dict(os.environ), "threads": torch.get_num_threads()}
+        assert self.process.stdin is not None
+        print(json.dumps(asked | {"log": str(log), "ranks": ranks}), file=self.process.stdin, flush=True)
+        return [int(word) for word in self._line().split()]
+
+    def wait(self) -> int:
+        """Return 0 when the command has succeeded, 1 when it has failed or was killed."""
+        return int(self._line())
+
+    def over(self, within: float) -> bool:
+        """Return whether the command ends within so many seconds."""
+        return bool(select.select([self.process.stdout], [], [], within)[0])
+
+    def _line(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline()
+
+
+@pytest.fixture(scope="session")
+def forking() -> Iterator[Forking]:
+    """A process from which commands are forked, started for the first test that needs it."""
+    forking = Forking()
+    with forking.process:
+        yield forking
+        forking.process.kill()
+
+
 @pytest.fixture
-def on_two_ranks() -> Callable[[Sequence[str], Path], None]:
-    """Run a command as two processes of torchrun, and see that they shared the work."""
+def on_two_ranks(forking: Forking, tmp_path: Path) -> Callable[[Sequence[str], Path], None]:
+    """Run a command as two processes, and see that they shared the work."""
+
+    def run(words: Sequence[str], out: Path) -> None:
+        log = tmp_path / "ranks.log"
+        forking.start(words, log, ranks=2)
+        assert forking.wait() == 0, log.read_text()[-2000:]
+        assert read_record(out).machine["processes"] == 2  # or each would have done all of the work
+
+    return run
+
+
+@pytest.fixture
+def killed_when(forking: Forking, tmp_path: Path) -> Callable[[Sequence[str], Callable[[], bool]], None]:
+    """Run a command in a process that is killed as soon as something holds."""
+
+    def run(words: Sequence[str], due: Callable[[], bool]) -> None:
+        (process,) = forking.start(words, tmp_path / "killed.log")
+        while not due() and not forking.over(within=0.002):
+            pass
+        with contextlib.suppress(ProcessLookupError):  # it may just have come to its end
+            os.kill(process, signal.SIGKILL)
+        forking.wait()
+
+    return run
+
+
+@pytest.fixture
+def by_torchrun() -> Callable[[Sequence[str], Path], None]:
+    """Run a command as two processes of torchrun itself, which takes longer; else as `on_two_ranks`."""
 
     def run(words: Sequence[str], out: Path) -> None:
         import torch
 
         launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-        # as many threads as this process has: sums are rounded by how they are divided
         environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
         done = subprocess.run(
             [*launch, "-m", "rarescene.cli", *words],
@@ -185,7 +257,7 @@ def on_two_ranks() -> Callable[[Sequence[str], Path], None]:
             timeout=300,
         )
         assert done.returncode == 0, done.stderr[-2000:]
-        assert read_record(out).machine["processes"] == 2  # or each would have done all of the work
+        assert read_record(out).machine["processes"] == 2
 
     return run
 

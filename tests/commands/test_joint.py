@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -279,19 +275,16 @@ def test_a_longer_set_begins_with_the_shorter_one(undisturbed: Path, joint_run: 
     assert all(longer[name] == content for name, content in shorter.items() if name.endswith(".png"))
 
 
-@pytest.mark.slow
-def test_killed_and_resumed_equals_undisturbed(undisturbed: Path, joint_run: Path, tmp_path: Path) -> None:
+def test_killed_and_resumed_equals_undisturbed(
+    undisturbed: Path,
+    joint_run: Path,
+    tmp_path: Path,
+    killed_when: Callable[[Sequence[str], Callable[[], bool]], None],
+) -> None:
     out = tmp_path / "cut"
-    command = [sys.executable, "-m", "rarescene.cli", *words(joint_run, out), "--resume"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while process.poll() is None and time.monotonic() < deadline:
-        if len(list(out.glob("images/*.png"))) >= 3:
-            process.send_signal(signal.SIGKILL)
-            break
-        time.sleep(0.002)
-    process.wait()
-    assert main([*words(joint_run, out), "--resume"]) == 0
+    command = [*words(joint_run, out), "--resume"]
+    killed_when(command, lambda: len(list(out.glob("images/*.png"))) >= 3)
+    assert main(command) == 0
     assert files(out) == files(undisturbed)
 
 

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -92,23 +88,16 @@ def test_options_of_maps_are_refused_where_none_are_drawn(
     assert not out.exists()
 
 
-@pytest.mark.slow
 def test_killed_and_resumed_equals_undisturbed(
-    undisturbed: Path, generator_run: Path, tmp_path: Path
+    undisturbed: Path,
+    generator_run: Path,
+    tmp_path: Path,
+    killed_when: Callable[[Sequence[str], Callable[[], bool]], None],
 ) -> None:
     out = tmp_path / "cut"
-    command = [sys.executable, "-m", "rarescene.cli", *words(generator_run, out)]
-    for pairs_before_the_kill in (1, 5):
-        process = subprocess.Popen(
-            [*command, "--resume"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        deadline = time.monotonic() + 120
-        while process.poll() is None and time.monotonic() < deadline:
-            if len(list(out.glob("images/*.png"))) >= pairs_before_the_kill:
-                process.send_signal(signal.SIGKILL)
-                break
-            time.sleep(0.005)
-        process.wait()
+    for pairs in (1, 5):
+        there = lambda least=pairs: len(list(out.glob("images/*.png"))) >= least  # noqa: E731
+        killed_when([*words(generator_run, out), "--resume"], there)
         lines = (out / "manifest.jsonl").read_text().splitlines() if (out / "manifest.jsonl").exists() else []
         for line in lines:
             try:

@@ -37,10 +37,10 @@ def test_the_run_folder_tells_how_to_repeat_it(generator_run: Path) -> None:
 
 @pytest.mark.slow
 def test_two_ranks_follow_one(
-    generator_run: Path, tmp_path: Path, on_two_ranks: Callable[[Sequence[str], Path], None]
+    generator_run: Path, tmp_path: Path, by_torchrun: Callable[[Sequence[str], Path], None]
 ) -> None:
     out = tmp_path / "ranks"
-    on_two_ranks(["train", "casdm", "--data", PHANTOM, "--out", str(out), *TINY], out)
+    by_torchrun(["train", "casdm", "--data", PHANTOM, "--out", str(out), *TINY], out)
     one, two = (load_file(run / "model" / "weights.safetensors") for run in (generator_run, out))
     for name in one:
         torch.testing.assert_close(
