@@ -15,11 +15,12 @@ help:            ## list the targets
 
 install: $(STAMP)  ## make .venv with everything that demo and test need
 
+# --no-compile: most of what is installed is never imported, and Python compiles the rest when it is.
 $(STAMP): pyproject.toml
 	$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 13), f"Python 3.11 or 3.12 is needed; this is {sys.version}. Try: make PYTHON=python3.12"'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --editable '.[dev]'
 	touch $(STAMP)
 
 # nnU-Net's own check of an export, beside the environment and not in it: its dependencies bring torchvision.

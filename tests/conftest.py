@@ -111,6 +111,14 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_power_cut() -> Iterator[None]:
+    """Let nothing wait for the disk: a kill leaves what was written, and no test cuts the power."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
+
+
 def took(stage: Path, seconds: float) -> None:
     """Write that a training, or a stage of one, has taken so long until each of its checkpoints."""
     places = [stage / "stage.json"] if stage.name == "refinement" else stage.glob("checkpoints/*/state.json")
