@@ -72,6 +72,10 @@ def does_it_help() -> list[str]:
             lines.append(f"| {strategy} | {change(of_all)} | {change(of_rare)} | {word} |")
         if "on_training_frames" in found:
             lines += ["", *learned(found["on_training_frames"])]
+        if name.startswith("evidence"):
+            own = found["values"]["tables"][0]["own_training_frames"]
+            told = ", ".join(f"{arm} {100 * scores['rare mean']:.1f}" for arm, scores in own.items())
+            lines += ["", f"On their own training frames the rare classes' mean is: {told}."]
     return lines
 
 

@@ -183,7 +183,9 @@ def _sheets(one: Compared) -> list[Sheet]:
         for arm in table.strategies:
             row = table.of(arm, one.measure)
             changed = None if arm == base else row
-            verdict = "itself" if arm == base else WORDS[one.verdict(base, arm).tone]
+            verdict = "itself" if arm == base else MISSING
+            if arm not in (base, BASELINE):  # that adding nothing helps is no question
+                verdict = WORDS[one.verdict(base, arm).tone]
             cells = (percent(row.mean, row.interval), gained(changed), *tested(changed))
             rows.append((arm, *cells, percent(one.own[arm][one.measure]), verdict))
         made.append(Sheet(head, ("arm", "score", "change", "d", "p", "own frames", "verdict"), tuple(rows)))
@@ -252,6 +254,8 @@ def _verdicts(one: Compared) -> list[str]:
     notes = []
     for base, table in one.tables.items():
         for arm in table.strategies[1:]:
+            if arm == BASELINE:
+                continue
             found = one.verdict(base, arm)
             notes.append(f"{one.segmenter}{where}, {arm}: {WORDS[found.tone]}. {found.sentence}")
             notes += found.caveats
