@@ -151,7 +151,7 @@ def demo(found: dict[str, Any]) -> list[str]:
     """Phantom scenes: without, pasted, drawn; one seed."""
     table, seconds = found["comparison"], found["seconds"]
     return [
-        f"**Phantom scenes, one seed: an illustration.** {', '.join(found['rare'])} drawn into {found['kept']} frames "
+        f"**Phantom scenes, one seed: an illustration.** {', '.join(found['missed'])} drawn into {found['kept']} frames "
         f"(`offline`) or pasted (`paste`); {len(table['recordings'])} test recordings that neither the generator nor the "
         f"segmenters saw; {found['training']['none']['steps']} steps each. {CELLS}",
         "",
