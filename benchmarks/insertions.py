@@ -22,7 +22,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from harness import RESULTS, write_results
 
 from rarescene.augmentation import OfflineConfig, PasteConfig
@@ -31,6 +30,7 @@ from rarescene.commands.segment import segment
 from rarescene.commands.synthesize import synthesize
 from rarescene.diffusion import InsertionConfig, SamplingConfig
 from rarescene.evaluation import ComparisonTable, compare
+from rarescene.evaluation.overlap import class_iou
 from rarescene.evaluation.run_metrics import METRICS, read_metrics
 from rarescene.foundation.console import CONSOLE
 from rarescene.foundation.errors import RareSceneError
@@ -162,11 +162,10 @@ def learned(out: Path, source: Any, arm: str) -> dict[str, list[float]]:
     scenes = decode(source.scenes, 64, 64).subset(source.split.train)
     for seed in SEEDS:
         run = out / f"{arm}-{seed}"
-        parts = open_judge(run, read_record(run), scenes.classes).overlaps(scenes, scenes.recordings, arm)
-        confusion = sum(part.confusion for part in parts.values())
-        hits, shown, said = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
-        for name, one in zip(found, scenes.classes.ids_of(list(found)), strict=True):
-            found[name].append(round(float(hits[one] / (shown[one] + said[one] - hits[one])), 4))
+        scores = open_judge(run, read_record(run), scenes.classes).overlaps(scenes, scenes.recordings, arm)
+        iou = class_iou(scores.values(), scenes.classes.names)
+        for name, values in found.items():
+            values.append(round(iou[name] or 0, 4))
     return found
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -18,16 +17,18 @@ from rich.console import Console
 
 from rarescene.cli import main
 from rarescene.evaluation import RecordingOverlap, compare
+from rarescene.evaluation.overlap import class_iou
+from rarescene.evaluation.run_metrics import VALIDATION_METRICS
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.run_record import read_record
 from rarescene.recipes.demo import TRAINING
 from rarescene.recipes.evidence.config import SHARES, EvidenceConfig, GeneratorConfig, read_evidence
 from rarescene.recipes.evidence.grid import ALL, BY_FRAME, Grid
 from rarescene.recipes.evidence.shared_store import SharedStore
-from rarescene.recipes.evidence.study import CHOSEN_BY, OWN, Part, mean_of
+from rarescene.recipes.evidence.study import OWN, Part, mean_of
 from rarescene.recipes.outcome import Sheet, points
 from rarescene.recipes.scale import CONFIGS, DataScale
-from rarescene.recipes.study import class_iou, read_scores
+from rarescene.recipes.study import read_scores
 
 DATA = "phantom:videos=6,frames=4,size=32"
 PHANTOM = "phantom:videos=6,frames=8,size=32"
@@ -116,7 +117,7 @@ def test_a_study_is_trained_once_compared_and_told(tmp_path: Path, capfd: pytest
     table = compare(scores, names, baseline="none", rare=RARE)
     assert told["against"] == json.loads(json.dumps({"none": table.to_dict()}))
     for arm, folder in folders.items():
-        iou = class_iou(read_scores(folder / OWN), names)
+        iou = class_iou(read_scores(folder / OWN).values(), names)
         own = told["own_training_frames"][arm]
         assert [own[name] for name in RARE] == [iou[name] for name in RARE]
         assert own["rare mean"] == pytest.approx(np.mean([iou[name] for name in RARE]))
@@ -162,15 +163,15 @@ def test_a_study_is_trained_once_compared_and_told(tmp_path: Path, capfd: pytest
         found = replace(seen, confusion=seen.confusion.copy())
         if expected:
             found.confusion[names.index(RARE[0])] = confusion
-        scores = json.loads((judge / CHOSEN_BY).read_text()) | {"recordings": {"a": found.to_dict()}}
-        (judge / CHOSEN_BY).write_text(json.dumps(scores))
+        scores = json.loads((judge / VALIDATION_METRICS).read_text()) | {"recordings": {"a": found.to_dict()}}
+        (judge / VALIDATION_METRICS).write_text(json.dumps(scores))
         if expected:
             assert part.classes_of(missed) == expected
             assert part.planned("unet", missed, 0) != part.planned("unet", study.arms["broken"], 0)
         else:
             with pytest.raises(ConfigError, match="misses none"):
                 part.classes_of(missed)
-    (judge / CHOSEN_BY).unlink()
+    (judge / VALIDATION_METRICS).unlink()
     assert part.classes_of(missed) is None
     assert part.planned("unet", missed, 0) is None
 
@@ -194,7 +195,7 @@ def test_shares_are_chosen_on_validation_and_all_is_repeated_on_other_parts(tmp_
         for share, run in part.candidates("unet", arm).items():
             scores = read_scores(run.path / "metrics_validation.json")
             assert sorted(scores) == sorted(part.data.split.recordings["validation"])
-            found[share] = mean_of(class_iou(scores, part.classes), RARE)
+            found[share] = mean_of(class_iou(scores.values(), part.classes), RARE)
         assert chosen["scores"] == {str(share): score for share, score in found.items()}
         assert found[chosen["share"]] == max(found.values())  # type: ignore[type-var]
         run = part.planned("unet", arm, 0)
@@ -487,66 +488,13 @@ def test_the_classes_of_all_recordings_together_are_scored() -> None:
         return RecordingOverlap(np.array(rows), np.array([1, 1]), np.zeros(1), np.zeros(1))
 
     scores = {"a": recording((8, 2), (1, 3)), "b": recording((10, 0), (4, 0))}
-    iou = class_iou(scores, ("tissue", "duct"))
+    iou = class_iou(scores.values(), ("tissue", "duct"))
     assert iou == {"tissue": pytest.approx(18 / 25), "duct": pytest.approx(3 / 10)}
-    nothing = class_iou({"a": recording((8, 2), (0, 0))}, ("tissue", "duct"))
+    nothing = class_iou([recording((8, 2), (0, 0))], ("tissue", "duct"))
     assert nothing == {"tissue": 0.8, "duct": None}
     assert mean_of(nothing, ("tissue", "duct")) == 0.8
     assert mean_of(nothing, ("duct",)) is None
-
-
-def test_a_run_that_failed_is_tried_once_and_one_that_is_being_made_is_waited_for(tmp_path: Path) -> None:
-    calls: list[str] = []
-
-    def fails(out: Path) -> None:
-        calls.append(out.name)
-        raise ConfigError("it cannot be", "Do otherwise.")
-
-    store = SharedStore(tmp_path)
-    for _ in range(2):
-        with pytest.raises(ConfigError, match="it cannot be"):
-            store.planned("x", {}, fails).made()
-    assert len(calls) == 1
-    with pytest.raises(ConfigError):
-        SharedStore(tmp_path).planned("x", {}, fails).made()
-    assert len(calls) == 2
-
-    begun, go_on = threading.Event(), threading.Event()
-    made: list[int] = []
-
-    def maker(number: int) -> Callable[[Path], None]:
-        def make(out: Path) -> None:
-            begun.set()
-            assert go_on.wait(60)
-            out.mkdir()
-            made.append(number)
-
-        return make
-
-    stores = [SharedStore(tmp_path), SharedStore(tmp_path)]
-    planned = [one.planned("y", {}, maker(n), Path.is_dir) for n, one in enumerate(stores)]
-    first = threading.Thread(target=planned[0].made)
-    first.start()
-    assert begun.wait(60)
-    second = threading.Thread(target=planned[1].made)
-    second.start()
-    go_on.set()
-    for thread in (first, second):
-        thread.join(60)
-    assert made == [0]
-    assert [len(one.made) for one in stores] == [1, 0]
-    assert [path.name for path in tmp_path.iterdir()] == [planned[0].name]  # no lock is left
-
-
-def test_a_lock_that_a_kill_left_beside_a_finished_run_goes_with_the_next_process(tmp_path: Path) -> None:
-    planned = SharedStore(tmp_path).planned("x", {}, Path.mkdir, Path.is_dir)
-    run = planned.made()
-    lock = tmp_path / f".{run.name}.rarescene" / ".rarescene"
-    lock.mkdir(parents=True)
-    for name in ("lock", "writer.json"):
-        (lock / name).write_text("{}")
-    assert SharedStore(tmp_path).planned("x", {}, Path.mkdir, Path.is_dir).made() == run
-    assert list(tmp_path.iterdir()) == [run]
+    assert class_iou([], ("tissue", "duct")) == {"tissue": None, "duct": None}
 
 
 def test_the_study_of_the_documentation_is_read(tmp_path: Path) -> None:

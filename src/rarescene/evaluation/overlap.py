@@ -15,7 +15,7 @@ index in the reference count nowhere. Intervals resample recordings, never frame
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -224,6 +224,20 @@ class OverlapMeter:
     def result(self, bootstrap: BootstrapConfig | None = None) -> OverlapScores:
         """Return the scores of all that was added. Raises `DataError` if no labelled pixel was."""
         return overlap_scores(self.recordings, self.classes, bootstrap)
+
+
+def added_up(recordings: Iterable[RecordingOverlap]) -> Confusion:
+    """Return the confusion of all recordings together, int64 `(C, C)`."""
+    first, *others = (one.confusion for one in recordings)
+    return sum(others, first)
+
+
+def class_iou(recordings: Iterable[RecordingOverlap], classes: Sequence[str]) -> dict[str, float | None]:
+    """Return the IoU of each class, by name, over all recordings together; None where no mask shows it."""
+    if not (scored := list(recordings)):
+        return dict.fromkeys(classes)
+    iou = scores_in_reference(*hits_and_totals(added_up(scored)))[0]
+    return {name: known_or_none(float(value)) for name, value in zip(classes, iou, strict=True)}
 
 
 def overlap_scores(

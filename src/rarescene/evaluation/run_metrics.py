@@ -18,6 +18,9 @@ from rarescene.scenes import ClassTable
 METRICS = "metrics.json"
 """What `evaluate` found on the test recordings of real data, in the run's folder."""
 
+VALIDATION_METRICS = "metrics_validation.json"
+"""What it found on the validation recordings."""
+
 
 @dataclass(frozen=True)
 class RunMetrics:

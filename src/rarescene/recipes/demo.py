@@ -42,9 +42,6 @@ TRAINING = TrainingConfig(
 WIDTHS = (16, 32, 64, 96)
 """Of the U-Nets: they train twice as fast as with the usual ones."""
 
-VALIDATION = "metrics_validation.json"
-"""What the first U-Net scores on the validation recordings, in its folder."""
-
 SHARE = 0.35
 """How many of the scenes of a batch a class is pasted or drawn into."""
 
@@ -67,9 +64,10 @@ def demo(*, out: Path = Path("demo"), pairs: Count = 160, seed: Seed = 0, quick:
     from rarescene.commands.stats import stats
     from rarescene.commands.synthesize import synthesize
     from rarescene.diffusion import SamplingConfig
-    from rarescene.evaluation.run_metrics import METRICS
+    from rarescene.evaluation.overlap import class_iou
+    from rarescene.evaluation.run_metrics import METRICS, VALIDATION_METRICS
     from rarescene.foundation.plugins import by_command
-    from rarescene.recipes.study import class_iou, read_scores
+    from rarescene.recipes.study import read_scores
     from rarescene.reports import build_report, comparison_table, overlap_table, verdict_text, write_report
     from rarescene.segmenters.unet_config import UNetConfig
     from rarescene.sources.trust import TrustConfig, missed
@@ -116,8 +114,8 @@ def demo(*, out: Path = Path("demo"), pairs: Count = 160, seed: Seed = 0, quick:
 
     CONSOLE.rule("2. A U-Net with the real scenes alone")
     none = trained_with("none")
-    evaluate(none, data=data, part="validation", out=none / VALIDATION, quiet=True)
-    iou = class_iou(read_scores(none / VALIDATION), table.names)
+    evaluate(none, data=data, part="validation", out=none / VALIDATION_METRICS, quiet=True)
+    iou = class_iou(read_scores(none / VALIDATION_METRICS).values(), table.names)
     lacking = missed(iou, rare) or tuple(rare)
     say(f"on the validation recordings it misses {', '.join(lacking)}")
     classes = table.listed(lacking)

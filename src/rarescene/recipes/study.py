@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import cached_property
 from hashlib import blake2b
@@ -11,8 +11,6 @@ from typing import Any
 
 from rarescene.commands.evaluate import evaluate
 from rarescene.evaluation import RecordingOverlap
-from rarescene.evaluation.bootstrap import known_or_none
-from rarescene.evaluation.confusion import hits_and_totals, scores_in_reference
 from rarescene.evaluation.run_metrics import METRICS
 from rarescene.foundation.console import say
 from rarescene.foundation.files import read_json
@@ -21,7 +19,6 @@ from rarescene.foundation.plugins import method_for
 from rarescene.recipes.run_store import Planned, RunStore
 from rarescene.recipes.scale import DataScale
 from rarescene.reports import PHANTOM_WARNING
-from rarescene.reports.tables import added_up
 from rarescene.scenes.data import Data, decode, open_data
 
 Scores = Mapping[str, RecordingOverlap]
@@ -101,9 +98,3 @@ class DataStudy:
 def read_scores(path: Path) -> Scores:
     """Return the scores by recording of a file that `evaluate` wrote."""
     return {name: RecordingOverlap.from_dict(value) for name, value in read_json(path)["recordings"].items()}
-
-
-def class_iou(scores: Scores, classes: Sequence[str]) -> dict[str, float | None]:
-    """Return the IoU of each class over all recordings together; None where no mask shows it."""
-    iou = scores_in_reference(*hits_and_totals(added_up(scores.values())))[0]
-    return {name: known_or_none(float(value)) for name, value in zip(classes, iou, strict=True)}

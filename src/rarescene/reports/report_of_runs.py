@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rarescene.evaluation.overlap import added_up
 from rarescene.evaluation.run_metrics import read_metrics, read_scored
 from rarescene.evaluation.significance import ComparisonTable
 from rarescene.foundation.errors import ConfigError
@@ -20,7 +21,7 @@ from rarescene.reports.gallery import GalleryRow, GalleryScene, class_areas, gal
 from rarescene.reports.realism import Measure, places_of, realism_measures, set_realism
 from rarescene.reports.refreshes_page import PAGE
 from rarescene.reports.report_page import Report
-from rarescene.reports.tables import RunScores, added_up, cell_of_run, metric_columns, scores_of_run
+from rarescene.reports.tables import RunScores, cell_of_run, metric_columns, scores_of_run
 from rarescene.scenes import ClassTable, open_scenes
 from rarescene.scenes.data import Data, decode, open_as_in
 from rarescene.scenes.statistics import display_size, rare_classes, statistics_of

@@ -36,7 +36,7 @@ from rarescene.reports.formatting import (
 from rarescene.reports.verdict import Verdict
 
 if TYPE_CHECKING:
-    from rarescene.evaluation import ComparisonTable, Interval, OverlapScores, RecordingOverlap, RunMetrics
+    from rarescene.evaluation import ComparisonTable, Interval, OverlapScores, RunMetrics
     from rarescene.evaluation.confusion import Confusion
     from rarescene.reports.realism import Measure
     from rarescene.scenes import ClassTable, Fault, Recording, SceneStatistics
@@ -74,14 +74,10 @@ class RunScores:
 
 def scores_of_run(name: str, record: RunRecord, metrics: RunMetrics) -> RunScores:
     """Return the column of a scored run, headed by `name`."""
+    from rarescene.evaluation.overlap import added_up
+
     confusion = added_up(metrics.recordings.values())
     return RunScores(name, metrics.scores, (record.seed,), cell_of_run(record), confusion)
-
-
-def added_up(recordings: Iterable[RecordingOverlap]) -> Confusion:
-    """Return the confusion of all recordings together, int64 `(C, C)`."""
-    first, *others = (one.confusion for one in recordings)
-    return sum(others, first)
 
 
 def cell_of_run(record: RunRecord) -> float:

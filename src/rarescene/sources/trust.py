@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from rarescene.evaluation.bootstrap import known_or_none
-from rarescene.evaluation.confusion import hits_and_totals, scores_in_reference
+from rarescene.evaluation.overlap import class_iou
 from rarescene.foundation.configs import Count, Settings, Share
 from rarescene.foundation.console import progress, say
 from rarescene.foundation.errors import ConfigError
@@ -88,10 +87,8 @@ def missed_by(judge: Judge, real: SceneCache, among: Sequence[int]) -> tuple[int
     from rarescene.training.ranks import is_main_process
 
     table = judge.table
-    parts = judge.overlaps(real, real.recordings, "looking for what is missed")
-    confusion = sum((part.confusion for part in parts.values()), np.zeros((len(table),) * 2, np.int64))
-    values = scores_in_reference(*hits_and_totals(confusion))[0]
-    iou = {name: known_or_none(float(value)) for name, value in zip(table.names, values, strict=True)}
+    scores = judge.overlaps(real, real.recordings, "looking for what is missed")
+    iou = class_iou(scores.values(), table.names)
     names = [table.names[class_id] for class_id in among]
     found = missed(iou, names)
     told = ", ".join(f"{name} {'-' if iou[name] is None else format(iou[name], '.0%')}" for name in names)

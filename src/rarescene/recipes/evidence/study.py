@@ -17,7 +17,8 @@ from rarescene.commands.pseudolabel import pseudolabel
 from rarescene.commands.segment import segment
 from rarescene.commands.synthesize import synthesize
 from rarescene.evaluation.bootstrap import known_or_none, mean_of_known
-from rarescene.evaluation.run_metrics import METRICS
+from rarescene.evaluation.overlap import class_iou
+from rarescene.evaluation.run_metrics import METRICS, VALIDATION_METRICS
 from rarescene.foundation.console import say
 from rarescene.foundation.errors import CheckpointError, ConfigError
 from rarescene.foundation.files import write_json
@@ -32,7 +33,7 @@ from rarescene.recipes.evidence.config import (
 )
 from rarescene.recipes.run_store import Planned, RunStore, address, finished
 from rarescene.recipes.scale import DataScale
-from rarescene.recipes.study import DataStudy, Scores, class_iou, read_scores
+from rarescene.recipes.study import DataStudy, Scores, read_scores
 from rarescene.reports.formatting import listing
 from rarescene.scenes import SceneCache, open_scenes
 from rarescene.scenes.data import decode
@@ -44,8 +45,6 @@ from rarescene.sources.trust import missed
 
 OWN = "metrics_of_training_frames.json"
 """What a segmenter scores on the frames that it was trained on, in its folder."""
-CHOSEN_BY = "metrics_validation.json"
-"""What it scores on the validation part, as `evaluate` calls it."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +157,7 @@ class Part(DataStudy):
         """Return the segmenter that judges and labels: of another seed, trained on the real frames alone."""
         name = next(iter(self.config.segmenters))
         asked = any(arm.classes == "missed" for arm in self.config.arms.values())
-        scores = {CHOSEN_BY: self._score_validation} if asked else {}
+        scores = {VALIDATION_METRICS: self._score_validation} if asked else {}
         return self._segmenter(name, ArmConfig(), {}, {}, self.config.judge_seed, scores)
 
     def classes_of(self, arm: ArmConfig) -> tuple[str, ...] | None:
@@ -171,7 +170,8 @@ class Part(DataStudy):
             return self.targets
         if not (judge := self.judge()).there:
             return None
-        found = missed(class_iou(read_scores(judge.path / CHOSEN_BY), self.classes), self.targets)
+        scores = read_scores(judge.path / VALIDATION_METRICS)
+        found = missed(class_iou(scores.values(), self.classes), self.targets)
         if not found:
             what = "the judge misses none of the rare classes on the validation part"
             raise ConfigError(what, "Leave out the arms with `classes: missed`.")
@@ -275,7 +275,7 @@ class Part(DataStudy):
         real = len(self.data.split.train)
         scores = {self.tested: self._score_test, OWN: self._score_own}
         if len(config.shares_of(arm)) > 1 and seed == config.seeds[0]:
-            scores[CHOSEN_BY] = self._score_validation
+            scores[VALIDATION_METRICS] = self._score_validation
         options = config.options_of(arm, share, real=real, classes=classes)
         return self._segmenter(segmenter, arm, options, self.upon(arm, seed), seed, scores)
 
@@ -295,7 +295,8 @@ class Part(DataStudy):
         if not candidates or not all(run.there for run in candidates.values()):
             return None
         found = {
-            share: self.rare_mean(read_scores(run.path / CHOSEN_BY)) for share, run in candidates.items()
+            share: self.rare_mean(read_scores(run.path / VALIDATION_METRICS))
+            for share, run in candidates.items()
         }
         known = {share: score for share, score in found.items() if score is not None}
         if not known:
@@ -325,7 +326,7 @@ class Part(DataStudy):
 
     def rare_mean(self, scores: Scores) -> float | None:
         """Return the mean IoU of the rare classes; None where none is shown."""
-        return mean_of(class_iou(scores, self.classes), self.rare)
+        return mean_of(class_iou(scores.values(), self.classes), self.rare)
 
     def _trained(self, chosen: GeneratorConfig, seed: int) -> Planned:
         model = chosen.resolved(self.config.height, self.config.width)

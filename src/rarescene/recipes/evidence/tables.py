@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from rarescene.evaluation.overlap import class_iou
 from rarescene.evaluation.significance import Comparison, ComparisonTable, compare
 from rarescene.foundation.errors import RareSceneError
 from rarescene.foundation.run_record import read_record
@@ -15,7 +16,6 @@ from rarescene.recipes.evidence.grid import ALL, BY_FRAME, Grid, own_scores, tes
 from rarescene.recipes.evidence.study import Part, mean_of
 from rarescene.recipes.outcome import MISSING, Outcome, Sheet, gained, percent, points, tested
 from rarescene.recipes.run_store import Planned
-from rarescene.recipes.study import class_iou
 from rarescene.reports.formatting import count, listing, share
 from rarescene.reports.verdict import Verdict, verdict_on
 
@@ -162,7 +162,7 @@ def evidence(grid: Grid, name: str, options: str) -> Evidence:
 
 def _own(part: Part, measure: str, runs: Mapping[int, Planned]) -> dict[str, float | None]:
     """Return the IoU of each rare class on the training frames, averaged over seeds, and their mean."""
-    by_seed = [class_iou(scores, part.classes) for scores in own_scores(runs).values()]
+    by_seed = [class_iou(scores.values(), part.classes) for scores in own_scores(runs).values()]
 
     def averaged(values: Sequence[float | None]) -> float | None:
         known = [value for value in values if value is not None]

@@ -20,6 +20,7 @@ from rarescene.augmentation.refresh_log import REFRESHES
 from rarescene.evaluation import Comparison, ComparisonTable, compare
 from rarescene.evaluation.bootstrap import known_or_none, mean_of_known
 from rarescene.evaluation.confusion import hits_and_totals, scores_in_reference
+from rarescene.evaluation.overlap import added_up
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.files import read_json_lines
 from rarescene.recipes.gauda.published import COLUMNS as PUBLISHED_COLUMNS
@@ -276,6 +277,6 @@ def _iou(study: GaudaStudy, runs: Cells, class_id: int, pairs: Path | None) -> f
     ious = []
     for run in runs.values():
         scores = study.scores(run) if pairs is None else study.on_pairs(run, pairs)
-        confusion = np.sum([one.confusion for one in scores.values()], axis=0)
+        confusion = added_up(scores.values())
         ious.append(scores_in_reference(*hits_and_totals(confusion))[0][class_id])
     return known_or_none(float(mean_of_known(np.array(ious))))
