@@ -85,6 +85,9 @@ def test_a_judge_leaves_out_what_it_does_not_see(
     assert len(kept) < 6
     assert f"{6 - len(kept)} were left out" in " ".join(capfd.readouterr().out.split())
     assert all(record.details["trusted"] for record in kept.records)
+    page = tmp_path / "page.html"
+    assert main(["report", str(out), "--realism", "false", "--out", str(page)]) == 0
+    assert f"{len(kept)} of 6 synthetic pairs" in page.read_text(encoding="utf-8")
     noted = tmp_path / "noted"
     assert main(words(generator_run, noted, "--judge", str(segmenter_run), "--trust.rule=none")) == 0
     scores = [record.details["trust"] for record in open_scenes(f"set:{noted}").records]

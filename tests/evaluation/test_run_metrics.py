@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from rarescene.evaluation import OverlapMeter, RunMetrics, ScoredRuns, read_metrics, read_scored
+from rarescene.evaluation.overlap import added_up
 from rarescene.foundation.errors import CheckpointError, ConfigError
 from rarescene.foundation.files import write_json
 from rarescene.reports import verdict_on
-from rarescene.reports.tables import added_up
 from rarescene.scenes import ClassTable, SceneClass
 
 CLASSES = ("liver", "cystic duct", "hepatic vein")

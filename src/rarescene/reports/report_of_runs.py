@@ -227,15 +227,17 @@ def _in_words(record: RunRecord) -> str:
             )
         case "scene set":
             chosen = f", chosen from {config['curation']['of']}" if "curation" in config else ""
+            kept = int(record.metrics.get("pairs", config["count"]))
+            many = f"{kept}" if kept == config["count"] else f"{kept} of {config['count']}"
             if "pseudolabel" in config:
-                return f"{config['count']} {how_made(config)}{chosen}"
+                return f"{many} {how_made(config)}{chosen}"
             maps = ", for maps flipped and rotated, which no real frame shows" if config.get("vary") else ""
             maps = maps if config.get("masks") else ", for generated maps"
             maps = ", rare classes drawn into real frames" if "compose" in config else maps
             asked = (
                 maps if "compose" in config or config["generator"] in kinds_that_generate("images") else ""
             )
-            return f"{config['count']} {how_made(config)}{asked}{chosen}"
+            return f"{many} {how_made(config)}{asked}{chosen}"
         case kind:
             method = methods("generators").get(kind)
             thing = kind if method is None else method.thing
