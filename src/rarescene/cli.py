@@ -19,15 +19,14 @@ import shlex
 import signal
 import sys
 import tempfile
-import textwrap
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import chdir, contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 from rich.console import Console
 from rich.markup import escape
@@ -38,28 +37,17 @@ from rarescene.foundation.console import say_once
 from rarescene.foundation.errors import ConfigError, RareSceneError, machine_fault
 from rarescene.foundation.methods import GeneratorMethod, SegmenterMethod
 from rarescene.foundation.plugins import by_command
+from rarescene.options.parser import (
+    CONFIGS,
+    Command,
+    build_parser,
+    options_of_strategies,
+    reads_config,
+    switches_of,
+)
+from rarescene.options.slips import meant
 
-if TYPE_CHECKING:
-    from jsonargparse import ArgumentParser
-
-
-class Command(NamedTuple):
-    """One command: what it does, where its function is, and an example that works.
-
-    Attributes:
-        summary: one line for the overview.
-        module: of the function, below `rarescene`.
-        function: what runs.
-        example: for the help.
-        method: the declared method that the function is given, for `train NAME` and `segment NAME`.
-    """
-
-    summary: str
-    module: str
-    function: str
-    example: str
-    method: GeneratorMethod | SegmenterMethod | None = None
-
+WHOLE_HELP = "--help-all"
 
 FAMILIES: Mapping[str, Literal["generators", "segmenters"]] = {"train": "generators", "segment": "segmenters"}
 """Commands of two words; the second one is any method that is declared (`foundation.plugins`)."""
@@ -177,12 +165,6 @@ def _of_methods(family: str) -> dict[str, Command]:
 
 
 SEGMENT = "rarescene.commands.segment:segment"
-SWITCHES = (
-    "--resume", "--alone", "--drop_copies", "--ro_alone", "--vary", "--write_classes", "--quick", "--quiet",
-)  # fmt: skip
-
-CONFIGS = Path(__file__).parent / "recipes" / "configs"
-
 _ERRORS = Console(stderr=True, highlight=False)
 
 
@@ -281,8 +263,11 @@ def parse(name: str, words: Sequence[str]) -> tuple[Callable[..., int | None], d
     command = commands()[name]
     module = command.module if command.method else f"rarescene.{command.module}"
     function: Callable[..., int | None] = getattr(importlib.import_module(module), command.function)
-    parser = build_parser(name, function)
-    tidy, files = _shipped_configs([_tidy(word) for word in words])
+    parser = build_parser(name, command, function, whole=WHOLE_HELP in words)
+    if WHOLE_HELP in words:
+        parser.print_help()
+        raise SystemExit(0)
+    tidy, files = _shipped_configs(_tidy(words, switches_of(parser)))
     configs = [read_config_file(path, CONFIGS) for path in files]
     try:
         given = parser.parse_args(tidy)
@@ -293,14 +278,15 @@ def parse(name: str, words: Sequence[str]) -> tuple[Callable[..., int | None], d
         raise ConfigError(error.what, error.remedy, error.path or _blamed(f"'{named}'", configs)) from error
     except argparse.ArgumentError as error:
         what = " ".join(str(error).split())
-        remedy = f"`rarescene {name} --help` lists the options; for example: {command.example}"
+        remedy = f"`rarescene {name} {WHOLE_HELP}` lists the options; for example: {command.example}"
+        remedy = " ".join([*meant(what, list(parser._option_string_actions)), remedy])
         raise ConfigError(what, remedy, _blamed(what, configs)) from error
-    if not _reads_config(function):
+    if not reads_config(function):
         values.pop("config")
     if "method" in inspect.signature(function).parameters:
         values["method"] = command.method
     if isinstance(command.method, SegmenterMethod):
-        values["strategies"] = {word: values.pop(word) for word in _options_of_strategies()}
+        values["strategies"] = {word: values.pop(word) for word in options_of_strategies()}
     return function, values
 
 
@@ -316,89 +302,10 @@ def _check_values(name: str, function: Callable[..., int | None], given: Any) ->
         one.name: get_type_hints(one.component, include_extras=True)[one.name]
         for one in get_signature_parameters(function, None)
     }
-    hints |= {} if method is None else {"model": method.config, **_options_of_strategies()}
+    hints |= {} if method is None else {"model": method.config, **options_of_strategies()}
     for option, hint in hints.items():
         if (value := given.get(option)) is not None:
             typed(hint, value, option)
-
-
-def _options_of_strategies() -> dict[str, type]:
-    """Return the configuration of each strategy that has options, by its word."""
-    return {word: one.config for word, one in by_command("strategies").items() if one.config is not None}
-
-
-def build_parser(name: str, function: Callable[..., int | None]) -> ArgumentParser:
-    """Return the parser of a command, made from its function's signature and docstring."""
-    import yaml
-    from jsonargparse import ActionConfigFile, ArgumentParser, DefaultHelpFormatter
-
-    class Help(DefaultHelpFormatter):
-        """Says `path` where the library says `<class 'Path'>`, and breaks no `--some-option` over lines."""
-
-        def _fill_text(self, text: str, width: int, indent: str) -> str:
-            return textwrap.fill(
-                " ".join(text.split()), width, initial_indent=indent, subsequent_indent=indent,
-                break_on_hyphens=False, break_long_words=False,
-            )  # fmt: skip
-
-        def _expand_help(self, action: argparse.Action) -> str:
-            return str(super()._expand_help(action)).replace("<class 'Path'>", "path")
-
-    class Config(ActionConfigFile):  # type: ignore[misc]
-        """Takes a file together with its bases, as text in which every value keeps its type."""
-
-        def __call__(self, parser: Any, namespace: Any, values: Any, option: str | None = None) -> None:
-            text = yaml.safe_dump(read_config_file(Path(values), CONFIGS).options, default_style='"')
-            with chdir(Path(values).parent):  # a section may name a file beside this one
-                super().__call__(parser, namespace, text, option)
-
-    command, method = commands()[name], commands()[name].method
-    text = (inspect.getdoc(function) or "").split("\n\nArgs:")[0]
-    bound = {"method"} & set(inspect.signature(function).parameters)
-    if bound and method is not None:
-        note = getattr(method, "note", "")
-        text = f"{method.summary[0].upper()}{method.summary[1:]}. {note}\n\n{text}"
-    parser = ArgumentParser(
-        prog=f"rarescene {name}",
-        description=text,
-        epilog=f"example: {command.example}",
-        allow_abbrev=False,
-        exit_on_error=False,
-        formatter_class=Help,
-    )
-    if not _reads_config(function):
-        parser.add_argument(
-            "--config",
-            action=Config,
-            help="YAML file with any of these options, perhaps over a `base:`, or the name of a shipped one.",
-        )
-    hints = get_type_hints(function)
-    several = [name for name, hint in hints.items() if hint == list[Path]]
-    for name in several:  # `RUN RUN …` rather than a list in brackets
-        parser.add_argument(name, nargs="+", type=Path, help="folders of runs, one or more")
-    skip: set[str | int] = {*several, *bound}
-    if bound and method is not None:
-        skip |= {"model", "training", "strategies"}
-        model = method.config()
-        parser.add_argument("--model", type=method.config, default=model, help="sizes and losses")
-        if isinstance(method, SegmenterMethod):
-            training = method.training(model)
-            help_of = "the training loop; the same for all runs that are compared"
-            parser.add_argument("--training", type=type(training), default=training, help=help_of)
-            for word, config in _options_of_strategies().items():
-                parser.add_argument(
-                    f"--{word}",
-                    type=config,
-                    default=config(),
-                    help=f"{word}: {by_command('strategies')[word].summary}",
-                )
-    parser.add_function_arguments(function, as_group=False, as_positional=True, skip=skip)
-    return parser
-
-
-def _reads_config(function: Callable[..., int | None]) -> bool:
-    """Return whether a command reads its configuration itself, which holds no options of the command line."""
-    return "config" in inspect.signature(function).parameters
 
 
 def _choose(words: list[str]) -> tuple[str, list[str]]:
@@ -419,13 +326,18 @@ def _choose(words: list[str]) -> tuple[str, list[str]]:
     raise ConfigError(f"there is no command {words[0]!r}", hint)
 
 
-def _tidy(word: str) -> str:
-    """Let `--group-by` and `--group_by` be the same option, and let a switch stand without a value."""
-    if not word.startswith("--"):
-        return word
-    option, equals, value = word.partition("=")
-    option = "--" + option[2:].replace("-", "_")
-    return f"{option}=true" if option in SWITCHES and not equals else option + equals + value
+def _tidy(words: Sequence[str], switches: Collection[str]) -> list[str]:
+    """Let `--group-by` and `--group_by` be one option, and a switch stand alone or before true or false."""
+    tidy: list[str] = []
+    for word in words:
+        option, equals, value = word.partition("=")
+        if word.lower() in ("true", "false") and tidy and tidy[-1] in switches:
+            tidy[-1] += f"={word.lower()}"
+        elif word.startswith("--"):
+            tidy.append("--" + option[2:].replace("-", "_") + equals + value)
+        else:
+            tidy.append(word)
+    return [f"{word}=true" if word in switches else word for word in tidy]
 
 
 def _shipped_configs(words: Sequence[str]) -> tuple[list[str], list[Path]]:

@@ -439,11 +439,12 @@ def options_of(name: str) -> list[str]:
     """Return the options of a command, with their sections."""
     import importlib
 
-    from rarescene.cli import build_parser, commands
+    from rarescene.cli import commands
+    from rarescene.options.parser import build_parser
 
     command = commands()[name]
     module = command.module if command.method else f"rarescene.{command.module}"
-    parser = build_parser(name, getattr(importlib.import_module(module), command.function))
+    parser = build_parser(name, command, getattr(importlib.import_module(module), command.function))
     return [
         action.option_strings[0]
         for action in parser._actions

@@ -17,6 +17,7 @@ from rarescene.augmentation.classic import ClassicConfig
 from rarescene.augmentation.offline import OfflineConfig
 from rarescene.commands import segment
 from rarescene.evaluation.config import CopyConfig
+from rarescene.foundation.calling import takes_text_for_paths
 from rarescene.foundation.configs import Seed, Steps, config_from
 from rarescene.foundation.console import say, show
 from rarescene.foundation.errors import ConfigError, DataError
@@ -38,6 +39,7 @@ SCORES, PAGE, CHART = "coherence.json", "coherence.md", "coherence.png"
 SegmenterName = Literal["unet", "segformer", "mask2former", "phiseg", "unet-ensemble"]
 
 
+@takes_text_for_paths
 @writes_folder("measurement", "coherence")
 def coherence(
     pairs: list[Path],

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from rarescene.evaluation.run_metrics import ScoredRuns, read_scored
+from rarescene.foundation.calling import takes_text_for_paths
 from rarescene.foundation.console import say, show
 from rarescene.foundation.errors import ConfigError, RareSceneError
 from rarescene.foundation.files import write_json
@@ -16,6 +17,7 @@ from rarescene.scenes.data import open_as_in
 from rarescene.scenes.statistics import rare_classes
 
 
+@takes_text_for_paths
 def compare(
     runs: list[Path],
     *,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from rarescene.augmentation.curation import CurationConfig, RankedBy
 from rarescene.evaluation.config import CopyConfig
+from rarescene.foundation.calling import takes_text_for_paths
 from rarescene.foundation.configs import CountOrNone, Range, Seed, Share
 from rarescene.foundation.console import say, show
 from rarescene.foundation.errors import ConfigError, DataError
@@ -38,6 +39,7 @@ SCORES = "scores.jsonl"
 PAGE = "curation.html"
 
 
+@takes_text_for_paths
 @writes_folder("curation", "scene set")
 def curate(
     pairs: Path,

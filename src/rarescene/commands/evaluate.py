@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from rarescene.foundation.calling import takes_text_for_paths
 from rarescene.foundation.configs import Samples
 from rarescene.foundation.console import progress, say, show
 from rarescene.foundation.errors import CheckpointError, ConfigError, DataError
@@ -19,6 +20,7 @@ BATCH = 16
 """Scenes that are predicted at once."""
 
 
+@takes_text_for_paths
 def evaluate(
     run: Path,
     *,

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
+from rarescene.foundation.calling import takes_text_for_paths
 from rarescene.foundation.configs import Range, Seed, Share
 from rarescene.foundation.console import progress, say
 from rarescene.foundation.errors import ConfigError
@@ -22,6 +23,7 @@ from rarescene.scenes.data import open_data
 from rarescene.sources.leakage import open_finished, open_pairs
 
 
+@takes_text_for_paths
 def export_nnunet(*, out: Path, **options: Any) -> None:
     """Write raw data of nnU-Net v2: `Dataset501_Name` with images, labels, dataset.json and one fold.
 
@@ -35,6 +37,7 @@ def export_nnunet(*, out: Path, **options: Any) -> None:
     _summarise(export, out)
 
 
+@takes_text_for_paths
 def export_coco(*, out: Path, things: str = "", **options: Any) -> None:
     """Write COCO instances and COCO panoptic.
 
@@ -50,6 +53,7 @@ def export_coco(*, out: Path, things: str = "", **options: Any) -> None:
     _summarise(export, out)
 
 
+@takes_text_for_paths
 def export_huggingface(*, out: Path, **options: Any) -> None:
     """Write a folder for `datasets.load_dataset`: Parquet by split, and a card.
 
@@ -63,6 +67,7 @@ def export_huggingface(*, out: Path, **options: Any) -> None:
     _summarise(export, out)
 
 
+@takes_text_for_paths
 def _gather(
     out: Path,
     *,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rarescene.diffusion import MapSamplingConfig
+from rarescene.foundation.calling import takes_text_for_paths
 from rarescene.foundation.configs import Count, Seed
 from rarescene.foundation.console import say
 from rarescene.foundation.files import write_json
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 SCORES, SHEET = "scores.json", "maps.png"
 
 
+@takes_text_for_paths
 @writes_folder("set", "scene set")
 def maps(
     run: Path,

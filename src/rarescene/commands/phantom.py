@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from rarescene.foundation.calling import takes_text_for_paths
 from rarescene.foundation.configs import Count, Seed, Side
 from rarescene.foundation.console import progress, say
 
 
+@takes_text_for_paths
 def phantom(
     out: Path,
     *,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rarescene.foundation.calling import takes_text_for_paths
 from rarescene.foundation.configs import Share
 from rarescene.foundation.console import progress, say
 from rarescene.foundation.errors import ConfigError, DataError
@@ -18,6 +19,7 @@ from rarescene.foundation.run_record import RECORD, RunRecord, read_record
 from rarescene.scenes import IMAGE_SUFFIXES, walk_files, what_is_not_read
 
 
+@takes_text_for_paths
 @writes_folder("predictions", "predictions", goes_on=True)
 def predict(run: Path, images: Path, *, out: Path, opacity: Share = 0.45) -> None:
     """Predict a mask for every image: 8-bit palette PNGs in OUT/masks, overlays to look at in OUT/overlays.

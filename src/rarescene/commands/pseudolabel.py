@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Literal
 
+from rarescene.foundation.calling import takes_text_for_paths
 from rarescene.foundation.configs import Share
 from rarescene.foundation.console import say
 from rarescene.foundation.errors import ConfigError
@@ -17,6 +18,7 @@ from rarescene.sources.pseudo_labels import BLOCK, SURE, open_pseudo_labels
 from rarescene.sources.set_writing import write_set
 
 
+@takes_text_for_paths
 @writes_folder("set", "scene set")
 def pseudolabel(
     run: Path,

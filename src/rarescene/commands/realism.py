@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rarescene.foundation.calling import takes_text_for_paths
 from rarescene.foundation.configs import Count
 from rarescene.foundation.console import say, show
 from rarescene.foundation.errors import CheckpointError, DataError
@@ -27,6 +28,7 @@ from rarescene.scenes.data import decode, open_as_in
 from rarescene.sources.leakage import open_finished
 
 
+@takes_text_for_paths
 def realism(
     pairs: Path,
     *,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rarescene.foundation.calling import takes_text_for_paths
 from rarescene.foundation.configs import CountOrNone
 from rarescene.foundation.console import say, show
 from rarescene.foundation.outputs import alone_at, need_own_file
@@ -12,6 +13,7 @@ MADE_BY = '<meta name="generator" content="rarescene">'
 """Stands in every page."""
 
 
+@takes_text_for_paths
 def report(
     runs: list[Path],
     *,

@@ -11,6 +11,7 @@ from rarescene.augmentation.refresh_log import refuse_more_steps
 from rarescene.augmentation.strategies import Strategies
 from rarescene.commands.training_run import TrainingRun, parameters_of
 from rarescene.diffusion.config import InsertionConfig, MapSamplingConfig, SamplingConfig
+from rarescene.foundation.calling import takes_text_for_paths
 from rarescene.foundation.configs import Count, Side
 from rarescene.foundation.console import say
 from rarescene.foundation.methods import SegmenterMethod, Surroundings
@@ -44,6 +45,7 @@ RARE = "rare"
 AUGMENT = AugmentConfig(horizontal_flip=0.5, vertical_flip=0.0, rotation=0.0)
 
 
+@takes_text_for_paths
 @writes_folder("training", "segmenter")
 def segment(method: SegmenterMethod, *, model: Any, training: TrainingConfig, **options: Any) -> None:
     """Train it on the training recordings, at optimiser steps that are equal whatever joins the real scenes.
@@ -114,6 +116,7 @@ class SegmentationRun(TrainingRun):
         **options: those of every training.
     """
 
+    @takes_text_for_paths
     def __init__(
         self,
         method: SegmenterMethod,

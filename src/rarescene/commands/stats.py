@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from rarescene.foundation.calling import takes_text_for_paths
 from rarescene.foundation.configs import Share
 from rarescene.foundation.console import progress, say, show
 from rarescene.foundation.files import write_json
@@ -19,6 +20,7 @@ from rarescene.scenes.statistics import (
 )
 
 
+@takes_text_for_paths
 def stats(
     data: str,
     *,

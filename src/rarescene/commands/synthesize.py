@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from rarescene.diffusion import InsertionConfig, MapSamplingConfig, SamplingConfig
+from rarescene.foundation.calling import takes_text_for_paths
 from rarescene.foundation.configs import Count, Seed
 from rarescene.foundation.console import say
 from rarescene.foundation.errors import ConfigError
@@ -36,6 +37,7 @@ from rarescene.sources.set_writing import SetScene, write_set
 from rarescene.sources.trust import TrustConfig
 
 
+@takes_text_for_paths
 @writes_folder("set", "scene set")
 def synthesize(
     run: Path,

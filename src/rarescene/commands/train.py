@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rarescene.commands.training_run import TrainingRun, parameters_of
+from rarescene.foundation.calling import takes_text_for_paths
 from rarescene.foundation.configs import ShareBelowOne
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.methods import GeneratorMethod
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from rarescene.reports import Measure
 
 
+@takes_text_for_paths
 @writes_folder("training")
 def train(
     method: GeneratorMethod,

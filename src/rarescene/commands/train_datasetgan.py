@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rarescene.commands.training_run import TrainingRun, parameters_of
+from rarescene.foundation.calling import takes_text_for_paths
 from rarescene.foundation.console import progress, say
 from rarescene.foundation.errors import CheckpointError
 from rarescene.foundation.files import atomic, read_json, write_json
@@ -32,6 +33,7 @@ SHOWN = 8
 """Rows of the picture of samples."""
 
 
+@takes_text_for_paths
 @writes_folder("training", "datasetgan")
 def train_datasetgan(
     *,

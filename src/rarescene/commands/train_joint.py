@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rarescene.commands.training_run import TrainingRun, parameters_of
+from rarescene.foundation.calling import takes_text_for_paths
 from rarescene.foundation.errors import CheckpointError, ConfigError
 from rarescene.foundation.outputs import writes_folder
 from rarescene.foundation.run_record import RunRecord, read_record
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from rarescene.scenes import ClassTable, RequestPool
 
 
+@takes_text_for_paths
 @writes_folder("training", "joint_latent")
 def train_joint(
     *,

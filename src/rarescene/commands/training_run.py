@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rarescene.foundation.calling import takes_text_for_paths
 from rarescene.foundation.configs import Seed, Share
 from rarescene.foundation.console import say, say_once
 from rarescene.foundation.errors import ConfigError
@@ -45,6 +46,7 @@ class TrainingRun:
 
     record: RunRecord
 
+    @takes_text_for_paths
     def __init__(
         self,
         *,

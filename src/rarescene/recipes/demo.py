@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from rarescene.foundation.calling import takes_text_for_paths
 from rarescene.foundation.configs import Count, Seed
 from rarescene.foundation.console import CONSOLE, say, show
 from rarescene.foundation.errors import CheckpointError
@@ -46,6 +47,7 @@ SHARE = 0.35
 """How many of the scenes of a batch a class is pasted or drawn into."""
 
 
+@takes_text_for_paths
 @writes_folder("demo", "demo", goes_on=True)
 def demo(*, out: Path = Path("demo"), pairs: Count = 160, seed: Seed = 0, quick: bool = False) -> None:
     """Run the whole road on phantom scenes: rare classes, put into real frames, and a measured answer.

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from rarescene.foundation.calling import takes_text_for_paths
 from rarescene.foundation.console import say, show
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.outputs import need_own_file
@@ -58,6 +59,7 @@ RECIPES: Mapping[str, Recipe] = {
 }
 
 
+@takes_text_for_paths
 def reproduce(
     recipe: str,
     *,

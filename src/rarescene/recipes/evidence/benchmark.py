@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+from rarescene.foundation.calling import takes_text_for_paths
 from rarescene.foundation.console import say, show
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.outputs import need_own_file
@@ -12,6 +13,7 @@ from rarescene.recipes.evidence.config import EvidenceConfig, read_evidence
 from rarescene.recipes.scale import CONFIGS, chosen
 
 
+@takes_text_for_paths
 def benchmark(
     *,
     config: Path,

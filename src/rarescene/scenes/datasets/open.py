@@ -46,6 +46,7 @@ from rarescene.scenes.datasets.phantom.config import LICENCE as PHANTOM_LICENCE
 from rarescene.scenes.datasets.phantom.config import MARK as PHANTOM_MARK
 from rarescene.scenes.faults import Fault, Listing
 from rarescene.scenes.scene import SceneSet
+from rarescene.scenes.store import MANIFEST
 
 _YAML = (".yaml", ".yml")
 
@@ -138,7 +139,10 @@ def understood(spec: str) -> tuple[DatasetMethod, str, dict[str, str]]:
         return _from_yaml(Path(spec), known)
     if not colon or name not in known:
         remedy = f"Write NAME:PATH with NAME one of {', '.join(known)}, or give a YAML file."
-        if colon:
+        if Path(spec).is_dir():
+            kind = "set" if (Path(spec) / MANIFEST).is_file() else "folder"
+            remedy = f"Did you mean {kind}:{spec}? {remedy}"
+        elif colon:
             remedy += f" If {name!r} is somebody's own, install the package that brings it."
         raise ConfigError(f"{spec!r} is not a data set", remedy)
     method, options = known[name], dict[str, str]()
