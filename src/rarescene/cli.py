@@ -98,6 +98,11 @@ COMMANDS: dict[str, Command] = {
         "per-class IoU and Dice on held-out recordings, with intervals",
         "commands.evaluate", "evaluate", "rarescene evaluate runs/with --data folder:scenes",
     ),
+    "score": Command(
+        "the same of masks that any other model predicted, such as nnU-Net",
+        "commands.score", "score",
+        "rarescene score nnunet_predictions --data folder:scenes --label nnU-Net --out runs/nnunet",
+    ),
     "coherence": Command(
         "do image and mask of synthetic pairs belong together? RO, SO, and copies",
         "commands.coherence", "coherence", "rarescene coherence pairs --real runs/without --out coherence",

@@ -113,7 +113,7 @@ def test_runs_are_read_by_strategy_and_seed(tmp_path: Path) -> None:
     assert found.strategies == ["none", "offline"]
     assert found.folders["offline"] == {1: tmp_path / "b"}
     assert found.equal_steps
-    with pytest.raises(ConfigError, match="two runs are of strategy 'none' and seed 1"):
+    with pytest.raises(ConfigError, match="two runs are of 'none' and seed 1"):
         read_scored([folders[0], folders[0]])
     changed = json_of(metrics(1, 0.1, strategy="offline").to_dict()) | {"steps": 7}
     write_json(tmp_path / "b/metrics.json", changed)

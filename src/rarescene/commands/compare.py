@@ -28,11 +28,12 @@ def compare(
 ) -> None:
     """Compare strategies: means, intervals over recordings, effect sizes, corrected p-values.
 
-    Runs of one strategy with other seeds are averaged. All runs must have been scored on the same masks.
+    Runs that differ in the seed alone are averaged; whatever else differs (an option, the synthetic set)
+    makes an arm of its own, which is named by it. All runs must have been scored on the same masks.
 
     Args:
-        runs: folders of `rarescene segment` that `rarescene evaluate` has scored.
-        baseline: the strategy that the others are compared with; by default that of the first run.
+        runs: folders of `rarescene segment` that `rarescene evaluate` has scored, and of `rarescene score`.
+        baseline: the arm that the others are compared with; by default that of the first run.
         classes: comma-separated classes to compare one by one; by default those that the statistics of the
             first run's data call rare, as in a report.
         score: iou or dice.
@@ -60,7 +61,7 @@ def _rare_classes(scored: ScoredRuns, run: Path, classes: str) -> tuple[str, ...
     """
     if classes:
         return tuple(scored.classes.names[index] for index in scored.classes.ids_in(classes))
-    record = read_record(run, "segmenter")
+    record = read_record(run)
     try:
         source = open_as_in(record.provenance)
     except RareSceneError as error:

@@ -30,6 +30,7 @@ def evaluate(
     group_by: str | None = None,
     at: Literal["native", "run"] = "native",
     samples: Samples | None = None,
+    label: str = "",
     out: Path | None = None,
     quiet: bool = False,
 ) -> None:
@@ -46,6 +47,8 @@ def evaluate(
         group_by: regular expression that tells the recordings of a folder apart; by default the run's.
         at: score at the masks' own resolution, or at that of the run's images.
         samples: posterior samples of a Bayesian segmenter; by default as many as it predicts with.
+        label: what `compare` and `report` call the run's arm; runs of one label are its seeds. By default it
+            is called by its strategy, and by what differs from other runs of that.
         out: the JSON file to write; by default RUN/metrics.json for the test part of real data, and a name
             that tells the part or the set for anything else.
         quiet: write the file and print no table.
@@ -68,7 +71,7 @@ def evaluate(
     from rarescene.segmenters import load_segmenter
     from rarescene.training import to_images, to_masks
 
-    need_own_file(out, *(f'"{name}"' for name in FIELDS))
+    need_own_file(out, *(f'"{name}"' for name in FIELDS if name != "label"))
     trained = read_record(run, "segmenter")
     if trained.finished is None:
         raise CheckpointError(
@@ -148,6 +151,7 @@ def evaluate(
         scores=overlap.result(),
         recordings=overlap.recordings,
         measured={name: meter.result().to_dict() for name, meter in meters.items()},
+        label=label,
     )
     usual = (
         METRICS

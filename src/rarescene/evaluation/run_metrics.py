@@ -7,12 +7,13 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from rarescene.evaluation.arms import Trained, arm_names
 from rarescene.evaluation.overlap import MeanOverlap, OverlapScores, RecordingOverlap
 from rarescene.evaluation.significance import ComparisonTable, compare
 from rarescene.foundation.configs import config_from
 from rarescene.foundation.errors import CheckpointError, ConfigError
 from rarescene.foundation.files import read_json
-from rarescene.foundation.run_record import RECORD, read_record
+from rarescene.foundation.run_record import RECORD, RunRecord, read_record
 from rarescene.scenes import ClassTable
 
 METRICS = "metrics.json"
@@ -27,30 +28,33 @@ class RunMetrics:
     """What was found of one run.
 
     Attributes:
+        steps: of its training; None where somebody else trained it, and likewise for the next two.
         batch_size: scenes of a step.
         size: height and width of its images.
         data: what it was scored on.
         scores: IoU and Dice.
         recordings: the same of each recording, which add up.
         measured: JSON values of what other metrics found, by their names.
+        label: what its arm is called in comparisons; empty for what tells it from others.
     """
 
     segmenter: str
     strategy: str
     seed: int
-    steps: int
-    batch_size: int
-    size: tuple[int, int]
+    steps: int | None
+    batch_size: int | None
+    size: tuple[int, int] | None
     data: Mapping[str, Any]
     classes: ClassTable
     scores: OverlapScores
     recordings: Mapping[str, RecordingOverlap]
     measured: Mapping[str, Any]
+    label: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values; `from_dict` takes them back."""
         return {name: getattr(self, name) for name in FIELDS} | {
-            "size": list(self.size),
+            "size": None if self.size is None else list(self.size),
             "classes": self.classes.to_dict(),
             "scores": self.scores.to_dict(),
             "recordings": {name: overlap.to_dict() for name, overlap in self.recordings.items()},
@@ -62,7 +66,7 @@ class RunMetrics:
         """Return what `to_dict` wrote."""
         found = config_from(
             cls,
-            {name: value[name] for name in FIELDS}
+            {name: value[name] for name in FIELDS if name != "label" or name in value}
             | {
                 "classes": ClassTable.from_dict(value["classes"]),
                 "scores": OverlapScores.from_dict(value["scores"]),
@@ -96,21 +100,26 @@ def read_metrics(run: Path) -> RunMetrics:
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, ConfigError) as error:
         what = f"does not hold the scores of a run ({getattr(error, 'what', error)})"
         raise CheckpointError(what, f"Write it again: {again}", run / METRICS) from error
-    if (run / RECORD).is_file():
-        steps = read_record(run, "segmenter").config["training"]["steps"]
+    if (record := _record(run)) is not None and record.kind == "segmenter":
+        steps = record.config["training"]["steps"]
         if steps != found.steps:
             what = f"holds the scores of {found.steps} steps, and the run was trained for {steps} since"
             raise CheckpointError(what, f"Write it again: {again}", run / METRICS)
     return found
 
 
+def _record(run: Path) -> RunRecord | None:
+    """Return the record beside a run's scores, if there is one."""
+    return read_record(run) if (run / RECORD).is_file() else None
+
+
 @dataclass(frozen=True)
 class ScoredRuns:
-    """Scored runs of one class table.
+    """Scored runs of one class table, gathered into arms: strategies, told apart by whatever differs in them.
 
     Attributes:
-        metrics: strategy → seed → what `evaluate` found.
-        folders: strategy → seed → folder of the run.
+        metrics: arm → seed → what `evaluate` found.
+        folders: arm → seed → folder of the run.
         equal_steps: whether all had the same optimiser steps, batch size and image size.
     """
 
@@ -167,24 +176,26 @@ class ScoredRuns:
 
 
 def read_scored(runs: Sequence[Path]) -> ScoredRuns:
-    """Read the metrics of several runs.
+    """Read the metrics of several runs, and gather those that differ in the seed alone (`arms`).
 
     Raises:
-        ConfigError: two runs are of the same strategy and seed, or of different class tables.
+        ConfigError: two runs are of the same arm and seed, or of different class tables.
     """
     metrics: dict[str, dict[int, RunMetrics]] = {}
     folders: dict[str, dict[int, Path]] = {}
     found = [(run, read_metrics(run)) for run in runs]
-    segmenters = {one.segmenter for _, one in found}
-    for run, one in found:
-        name = one.strategy if len(segmenters) == 1 else f"{one.segmenter} {one.strategy}"
+    names = arm_names(
+        [Trained.of(one.label, one.strategy, one.segmenter, _record(run)) for run, one in found]
+    )
+    for name, (run, one) in zip(names, found, strict=True):
         if one.seed in metrics.setdefault(name, {}):
-            remedy = "Give each run once, and train further runs with another --seed."
-            raise ConfigError(f"two runs are of strategy {name!r} and seed {one.seed}", remedy, run)
+            remedy = "Give each run once, train further ones with another --seed, or give arms other labels."
+            raise ConfigError(f"two runs are of {name!r} and seed {one.seed}", remedy, run)
         metrics[name][one.seed] = one
         folders.setdefault(name, {})[one.seed] = run
     tables = [one.classes for _, one in found]
     if len({table.fingerprint for table in tables}) != 1:
         raise ConfigError("the runs have different class tables", "Compare runs on the same data.")
-    budgets = {(one.steps, one.batch_size, *one.size) for _, one in found}
-    return ScoredRuns(metrics, folders, tables[0], len(budgets) == 1)
+    budgets = {(one.steps, one.batch_size, one.size) for _, one in found}
+    equal = len(budgets) == 1 and None not in next(iter(budgets))
+    return ScoredRuns(metrics, folders, tables[0], equal)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from rarescene.evaluation.overlap import added_up
 from rarescene.evaluation.run_metrics import read_metrics, read_scored
@@ -22,8 +24,9 @@ from rarescene.reports.realism import Measure, places_of, realism_measures, set_
 from rarescene.reports.refreshes_page import PAGE
 from rarescene.reports.report_page import Report
 from rarescene.reports.tables import RunScores, cell_of_run, metric_columns, scores_of_run
-from rarescene.scenes import ClassTable, open_scenes
+from rarescene.scenes import ClassTable, Scene, SceneSet, open_scenes
 from rarescene.scenes.data import Data, decode, open_as_in
+from rarescene.scenes.predicted_masks import PredictedMasks
 from rarescene.scenes.statistics import display_size, rare_classes, statistics_of
 from rarescene.sources.leakage import open_judge
 
@@ -52,7 +55,7 @@ def build_report(
         for kinds in (
             (*kinds_that_generate("images"), *kinds_that_generate("pairs")),
             ("scene set",),
-            ("segmenter",),
+            ("segmenter", "scored masks"),
         )
     )
     if len({ClassTable.from_dict(run.record.class_table).fingerprint for run in runs}) != 1:
@@ -125,9 +128,11 @@ def _scores(
     over them; the gallery then shows the run with the first seed of each.
     """
     each = tuple(scores_of_run(run.name, run.record, read_metrics(run.folder)) for run in segmenters)
-    if len({run.record.config["strategy"] for run in segmenters}) < 2:
+    if len(segmenters) < 2:
         return each, None, True, list(segmenters)
     scored = read_scored([run.folder for run in segmenters])
+    if len(scored.strategies) < 2:
+        return each, None, True, list(segmenters)
     table = scored.compared(scored.strategies[0], rare)
     if max(map(len, scored.folders.values())) == 1:
         return each, table, scored.equal_steps, list(segmenters)
@@ -159,17 +164,26 @@ def _scored_rows(
     test = source.scenes.subset(source.split.test)
     cache = decode(test, *display_size(test))
     chosen = representative(cache.class_pixels, targets, rows) or list(range(min(rows, len(test))))
-    judges = {run.name: open_judge(run.folder, run.record, test.classes) for run in segmenters}
+    predictors = {run.name: _predictor(run, test) for run in segmenters}
     scenes = []
     for index in chosen:
         scene = test[index]
-        predictions = {name: judge.predict(scene.image[None])[0] for name, judge in judges.items()}
+        predictions = {name: predict(scene) for name, predict in predictors.items()}
         shown = tuple(target for target in targets if (scene.mask == target).any())
         note = "test scene: never seen in training"
         name, group = scene.record.name, scene.record.group
         scenes.append(GalleryScene(name, group, scene.mask, scene.image, {}, predictions, shown, note))
     phantom = segmenters[0].record.provenance.phantom
     return gallery_rows(scenes, source.scenes.classes, phantom=phantom)
+
+
+def _predictor(run: Run, test: SceneSet) -> Callable[[Scene], np.ndarray]:
+    """Return what gives a run's mask of a test scene: its segmenter, or the masks that were scored."""
+    if run.record.kind == "scored masks":
+        masks = PredictedMasks.of(Path(run.record.config["masks"]), test)
+        return lambda scene: masks.mask(scene.record, *scene.mask.shape)
+    judge = open_judge(run.folder, run.record, test.classes)
+    return lambda scene: judge.predict(scene.image[None])[0]
 
 
 def _synthetic_rows(sets: Sequence[Run], rare: Sequence[str], rows: int) -> tuple[GalleryRow, ...]:
@@ -225,6 +239,8 @@ def _in_words(record: RunRecord) -> str:
                 f"{config['segmenter']}, strategy {config['strategy']}, {training['steps']} steps of "
                 f"{training['batch_size']}, seed {record.seed}"
             )
+        case "scored masks":
+            return f"masks of {config['segmenter']}, predicted elsewhere, seed {record.seed}"
         case "scene set":
             chosen = f", chosen from {config['curation']['of']}" if "curation" in config else ""
             kept = int(record.metrics.get("pairs", config["count"]))

@@ -81,7 +81,9 @@ def scores_of_run(name: str, record: RunRecord, metrics: RunMetrics) -> RunScore
 
 
 def cell_of_run(record: RunRecord) -> float:
-    """Return the side of a segmenter's output cell, in pixels of the images that it sees."""
+    """Return the side of a segmenter's output cell, in pixels of the images that it sees; 1 if not known."""
+    if record.kind != "segmenter":
+        return 1.0
     method = method_of("segmenters", record.config["segmenter"], record.config.get("package"))
     cell: float = method.cell(config_from(method.config, record.config["model"]))
     return cell

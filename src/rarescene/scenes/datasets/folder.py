@@ -51,10 +51,10 @@ _MASK_WORDS = (
 _WORDS_OF_IMAGES = tuple(re.compile(rf"{word}", re.IGNORECASE) for word in (
     r"[-_. ](image|img|rgb)$", r"(?:^|(?<=/))(image|img|rgb|frame)[-_. ]",
 ))  # fmt: skip
-_WORDS_OF_MASKS = tuple(re.compile(rf"{word}", re.IGNORECASE) for word in (
+WORDS_OF_MASKS = tuple(re.compile(rf"{word}", re.IGNORECASE) for word in (
     rf"[-_. ]({_MASK_WORDS})$", rf"(?:^|(?<=/))({_MASK_WORDS})[-_. ]",
 ))  # fmt: skip
-_MASK_WORD = _WORDS_OF_MASKS[0]
+_MASK_WORD = WORDS_OF_MASKS[0]
 
 _DECIDING = {"ignore_index", "ignore_values", "values"}
 """Fields of a class table that may be left out and decide pixels."""
@@ -272,7 +272,7 @@ def _with_ground_truth(folders: Mapping[str, Path]) -> tuple[Path, Path] | None:
 def _files(image_folder: Path, mask_folder: Path) -> tuple[list[Path], list[Path]]:
     images, masks = walk_files(image_folder), walk_files(mask_folder)
     if image_folder.resolve() == mask_folder.resolve():
-        masks = [path for path in masks if any(word.search(path.stem) for word in _WORDS_OF_MASKS)]
+        masks = [path for path in masks if any(word.search(path.stem) for word in WORDS_OF_MASKS)]
         images = sorted(set(images).difference(masks))
     return images, masks
 
@@ -285,7 +285,7 @@ def _pairs(
     if not images:
         endings = ", ".join(sorted(IMAGE_SUFFIXES))
         faults.append(Fault(image_folder, "holds no images", f"Put the frames there; read are {endings}."))
-    tables = [_keyed(mask_folder, masks, words) for words in ((), _WORDS_OF_MASKS[:1], _WORDS_OF_MASKS)]
+    tables = [by_name(mask_folder, masks, words) for words in ((), WORDS_OF_MASKS[:1], WORDS_OF_MASKS)]
     pairs, used, seen = [], set(), dict[str, Path]()
     for image in images:
         name = plain_name(image, image_folder)
@@ -374,7 +374,7 @@ def _without(name: str, words: Sequence[re.Pattern[str]]) -> str:
 
 def _plain_stem(path: Path) -> str:
     name = unicodedata.normalize("NFC", path.stem)
-    return _without(_without(name, _WORDS_OF_IMAGES), _WORDS_OF_MASKS)
+    return _without(_without(name, _WORDS_OF_IMAGES), WORDS_OF_MASKS)
 
 
 def _by_stem(files: Iterable[Path]) -> dict[str, list[Path]]:
@@ -384,7 +384,8 @@ def _by_stem(files: Iterable[Path]) -> dict[str, list[Path]]:
     return table
 
 
-def _keyed(folder: Path, files: list[Path], words: Sequence[re.Pattern[str]]) -> dict[str, list[Path]]:
+def by_name(folder: Path, files: list[Path], words: Sequence[re.Pattern[str]]) -> dict[str, list[Path]]:
+    """Return the files of a folder by their names below it, without ending, case or any of the words."""
     table: dict[str, list[Path]] = {}
     for path in files:
         table.setdefault(_without(plain_name(path, folder), words), []).append(path)

@@ -200,9 +200,9 @@ def _name(source: ExportSource, index: int, taken: set[str]) -> str:
     """Return a file name of a scene without ending, one that is not taken, and take it."""
     scene = source.scenes.records[index].name
     if source.synthetic:
-        name = SYNTHETIC + _plain(f"{source.scenes.name}_{scene.rpartition('/')[2]}")
+        name = SYNTHETIC + plain_case(f"{source.scenes.name}_{scene.rpartition('/')[2]}")
     else:
-        name = _plain(scene)
+        name = plain_case(scene)
         name = f"real_{name}" if name.casefold().startswith(SYNTHETIC) else name
     found, number = name, 1
     while found.casefold() in taken:
@@ -212,7 +212,7 @@ def _name(source: ExportSource, index: int, taken: set[str]) -> str:
     return found
 
 
-def _plain(name: str) -> str:
+def plain_case(name: str) -> str:
     """Return a name as every file system and every loader takes it."""
     plain = re.sub(r"[^A-Za-z0-9_.-]+", "_", name).strip("._-")
     return plain[-_LONGEST:].lstrip("._-") or "scene"  # the end of a long path tells frames apart
