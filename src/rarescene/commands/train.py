@@ -91,7 +91,11 @@ def train(
     batches = run.batches(
         scenes, model.training, model.augment, weights, images=method.needs_images, others=frames
     )
-    fitted = run.fit(learner, batches, model.training)
+    shown: dict[str, Any] = {}
+    if method.generates != "latents":
+        height, width, steps = model.height, model.width, model.training.steps
+        shown["watch"] = run.watch(method.generates, learner.generator, height, width, steps)
+    fitted = run.fit(learner, batches, model.training, **shown)
     if run.main:
         generator = learner.generator(fitted.average)
         generator.save(run.out / "model")

@@ -17,7 +17,9 @@ from rarescene.scenes.data import Data
 from rarescene.sources.pair_source import weights_hash
 
 if TYPE_CHECKING:
-    from rarescene.generators import LabelCondition, PairCodec, TextCondition
+    from torch import nn
+
+    from rarescene.generators import JointLatent, LabelCondition, PairCodec, TextCondition
     from rarescene.scenes import ClassTable, RequestPool
 
 
@@ -74,9 +76,14 @@ def train_joint(
         latents.standardised, len(scenes), model.horizontal_flip, model.training.batch_size, run.seed,
         weights=rare_scene_weights(scenes.class_pixels, model.rare_scenes),
     )  # fmt: skip
-    fitted = run.fit(learner, batches, model.training)
+
+    def generator_of(average: nn.Module) -> JointLatent:
+        return JointLatent(average, model, codec, latents.scales, condition).to(this_rank().device)
+
+    watch = run.watch("pairs", generator_of, model.height, model.width, model.training.steps)
+    fitted = run.fit(learner, batches, model.training, watch=watch)
     if run.main:
-        generator = JointLatent(fitted.average, model, codec, latents.scales, condition)
+        generator = generator_of(fitted.average)
         generator.save(run.out / "model")
         run.end(generator.summary, size, latents.seconds + fitted.seconds, fitted.metrics)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from rarescene.foundation.configs import Seed, Share
 from rarescene.foundation.console import say, say_once
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.files import write_json
+from rarescene.foundation.methods import Generated
 from rarescene.foundation.provenance import Provenance
 from rarescene.foundation.run_folder import same_data, same_run
 from rarescene.foundation.run_record import RunRecord
@@ -167,6 +168,41 @@ class TrainingRun:
             ),
             weights=weights,
         )  # fmt: skip
+
+    def watch(
+        self,
+        generates: Generated,
+        generator: Callable[[nn.Module], Any],
+        height: int,
+        width: int,
+        steps: int,
+    ) -> Callable[[int, nn.Module], Mapping[str, float]]:
+        """Return what shows at each checkpoint what a generator samples by then, and saves it.
+
+        What it samples for are scenes of the validation recordings, or of the training where there are none.
+
+        Args:
+            generates: what it is that is trained.
+            generator: makes it of the averaged network.
+            height: of what it samples.
+            width: likewise.
+            steps: of the training.
+        """
+        from rarescene.reports.samples_page import SampleSheets
+
+        source = self.source
+        shown = source.scenes.subset(source.split.validation or source.split.train)
+        sheets: list[SampleSheets] = []
+
+        def watch(step: int, average: nn.Module) -> Mapping[str, float]:
+            if not sheets:  # the record is complete by now
+                scenes = decode(shown, height, width, images=generates != "maps" and shown.has_images)
+                sheets.append(SampleSheets(self.out, self.record, generates, scenes, steps))
+            made = generator(average)
+            made.save(self.out / "model")
+            return sheets[0](step, made)
+
+        return watch
 
     def fit(self, learner: Learner, batches: Any, training: TrainingConfig, **options: Any) -> Fitted:
         """Train, and return the outcome; `options` are those of `training.fit`."""

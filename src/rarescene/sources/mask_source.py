@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 import numpy as np
 
 from rarescene.diffusion import MapSamplingConfig
+from rarescene.foundation.console import say_once
 from rarescene.foundation.errors import CheckpointError, ConfigError, DataError
 from rarescene.foundation.files import file_hash
 from rarescene.foundation.methods import Generated, GeneratorMethod
@@ -232,7 +233,7 @@ class SampledMaps(MaskSource[Request]):
 
 
 def generator_of(run: Path, trained: RunRecord, *generates: Generated) -> GeneratorMethod:
-    """Return the method that a run trained, which samples one of these.
+    """Return the method that a run trained, which samples one of these; of an unfinished run, say so.
 
     Raises:
         CheckpointError: it is another kind of run, or the method is not installed here.
@@ -241,6 +242,8 @@ def generator_of(run: Path, trained: RunRecord, *generates: Generated) -> Genera
     if trained.kind in known or "package" in trained.config:
         method: GeneratorMethod = method_of("generators", trained.kind, trained.config.get("package"), run)
         if method.generates in generates:
+            if trained.finished is None and (run / "model").is_dir():
+                say_once(f"note: {run} is not trained to its end; it samples as at its newest checkpoint")
             return method
     able = ", ".join(name for name, method in known.items() if method.generates in generates)
     what = f"holds a run of kind {trained.kind!r}, and a generator of {' or '.join(generates)} is needed"

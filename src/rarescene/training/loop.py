@@ -109,6 +109,7 @@ def fit(
     label: str = "training",
     mix: Callable[[Batch], Batch] | None = None,
     validate: Callable[[int, nn.Module], Mapping[str, float]] | None = None,
+    watch: Callable[[int, nn.Module], Mapping[str, float]] | None = None,
     keeper: Keeper | None = None,
     ready: Callable[[], None] | None = None,
 ) -> Fitted:
@@ -122,6 +123,8 @@ def fit(
         mix: applied once a step to what this process trains on in it (a strategy's `mix`).
         validate: called every `validate_every` steps with the step and the averaged network; its scalars are
             logged.
+        watch: called by the first rank before each checkpoint with the step and the averaged network, to
+            show what it can do by then; its scalars are logged.
         keeper: saved and resumed with the checkpoints.
         ready: called once, when a checkpoint has been taken up and nothing is left that could refuse.
 
@@ -239,6 +242,11 @@ def fit(
             if validate is not None and config.validate_every and done % config.validate_every == 0:
                 paused = time.perf_counter()
                 log.add({"step": done, **validate(done, average)})
+                since += time.perf_counter() - paused
+            if due_save and watch is not None and accelerator.is_main_process:
+                paused = time.perf_counter()
+                if shown := watch(done, average):
+                    log.add({"step": done, **shown})
                 since += time.perf_counter() - paused
             if due_save and accelerator.is_main_process:
                 extra: dict[str, Any] = {
