@@ -135,7 +135,7 @@ def test_ids_and_colours_in_every_storage_mean_the_same(store: Store, tmp_path: 
         (BINARY, one_bit, table(), "'organ' by its value 1 and unlabelled by its gray 255"),
         (BINARY, one_bit, valued([0], [1], [255]), "'organ' by its value 1 and 'duct' by its gray 255"),
         (IDS, transparent(lambda ids: 255 * (ids != 1)), table(), "nothing, which they show"),
-        (IDS, transparent(lambda ids: 80 * ids), table(), "transparent in 4 degrees"),
+        (IDS, transparent(lambda ids: 80 * ids), table(), "is not known: 4 of them"),
         (0 * IDS, transparent(lambda _: 255 * BINARY, gray), table(), "by transparency alone"),
         (BINARY * 128 + 127, gray, table(2), "white (255) is a class, or it is unlabelled"),
         (BINARY, white_and_red, table(), "white (255) is a class, or it is unlabelled"),
@@ -206,7 +206,7 @@ def test_palettes_in_an_order_of_their_own_are_refused(described: bool, tmp_path
         with pytest.raises(DataError) as refused:
             propose_class_table(tmp_path)
         what = refused.value.what
-    assert what.startswith("its palette shows (9, 9, 90) by the index 0, that of case1_00")
+    assert ": (9, 9, 90) by 0, case1_00" in what
 
 
 def test_colours_that_classes_share_are_named_where_they_are_needed(tmp_path: Path) -> None:
@@ -271,7 +271,10 @@ def test_sizes_that_differ_by_the_turn_name_it_and_turned_images_are_noted(tmp_p
     assert any("1 masks are stored turned" in note for note in scan_scenes(f"folder:{tmp_path}").notes)
     gray(IDS.T.copy(), tmp_path / "masks/1.png")  # drawn on what is stored
     (fault,) = scan_scenes(f"folder:{tmp_path}").faults
-    assert fault.what == "is 12x16 pixels, its image 16x12, turned upright as its EXIF orientation says"
+    assert fault.what == (
+        "is of another size than its image: 12x16 pixels, the image 16x12, turned upright as its EXIF "
+        "orientation says"
+    )
 
 
 def test_a_stray_colour_in_a_mask_of_ids_is_named_alone(tmp_path: Path) -> None:
@@ -281,14 +284,14 @@ def test_a_stray_colour_in_a_mask_of_ids_is_named_alone(tmp_path: Path) -> None:
         Image.fromarray(stored).save(path)
 
     told = decoded(IDS, store, table(), tmp_path)
-    assert told.what == "holds ids in gray, but for pixels of the colours (1, 2, 1) (3 pixels)"
+    assert told.what == "holds ids in gray, but for pixels of other colours: (1, 2, 1) (3 pixels)"
     told = decoded(
         IDS,
         transparent(lambda ids: 255 * (np.arange(len(ids)) > 0)[:, None] + 0 * ids, store),
         table(),
         tmp_path,
     )
-    assert told.what == "holds ids in gray, but for pixels of the colours (1, 2, 1) (3 pixels)"
+    assert told.what == "holds ids in gray, but for pixels of other colours: (1, 2, 1) (3 pixels)"
 
 
 # A class table that is proposed.
@@ -415,7 +418,7 @@ def test_a_mask_belongs_to_one_image(tmp_path: Path) -> None:
     laid_out(tmp_path, "images", "masks")
     gray(np.zeros((12, 16, 3), np.uint8), tmp_path / "images/img_case1_001.png")
     (fault,) = scan_scenes(f"folder:{tmp_path}").faults
-    assert fault.what == "shares the mask case1_001.png with another image"
+    assert fault.what == "shares its mask with another image: case1_001.png"
 
 
 def test_unknown_folders_are_listed_as_they_are_written_and_the_remedy_works(tmp_path: Path) -> None:
@@ -484,7 +487,7 @@ def test_a_mask_that_lies_elsewhere_is_named(tmp_path: Path) -> None:
     (tmp_path / "masks/deep").mkdir()
     (tmp_path / "masks/case1_001.png").rename(tmp_path / "masks/deep/case1_001.png")
     fault = scan_scenes(f"folder:{tmp_path}").faults[0]
-    assert fault.what == "has no mask; deep/case1_001.png bears its name and lies elsewhere"
+    assert fault.what == "has no mask in its place: deep/case1_001.png bears its name and lies elsewhere"
 
 
 @pytest.mark.parametrize(
