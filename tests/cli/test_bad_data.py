@@ -192,7 +192,9 @@ def test_a_table_that_is_written_is_that_of_the_folder_named_in_yaml(
         "data.yaml", "name: folder\npath: mine\nimages: Bilder\nmasks: drawn by hand\nclasses: table.json\n"
     )
     assert main(["check", "data.yaml"]) == 1
-    assert "--write-classes" in capfd.readouterr().out
+    said = capfd.readouterr().out
+    assert "--write-classes" in said
+    assert "looking at masks" in said
     assert main(["check", "data.yaml", "--write-classes"]) == 0
     table = json.loads(Path("mine/table.json").read_text())
     assert [entry["name"] for entry in table["classes"]] == ["class 0", "class 1", "class 2"]

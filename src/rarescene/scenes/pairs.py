@@ -219,8 +219,8 @@ class MaskCode:
         return None if ids.min(initial=0) < 0 else ids.astype(np.uint8)
 
     def _unknown_colours(self, pixels: np.ndarray, path: Path) -> DataError:
-        codes, counts = np.unique(_packed(pixels), return_counts=True)
-        colours = [_unpacked(int(code)) for code in codes]
+        shown, counts = count_colours(pixels)
+        colours = [_colour(pixel) for pixel in shown]
         order = [i for i in np.argsort(-counts, kind="stable") if colours[i] not in self.colours]
         ids = [i for i in order if len(set(colours[i])) == 1 and colours[i][0] in self.values]
         gray = counts[ids].sum() > pixels.shape[0] * pixels.shape[1] // 2
@@ -337,6 +337,23 @@ def list_pairs(
     return Listing(scenes if ordered else None, tuple(faults), tuple(notes), sorted=True)
 
 
+def count_colours(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the colours of an image uint8 `(H, W, 3)`, sorted, and how many pixels have each.
+
+    The rows of a mask are runs of one colour; each is looked at once, which is far faster than each pixel.
+
+    Returns:
+        colours uint8 `(N, 3)` and counts int64 `(N,)`.
+    """
+    codes = _packed(pixels).ravel()
+    starts = np.flatnonzero(np.diff(codes, prepend=-1))
+    lengths = np.diff(starts, append=codes.size)
+    found, of_run = np.unique(codes[starts], return_inverse=True)
+    counts = np.zeros(len(found), np.int64)
+    np.add.at(counts, of_run, lengths)
+    return np.stack([found >> 16, found >> 8 & 255, found & 255], -1).astype(np.uint8), counts
+
+
 def soft_edges(counts: np.ndarray) -> tuple[int, int] | None:
     """Return the two values of a binary mask that was smoothed, from a histogram `(256,)`, or None.
 
@@ -413,10 +430,6 @@ def _packed(pixels: np.ndarray) -> np.ndarray:
     red, green, blue = (pixels[..., channel].astype(np.int32) for channel in range(3))
     packed: np.ndarray = red << 16 | green << 8 | blue
     return packed
-
-
-def _unpacked(code: int) -> Colour:
-    return code >> 16, code >> 8 & 255, code & 255
 
 
 def _colour(pixel: np.ndarray) -> Colour:

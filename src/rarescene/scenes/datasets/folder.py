@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rarescene.foundation.console import progress
 from rarescene.foundation.errors import ConfigError, DataError, RareSceneError
 from rarescene.foundation.files import parse_json, read_text
 from rarescene.foundation.methods import DatasetMethod
@@ -204,10 +205,9 @@ def _licence(root: Path, table: Path) -> str:
 def _without_table(path: Path, masks: list[Path]) -> DataError:
     command = "`rarescene check DATA --write-classes`, with the same DATA,"
     try:
-        proposal = json.dumps(
-            propose_from(masks, path.parent.resolve().name, most=_LOOKED_AT), ensure_ascii=False
-        )
-        proposal = proposal.replace('{"id"', '\n  {"id"')
+        with progress("looking at masks") as advance:
+            table = propose_from(masks, path.parent.resolve().name, most=_LOOKED_AT, progress=advance)
+        proposal = json.dumps(table, ensure_ascii=False).replace('{"id"', '\n  {"id"')
     except RareSceneError as error:
         return DataError(
             f"is missing, and none can be proposed: {error}", "Write the class table by hand.", path

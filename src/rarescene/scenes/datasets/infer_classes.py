@@ -13,10 +13,11 @@ import numpy as np
 from rarescene.foundation.errors import DataError
 from rarescene.scenes.class_table import Colour
 from rarescene.scenes.datasets.class_tables import CHOLECSEG8K, WATERSHED_CODES
-from rarescene.scenes.pairs import one_palette, soft_edges
+from rarescene.scenes.pairs import count_colours, one_palette, soft_edges
 from rarescene.scenes.rasters import IMAGE_FOLDERS, MASK_FOLDERS, plain_folder, read_raster, walk_files
 
 _MOST_CLASSES = 64
+_MOST_COLOURS = 4096  # of masks that may still turn out to be smoothed ones; a photograph has more
 _MOST_ID = 64  # ids are small numbers; 128 beside 0 and 255 is a gray that was chosen to be seen
 _WHITE: Colour = (255, 255, 255)
 
@@ -65,17 +66,19 @@ def propose_from(
         raster = read_raster(path)
         one_palette(palettes, raster, path)
         ids = raster.values * raster.step
-        gray = ids.ndim == 2 or bool(np.ptp(ids, axis=-1).max() == 0)
-        if gray:
+        if ids.ndim == 2 or np.array_equal(ids[..., :2], ids[..., 1:]):
             first = ids if ids.ndim == 2 else ids[..., 0]
             values += np.bincount(first.ravel(), minlength=256)
             flat += _flat(first)
         else:
-            pixels, counts = np.unique(ids.reshape(-1, 3), axis=0, return_counts=True)
-            colours.update(
-                {(int(r), int(g), int(b)): int(n) for (r, g, b), n in zip(pixels, counts, strict=True)}
-            )
-        if (np.count_nonzero(values) > _MOST_CLASSES and soft_edges(values) is None) or len(colours) > 4096:
+            shown, counts = count_colours(ids)
+            if len(shown) <= _MOST_COLOURS:
+                colours.update(
+                    {(r, g, b): n for (r, g, b), n in zip(shown.tolist(), counts.tolist(), strict=True)}
+                )
+            if max(len(shown), len(colours)) > _MOST_COLOURS:
+                raise _no_label_mask(path)
+        if np.count_nonzero(values) > _MOST_CLASSES and soft_edges(values) is None:
             raise _no_label_mask(path)
         if progress:
             progress(number, len(chosen))
