@@ -410,7 +410,7 @@ def test_odd_ids_colours_and_known_codes_are_proposed(tmp_path: Path) -> None:
     found = propose_class_table(tmp_path / "colours")["classes"]
     assert [(entry["name"], entry["colour"]) for entry in found] == [
         ("class 0", [9, 9, 8]),
-        ("blood", [255, 0, 0]),
+        ("class 1", [255, 0, 0]),
         ("class 2", [255, 255, 255]),  # it may be one; to leave it out is to call it unlabelled
     ]
     codes = _save(tmp_path / "codes/a.png", np.array([[50, 11, 24], [255, 0, 33]], np.uint8))

@@ -19,8 +19,9 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from rarescene.foundation.errors import DataError
-from rarescene.scenes import open_scenes, propose_class_table, read_image, scan_scenes
+from rarescene.scenes import CHOLECSEG8K, open_scenes, propose_class_table, read_image, scan_scenes
 from rarescene.scenes.datasets.folder import read_classes
+from rarescene.scenes.datasets.infer_classes import _from_colours
 from rarescene.scenes.pairs import count_colours
 from rarescene.scenes.rasters import read_raster
 
@@ -358,6 +359,45 @@ def test_smoothed_colours_are_no_label_mask(tmp_path: Path) -> None:
     Image.fromarray(ramp).save(tmp_path / "a.png")
     with pytest.raises(DataError, match="blend"):
         propose_class_table(tmp_path)
+
+
+PALETTE = {entry.name: list(entry.colour) for entry in CHOLECSEG8K.classes}
+TELLING = [name for name in PALETTE if name not in ("black background", "blood", "cystic duct")]
+
+
+@pytest.mark.parametrize(
+    ("shown", "named"),
+    [
+        (["liver"], 0),
+        (
+            ["black background", "blood", "cystic duct", "liver", "fat"],
+            0,
+        ),  # gray, red and yellow are anybody's
+        (["liver", "fat", "grasper"], 3),
+        (["black background", "blood", "liver", "fat", "grasper", "gallbladder"], 6),
+    ],
+)
+@pytest.mark.parametrize("others", [[], [[255, 255, 255]], [[1, 2, 3], [40, 50, 60]]])
+def test_a_palette_is_known_by_several_colours(
+    shown: list[str], named: int, others: list[list[int]], tmp_path: Path
+) -> None:
+    pixels = np.array([[*(PALETTE[name] for name in shown), *others]], np.uint8).repeat(4, 0)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    classes = propose_class_table(tmp_path)["classes"]
+    known = {entry["name"]: entry["colour"] for entry in classes if entry["name"] in PALETTE}
+    assert known == ({name: PALETTE[name] for name in shown} if named else {})
+    border = bool(named) and others == [[255, 255, 255]]  # CholecSeg8k's white border is unlabelled
+    assert [entry["name"] for entry in classes if entry["name"] not in PALETTE] == [
+        f"class {entry['id']}" for entry in classes if entry["name"] not in PALETTE
+    ]
+    assert len(classes) == len(shown) + len(others) - border
+
+
+@given(st.sets(st.sampled_from(TELLING), max_size=2))
+def test_two_colours_never_name_an_organ(shown: set[str]) -> None:
+    found = Counter({tuple(PALETTE[name]): 5 for name in shown} | {(3, 4, 5): 9, (255, 0, 0): 2})
+    names = [entry["name"] for entry in _from_colours(found, "x")["classes"]]
+    assert names == [f"class {number}" for number in range(len(found))]
 
 
 @given(
