@@ -192,7 +192,9 @@ def test_a_table_that_is_written_is_that_of_the_folder_named_in_yaml(
         "data.yaml", "name: folder\npath: mine\nimages: Bilder\nmasks: drawn by hand\nclasses: table.json\n"
     )
     assert main(["check", "data.yaml"]) == 1
-    assert "--write-classes" in capfd.readouterr().out
+    said = capfd.readouterr().out
+    assert "--write-classes" in said
+    assert "looking at masks" in said
     assert main(["check", "data.yaml", "--write-classes"]) == 0
     table = json.loads(Path("mine/table.json").read_text())
     assert [entry["name"] for entry in table["classes"]] == ["class 0", "class 1", "class 2"]
@@ -203,7 +205,27 @@ def test_what_goes_to_a_file_is_not_folded(capfd: pytest.CaptureFixture[str]) ->
     save(f"mine/images/{deep}.png", FRAME)
     assert main(["check", "folder:mine"]) == 1
     lines = capfd.readouterr().out.splitlines()
-    assert any(f"mine/images/{deep}.png   has no mask" in line for line in lines)
+    assert f"mine/images/{deep}.png" in [line.strip() for line in lines]
+
+
+def test_faults_of_one_kind_are_one_line_and_a_file_lists_them_all(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    for number in range(50):
+        save(f"mine/images/case9_frame{number}.png", FRAME)
+    assert main(["check", "folder:mine", "--out", "found.json"]) == 1
+    said = capfd.readouterr().out
+    assert said.count("has no mask") == 1
+    assert "and 47 more" in said
+    found = json.loads(Path("found.json").read_text())
+    assert sorted(fault["file"] for fault in found["faults"]) == sorted(
+        f"mine/images/case9_frame{number}.png" for number in range(50)
+    )
+    assert all(fault["what"] == "has no mask" and fault["remedy"] for fault in found["faults"])
+    assert main(["check", "folder:mine", "--out", "found.json"]) == 1  # its own file is written anew
+    before = Path("mine/classes.json").read_bytes()
+    assert main(["check", "folder:mine", "--out", "mine/classes.json"]) == 2
+    assert Path("mine/classes.json").read_bytes() == before
 
 
 def test_check_and_stats_list_the_recordings(capfd: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from rich.console import Console, RenderableType
@@ -16,6 +15,7 @@ from rarescene.reports import (
     statistics_table,
     verdict_text,
 )
+from rarescene.scenes import Fault
 
 NASTY = '<b>"duct" & [red]vein[/red]</b>'
 
@@ -71,9 +71,27 @@ def test_statistics_mark_the_rare_and_say_why(report: Report) -> None:
 
 def test_names_are_never_read_as_markup(report: Report) -> None:
     assert squeezed(NASTY) in squeezed(shown(overlap_table(report.runs[:1], report.classes)))
-    fault = SimpleNamespace(file=Path("/data/[bold]x[/bold].png"), what="holds [77]", remedy="Remove [77].")
-    text = squeezed(shown(faults_table([fault], ["a [note]"])))  # type: ignore[list-item]
+    fault = Fault(Path("/data/[bold]x[/bold].png"), "holds [77]", "Remove [77].")
+    text = squeezed(shown(faults_table([fault], ["a [note]"])))
     assert all(words in text for words in ("[bold]x[/bold].png", "holds[77]", "Remove[77].", "a[note]"))
+
+
+def test_faults_of_one_kind_are_told_together() -> None:
+    lossy = [Fault(Path(f"masks/{n}.jpg"), "is a JPEG", "Export it again.") for n in range(4000)]
+    ids = [Fault(Path(f"masks/{n}.png"), f"holds ids: {n}", f"Add {n}.") for n in (7, 8)]
+    lines = [" ".join(line.split()) for line in shown(faults_table([*ids, *lossy])).splitlines()]
+    assert lines[0] == "4,002 faults"
+    assert lines[lines.index("4,000 is a JPEG") :] == [
+        "4,000 is a JPEG",
+        *(f"masks/{n}.jpg" for n in range(3)),
+        "and 3,997 more, which --out FILE lists",
+        "Export it again.",
+        "2 holds ids",
+        "masks/7.png: 7",
+        "masks/8.png: 8",
+        "Add 7.",
+        "",
+    ]
 
 
 def test_a_sound_data_set_has_no_faults() -> None:

@@ -208,7 +208,7 @@ KINDS: list[tuple[Callable[[Path], Path], str, str]] = [
     (_sixteen_bits, "16 bits", "8 bits a pixel"),
     (_sixteen_bit_colours, "16 bits", "8 bits a pixel"),
     (_jpeg_mask, "JPEG", "as PNG"),
-    (_wrong_size, "is 16x11 pixels, its image 16x12", "nearest neighbour"),
+    (_wrong_size, "16x11 pixels, the image 16x12", "nearest neighbour"),
     (_unknown_id, "does not know: 7 (48 pixels)", "0, 1, 2, 255"),
     (_unknown_colour, "does not know: (1, 2, 3)", "Add the colour"),
     (_palette_that_contradicts, "palette colours", "plain ids"),
@@ -216,7 +216,7 @@ KINDS: list[tuple[Callable[[Path], Path], str, str]] = [
     (_missing_mask, "has no mask", "case2_frame1.png"),
     (_mask_without_image, "without an image", "Add its image"),
     (_two_masks, "several masks", "Keep one"),
-    (_two_images, "same name", "Rename"),
+    (_two_images, "has the name of another image", "Rename"),
     (_corrupt_table, "not a class table", "--write-classes"),
     (_table_without_colours, "not understood", '"colour"'),
     (_table_with_shared_values, "share the mask value 4", "Correct it"),
@@ -249,13 +249,11 @@ def test_all_faults_are_listed_at_once(folder: Path) -> None:
     _save(folder / "masks/case9_frame1.png", IDS)
     (folder / "masks/case2_frame2.png").unlink()
     found = scan_scenes(f"folder:{folder}")
-    assert [
-        (fault.file.name, fault.what.split(" (")[0].split(":")[0]) for fault in found.faults if fault.file
-    ] == [
+    assert [(fault.file.name, fault.kind) for fault in found.faults if fault.file] == [
         ("case1_frame2.png", "is truncated or damaged"),
         ("case2_frame2.png", "has no mask"),
         ("case2_frame1.png", "holds ids that the class table does not know"),
-        ("case2_frame1.png", "is 16x12 pixels, its image 20x20"),
+        ("case2_frame1.png", "is of another size than its image"),
         ("case9_frame1.png", "is a mask without an image"),
     ]
     assert found.scenes is not None
@@ -412,7 +410,7 @@ def test_odd_ids_colours_and_known_codes_are_proposed(tmp_path: Path) -> None:
     found = propose_class_table(tmp_path / "colours")["classes"]
     assert [(entry["name"], entry["colour"]) for entry in found] == [
         ("class 0", [9, 9, 8]),
-        ("blood", [255, 0, 0]),
+        ("class 1", [255, 0, 0]),
         ("class 2", [255, 255, 255]),  # it may be one; to leave it out is to call it unlabelled
     ]
     codes = _save(tmp_path / "codes/a.png", np.array([[50, 11, 24], [255, 0, 33]], np.uint8))

@@ -102,7 +102,7 @@ def test_what_is_wrong_with_it_is_said_as_of_ours(ward: Path, tmp_path: Path) ->
     with pytest.raises(DataError, match="holds no scenes of the-ward"):
         open_scenes(f"the-ward:{ward},camera=back")
     (tmp_path / "ward.yaml").write_text("name: the-ward\npath: ward\nlens: 3\n")
-    with pytest.raises(ConfigError, match=r"unknown option 'lens'[\s\S]*name, path, group_by, camera"):
+    with pytest.raises(ConfigError, match=r"unknown option 'lens'[\s\S]*name, path, group_by, pad, camera"):
         open_scenes(tmp_path / "ward.yaml")
     (ward / "op1" / "front" / "0.png").write_bytes(b"")
     (ward / "op2" / "front" / "1.png").unlink()

@@ -82,7 +82,7 @@ def evaluate(
     source = (
         open_unsplit(data)
         if synthetic
-        else open_as_in(trained.provenance, data, split=split, group_by=group_by)
+        else open_as_in(trained.provenance, data, split=split, group_by=group_by).padded_as_in(trained)
     )
     table = source.scenes.classes
     network, _ = load_segmenter(run / "model", table)

@@ -17,6 +17,7 @@ from rarescene.foundation.outputs import writes_folder
 from rarescene.foundation.run_folder import same_run
 from rarescene.foundation.run_record import RECORD, RunRecord, read_record
 from rarescene.scenes import IMAGE_SUFFIXES, walk_files, what_is_not_read
+from rarescene.scenes.data import padding_of
 
 
 @takes_text_for_paths
@@ -37,14 +38,14 @@ def predict(run: Path, images: Path, *, out: Path, opacity: Share = 0.45) -> Non
     import torch
     import torch.nn.functional as F
 
-    from rarescene.scenes import read_image, resize_image, write_image, write_mask
+    from rarescene.scenes import cut_back, pad_to_aspect, read_image, resize_image, write_image, write_mask
     from rarescene.segmenters import load_segmenter
     from rarescene.training import to_images
     from rarescene.training.ranks import accelerator
 
     began = time.perf_counter()
     trained = read_record(run, "segmenter")
-    settings = trained.config
+    settings, pad = trained.config, padding_of(trained)
     root, files = _listed(images)
     if images.is_dir() and out.resolve().is_relative_to(images.resolve()):
         what = "lies among the images, whose masks and overlays would be taken for images the next time"
@@ -70,10 +71,12 @@ def predict(run: Path, images: Path, *, out: Path, opacity: Share = 0.45) -> Non
             if all(_is_newer(path, file) for path in made):
                 continue
             image = read_image(file)
-            small = to_images(resize_image(image, settings["height"], settings["width"])[None]).to(device)
+            seen = image if pad is None else pad_to_aspect(image, pad)
+            small = to_images(resize_image(seen, settings["height"], settings["width"])[None]).to(device)
             probabilities = F.interpolate(
-                network.predict(small), size=image.shape[:2], mode="bilinear", align_corners=False
+                network.predict(small), size=seen.shape[:2], mode="bilinear", align_corners=False
             )
+            probabilities = cut_back(probabilities, *image.shape[:2])
             mask = probabilities.argmax(1)[0].cpu().numpy().astype(np.uint8)
             blend = (1 - opacity) * image + opacity * table.colourise(mask)
             if not (out / RECORD).is_file():

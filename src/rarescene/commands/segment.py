@@ -20,7 +20,7 @@ from rarescene.foundation.plugins import need_method, package_of
 from rarescene.foundation.run_record import RECORD, read_record
 from rarescene.foundation.seeds import derive_seed
 from rarescene.scenes import AugmentConfig, SceneSet
-from rarescene.scenes.data import decode
+from rarescene.scenes.data import decode, say_squashed
 from rarescene.scenes.pool import ScenePool
 from rarescene.scenes.split import PARTS
 from rarescene.sources.composition import CompositionConfig
@@ -182,9 +182,11 @@ class SegmentationRun(TrainingRun):
             "drawn": None if self.fresh is None else dict(self.fresh.made_by),
             "validation_scenes": validation_scenes, "height": self.height, "width": self.width,
         }  # fmt: skip
-        self.begin("segmenter", config, *behind)
+        padded = {"pad": list(pad)} if (pad := self.source.scenes.pad) else {}
+        self.begin("segmenter", config | padded, *behind)
         if self.resume and self.strategies.online:
             refuse_more_steps(self.out, training.steps)
+        say_squashed(self.source.scenes, self.height, self.width)
         everything = (self.source.scenes, *pairs)
         self.pool = ScenePool([decode(one, self.height, self.width) for one in everything])
         real, *drawn = self.pool.caches

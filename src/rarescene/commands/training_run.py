@@ -18,7 +18,7 @@ from rarescene.foundation.methods import Generated
 from rarescene.foundation.provenance import Provenance
 from rarescene.foundation.run_folder import same_data, same_run
 from rarescene.foundation.run_record import RunRecord
-from rarescene.scenes.data import decode, open_data
+from rarescene.scenes.data import decode, open_data, say_squashed
 from rarescene.scenes.pool import ScenePool
 from rarescene.sources.requests import REQUESTS
 
@@ -93,6 +93,7 @@ class TrainingRun:
         Raises:
             ConfigError: they are not those that the resumed run was begun with.
         """
+        say_squashed(self.train, height, width)
         scenes = decode(self.train, height, width, images=images)
         self.learn_from({"train": scenes})
         return scenes

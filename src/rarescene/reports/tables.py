@@ -34,6 +34,7 @@ from rarescene.reports.formatting import (
     signed_interval,
 )
 from rarescene.reports.verdict import Verdict
+from rarescene.scenes.faults import by_kind
 
 if TYPE_CHECKING:
     from rarescene.evaluation import ComparisonTable, Interval, OverlapScores, RunMetrics
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 WIDTH = 80
 RUNS_ABREAST = 3
+FAULTS_NAMED = 3  # of each kind
 
 
 @dataclass(frozen=True)
@@ -173,20 +175,34 @@ def realism_table(measures: Sequence[Measure], *, title: str = "Synthetic pictur
 
 
 def faults_table(faults: Sequence[Fault], notes: Sequence[str] = ()) -> RenderableType:
-    """Return every fault of a data set with its remedy, then the notes on what is merely unusual."""
+    """Return each kind of fault of a data set, then the notes on what is merely unusual.
+
+    Of a kind are told the number of its faults, the first files, and the remedy of the first one.
+    """
     parts: list[RenderableType] = []
     if faults:
         table = plain_table(count(len(faults), "fault"), style="bold red")
-        table.add_column("where", overflow="fold", ratio=2)
-        table.add_column("what, and what to do", overflow="fold", ratio=3)
-        for fault in faults:
-            what = Text(fault.what).append(f"\n{fault.remedy}", style="dim")
-            table.add_row(Text("" if fault.file is None else str(fault.file)), what)
+        table.add_column("faults", justify="right")
+        table.add_column("what, where, and what to do", overflow="fold", ratio=1)
+        for alike in by_kind(faults):
+            table.add_row(f"{len(alike):,}", _kind_of_fault(alike))
         parts.append(table)
     else:
         parts.append(Text("No faults.", style="bold green"))
     parts += [Text("note: ", style="bold").append(note, style="not bold") for note in notes]
     return Group(*parts)
+
+
+def _kind_of_fault(alike: Sequence[Fault]) -> Text:
+    """Return what is wrong, the first files with what is theirs alone, and the remedy of the first one."""
+    first, same = alike[0], len({fault.what for fault in alike}) == 1
+    text = Text().append(first.what if same else first.kind, style="bold")
+    for fault in alike[:FAULTS_NAMED]:
+        own = "" if same else fault.what.removeprefix(fault.kind)
+        text.append(f"\n{'' if fault.file is None else fault.file}{own}")
+    if len(alike) > FAULTS_NAMED:
+        text.append(f"\nand {len(alike) - FAULTS_NAMED:,} more, which --out FILE lists")
+    return text.append(f"\n{first.remedy}", style="dim")
 
 
 def verdict_text(judged: Verdict) -> RenderableType:

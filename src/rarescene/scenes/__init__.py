@@ -48,6 +48,6 @@ if TYPE_CHECKING:
     )
     from rarescene.scenes.statistics import ClassStatistics, SceneStatistics, class_statistics
     from rarescene.scenes.store import MANIFEST, SceneSetWriter, merge, open_set, read_confidence
-    from rarescene.scenes.transforms import resize_image, resize_mask
+    from rarescene.scenes.transforms import pad_to_aspect, resize_image, resize_mask
 
 __all__, __getattr__, __dir__ = show_lazily(__name__, __file__)

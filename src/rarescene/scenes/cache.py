@@ -388,6 +388,7 @@ def _key(scenes: SceneSet, height: int, width: int, images: bool, keep_rare: boo
     digest = hashlib.sha256()
     head = [_FORMAT, scenes.name, scenes.licence, scenes.classes.to_dict(), height, width, keep_rare]
     head += [PIL.__version__] if images else [PIL.__version__, "masks alone"]
+    head += [["pad", *scenes.pad]] if scenes.pad else []
     ours = scenes.reader if isinstance(scenes.reader, PairReader) else None
     head.append(None if ours is None else ours.code.to_json())
     digest.update(json.dumps(head).encode())

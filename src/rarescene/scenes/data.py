@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 from rarescene.foundation.console import progress, say_once
 from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.plugins import need_method
 from rarescene.foundation.provenance import SPLIT_OPTIONS, Place, Provenance, Seen, is_phantom
+from rarescene.foundation.run_record import RunRecord
 from rarescene.scenes.cache import SceneCache
 from rarescene.scenes.datasets.groups import unclear
 from rarescene.scenes.datasets.open import brought_by, open_scenes
 from rarescene.scenes.scene import SceneSet
 from rarescene.scenes.split import Split, looks_at_classes, split_rules, split_scenes
 
+_SQUASHED = 1.03  # a change of aspect that is told; less is the rounding of a size
 PARTS = ("train", "validation", "test", "all")
 
 
@@ -45,6 +48,10 @@ class Data:
         """Return recording and frame order of scenes, by which leaks are found."""
         records = self.scenes.records
         return [(records[index].group, records[index].order) for index in indices]
+
+    def padded_as_in(self, run: RunRecord) -> Data:
+        """Return the same data, padded as those of a run were: not at all, or to its aspect."""
+        return replace(self, scenes=replace(self.scenes, pad=padding_of(run)))
 
     def provenance(self, part: str | None = "train") -> Provenance:
         """Return where something comes from that was made from this part; of None, nothing was seen.
@@ -98,6 +105,28 @@ def open_data(
     if divided.note:
         say_once(f"note: {divided.note}")
     return Data(spec, scenes, divided, _options(split, shares, split_seed, group_by))
+
+
+def say_squashed(scenes: SceneSet, height: int, width: int) -> None:
+    """Say once, of the first frame, by how much a size squashes it, and what pads it instead."""
+    if not len(scenes):
+        return
+    tall, wide = scenes.mask(0).shape
+    kept = (width / height) / (wide / tall)  # of the width, beside the height
+    if 1 / _SQUASHED < kept < _SQUASHED:
+        return
+    side, share = ("width", kept) if kept < 1 else ("height", 1 / kept)
+    across, down = Fraction(width, height).as_integer_ratio()
+    say_once(
+        f"note: frames of {wide}×{tall} become {width}×{height}, which squashes their {side} to {share:.0%}; "
+        f"--data NAME:PATH,pad={across}x{down} pads them instead"
+    )
+
+
+def padding_of(run: RunRecord) -> tuple[int, int] | None:
+    """Return the aspect (width, height) to which the frames of a run's data were padded, or None."""
+    across, down = run.config.get("pad") or (0, 0)
+    return (across, down) if across else None
 
 
 def say_doubt(scenes: SceneSet) -> None:

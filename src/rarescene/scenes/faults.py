@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -26,8 +26,25 @@ class Fault:
         """Return the fault that an error reports."""
         return cls(error.path, error.what, error.remedy)
 
+    @property
+    def kind(self) -> str:
+        """What faults of one kind share; what is this file's alone stands in `what` after the first colon."""
+        return self.what.partition(": ")[0]
+
+    def to_dict(self) -> dict[str, str]:
+        """Return the fault as JSON values; `file` is empty where it is of no file."""
+        return {"file": str(self.file or ""), "what": self.what, "remedy": self.remedy}
+
     def __str__(self) -> str:
         return str(DataError(self.what, self.remedy, self.file))
+
+
+def by_kind(faults: Iterable[Fault]) -> list[tuple[Fault, ...]]:
+    """Return the faults of each kind, in their order, and the most frequent kind first."""
+    kinds: dict[str, list[Fault]] = {}
+    for fault in faults:
+        kinds.setdefault(fault.kind, []).append(fault)
+    return sorted(map(tuple, kinds.values()), key=len, reverse=True)
 
 
 @dataclass(frozen=True)
@@ -51,7 +68,7 @@ class Listing:
         if self.scenes is not None and not self.faults:
             return self.scenes
         first, others = self.faults[0], len(self.faults) - 1
-        more = f" There are {others} more faults; `rarescene check` lists them all." if others else ""
+        more = f" There are {others} more faults; `rarescene check` tells them by kind." if others else ""
         raise DataError(first.what, first.remedy + more, first.file)
 
 

@@ -219,8 +219,8 @@ class MaskCode:
         return None if ids.min(initial=0) < 0 else ids.astype(np.uint8)
 
     def _unknown_colours(self, pixels: np.ndarray, path: Path) -> DataError:
-        codes, counts = np.unique(_packed(pixels), return_counts=True)
-        colours = [_unpacked(int(code)) for code in codes]
+        shown, counts = count_colours(pixels)
+        colours = [_colour(pixel) for pixel in shown]
         order = [i for i in np.argsort(-counts, kind="stable") if colours[i] not in self.colours]
         ids = [i for i in order if len(set(colours[i])) == 1 and colours[i][0] in self.values]
         gray = counts[ids].sum() > pixels.shape[0] * pixels.shape[1] // 2
@@ -230,7 +230,9 @@ class MaskCode:
         more = f" and {len(order) - _NAMED} more" if len(order) > _NAMED else ""
         if gray:
             remedy = "Correct these pixels, or save the mask with a single channel."
-            return DataError(f"holds ids in gray, but for pixels of the colours {named}{more}", remedy, path)
+            return DataError(
+                f"holds ids in gray, but for pixels of other colours: {named}{more}", remedy, path
+            )
         remedy = (
             "Add the colour to the class table, or export the mask without smoothing or lossy compression."
         )
@@ -304,8 +306,8 @@ def one_palette(
         index, file = seen.setdefault(shown[value], (value, path))
         if index != value:
             what = (
-                f"its palette shows {shown[value]} by the index {value}, that of {file.name} by {index}: one "
-                "class by the colour, two by the index"
+                f"its palette shows a colour by another index than one before it: {shown[value]} by {value}, "
+                f"{file.name} by {index}; that is one class by the colour, two by the index"
             )
             raise DataError(what, "Save all masks as plain ids (mode L, 8 bits) or as RGB colours.", path)
 
@@ -333,6 +335,23 @@ def list_pairs(
     ordered = tuple(sorted(records, key=in_order))
     scenes = SceneSet(name or code.classes.name, code.classes, ordered, PairReader(code), licence, doubt)
     return Listing(scenes if ordered else None, tuple(faults), tuple(notes), sorted=True)
+
+
+def count_colours(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the colours of an image uint8 `(H, W, 3)`, sorted, and how many pixels have each.
+
+    The rows of a mask are runs of one colour; each is looked at once, which is far faster than each pixel.
+
+    Returns:
+        colours uint8 `(N, 3)` and counts int64 `(N,)`.
+    """
+    codes = _packed(pixels).ravel()
+    starts = np.flatnonzero(np.diff(codes, prepend=-1))
+    lengths = np.diff(starts, append=codes.size)
+    found, of_run = np.unique(codes[starts], return_inverse=True)
+    counts = np.zeros(len(found), np.int64)
+    np.add.at(counts, of_run, lengths)
+    return np.stack([found >> 16, found >> 8 & 255, found & 255], -1).astype(np.uint8), counts
 
 
 def soft_edges(counts: np.ndarray) -> tuple[int, int] | None:
@@ -374,7 +393,7 @@ def _same_size(image: np.ndarray, mask: np.ndarray, path: Path, image_path: Path
     if image.shape[:2] == mask.shape[:2]:
         return
     (h, w), (mh, mw) = image.shape[:2], mask.shape[:2]
-    what = f"is {mw}x{mh} pixels, its image {w}x{h}"
+    what = f"is of another size than its image: {mw}x{mh} pixels, the image {w}x{h}"
     remedy = "Export image and mask at the same size; masks may only be resized by nearest neighbour."
     if image_path is not None and stored_turned(image_path):
         what += ", turned upright as its EXIF orientation says"
@@ -395,14 +414,14 @@ def _refuse_transparency(raster: Raster, alpha: np.ndarray, path: Path) -> None:
         plain &= np.ptp(beneath.reshape(len(beneath), -1), axis=-1) == 0
     remedy = "Save the mask without an alpha channel, each pixel as what it is."
     if len(levels) > 2:
-        what = f"is transparent in {len(levels)} degrees, so where a class ends is not known"
+        what = f"is transparent by degrees, so where a class ends is not known: {len(levels)} of them"
         raise DataError(what, remedy, path)
     if np.ptp(raster.values.reshape(-1, *raster.values.shape[2:]), axis=0).max() == 0:
         raise DataError("tells its classes by transparency alone, which is not read", remedy, path)
     if not plain.all():
         what = (
-            f"is transparent in {len(beneath)} pixels, which can be read in two ways: as nothing, which they "
-            f"show, or as what lies beneath, {beneath[~plain][0].tolist()} for instance"
+            f"is transparent in parts, which can be read in two ways: {len(beneath)} pixels as nothing, "
+            f"which they show, or as what lies beneath, {beneath[~plain][0].tolist()} for instance"
         )
         raise DataError(what, remedy, path)
 
@@ -411,10 +430,6 @@ def _packed(pixels: np.ndarray) -> np.ndarray:
     red, green, blue = (pixels[..., channel].astype(np.int32) for channel in range(3))
     packed: np.ndarray = red << 16 | green << 8 | blue
     return packed
-
-
-def _unpacked(code: int) -> Colour:
-    return code >> 16, code >> 8 & 255, code & 255
 
 
 def _colour(pixel: np.ndarray) -> Colour:

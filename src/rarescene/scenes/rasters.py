@@ -268,7 +268,7 @@ def _explained(path: Path, error: Exception) -> DataError:
         return DataError(
             kind, "Copy the file again from its source, or remove it with its counterpart.", path
         )
-    what = f"is truncated or damaged ({error})"
+    what = f"is truncated or damaged: {error}"
     return DataError(what, "Copy the file again from its source, or remove it with its counterpart.", path)
 
 

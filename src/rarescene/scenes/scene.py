@@ -13,6 +13,7 @@ import numpy as np
 
 from rarescene.foundation.errors import DataError
 from rarescene.scenes.class_table import ClassTable
+from rarescene.scenes.transforms import pad_to_aspect
 
 IMAGES_NEEDED = (
     "Restore the image files; without them only masks can be learned from (a map generator, statistics)."
@@ -121,7 +122,9 @@ class SceneSet(Recorded):
     """A data set of scenes with one class table. They are read when asked for; `reader` is thread-safe.
 
     Where a record names a mask file and no image, `reader` reads the mask alone. `doubt` says why the
-    recordings may be wrong, where they were guessed from names and the rule is not clear.
+    recordings may be wrong, where they were guessed from names and the rule is not clear. `pad` is the aspect
+    (width, height) to which each scene is padded when it is read, with black in the image and the ignore
+    index in the mask, or None.
     """
 
     name: str
@@ -130,19 +133,27 @@ class SceneSet(Recorded):
     reader: Callable[[SceneRecord], Scene]
     licence: str = "unknown"
     doubt: str = ""
+    pad: tuple[int, int] | None = None
 
     def __len__(self) -> int:
         return len(self.records)
 
     def __getitem__(self, index: int) -> Scene:
-        return self.reader(self.records[index])
+        return self._read(self.records[index])
 
     def __iter__(self) -> Iterator[Scene]:
-        return map(self.reader, self.records)
+        return map(self._read, self.records)
 
     def mask(self, index: int) -> np.ndarray:
         """Return the mask of a scene, uint8 `(H, W)`, without decoding its image file."""
-        return self.reader(replace(self.records[index], image=None)).mask
+        return self._read(replace(self.records[index], image=None)).mask
+
+    def _read(self, record: SceneRecord) -> Scene:
+        scene = self.reader(record)
+        if self.pad is None:
+            return scene
+        pixels = None if scene.pixels is None else pad_to_aspect(scene.pixels, self.pad)
+        return Scene(pixels, pad_to_aspect(scene.mask, self.pad, self.classes.ignore_index), scene.record)
 
     @cached_property
     def has_images(self) -> bool:

@@ -52,6 +52,28 @@ def resize_mask(
     return small
 
 
+def padded_size(height: int, width: int, aspect: tuple[int, int]) -> tuple[int, int]:
+    """Return the smallest height and width of an aspect (width, height) into which a frame fits."""
+    across, down = aspect
+    return max(height, round(width * down / across)), max(width, round(height * across / down))
+
+
+def pad_to_aspect(pixels: np.ndarray, aspect: tuple[int, int], value: int = 0) -> np.ndarray:
+    """Return an image `(H, W, 3)` or a mask `(H, W)` with a border at the right or below, of this value.
+
+    Args:
+        pixels: of the frame, which stays as it is at the upper left.
+        aspect: width and height of what is returned, in any unit; what has it already is returned itself.
+        value: of each pixel of the border.
+    """
+    height, width = pixels.shape[:2]
+    below, right = np.subtract(padded_size(height, width, aspect), (height, width)).tolist()
+    if not (below or right):
+        return pixels
+    border = ((0, below), (0, right), (0, 0))[: pixels.ndim]
+    return np.pad(pixels, border, constant_values=value)
+
+
 def _nearest(source: int, target: int) -> np.ndarray:
     """Return the source index at the centre of each target pixel."""
     return (2 * np.arange(target) + 1) * source // (2 * target)

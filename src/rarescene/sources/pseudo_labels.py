@@ -20,7 +20,7 @@ from rarescene.foundation.errors import ConfigError
 from rarescene.foundation.provenance import Provenance, Seen
 from rarescene.foundation.run_record import RunRecord
 from rarescene.scenes import ClassTable, SceneCache
-from rarescene.scenes.data import Data, decode, open_as_in, open_unsplit, say_doubt, unsplit
+from rarescene.scenes.data import Data, decode, open_as_in, open_unsplit, padding_of, say_doubt, unsplit
 from rarescene.scenes.datasets.open import open_frames
 from rarescene.sources.leakage import open_judge, real_segmenter, refuse_held_out
 from rarescene.sources.mask_source import weights_hash
@@ -115,13 +115,19 @@ def open_pseudo_labels(
 
     Raises:
         CheckpointError: the segmenter is none, or learned from synthetic or pseudo-labelled scenes.
-        ConfigError: the options speak of a split, and nothing is split; or recordings of one data set were
-            told apart in two ways.
+        ConfigError: the options speak of a split, and nothing is split; recordings of one data set were told
+            apart in two ways; or the frames, or those of the segmenter, are padded.
         DataError: there are no frames.
         LeakError: frames are of recordings that the segmenter's own data hold out.
     """
     record = real_segmenter(run)
+    if padding_of(record):
+        what = "was trained on padded frames, and would label the padding of others"
+        raise ConfigError(what, "Give a segmenter whose data were not padded (pad=).", run)
     source = _opened(frames, record, part, split, group_by)
+    if source.scenes.pad:
+        what = f"{frames} is padded, and the padding would be labelled"
+        raise ConfigError(what, "Leave pad= out; frames are labelled at the size that the segmenter sees.")
     chosen = source.part(part)
     if not chosen:
         raise ConfigError(f"the {part} part of {frames} is empty", "Choose another --part or --split.")

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rarescene.foundation.console import progress
 from rarescene.foundation.errors import ConfigError, DataError, RareSceneError
 from rarescene.foundation.files import parse_json, read_text
 from rarescene.foundation.methods import DatasetMethod
@@ -204,10 +205,9 @@ def _licence(root: Path, table: Path) -> str:
 def _without_table(path: Path, masks: list[Path]) -> DataError:
     command = "`rarescene check DATA --write-classes`, with the same DATA,"
     try:
-        proposal = json.dumps(
-            propose_from(masks, path.parent.resolve().name, most=_LOOKED_AT), ensure_ascii=False
-        )
-        proposal = proposal.replace('{"id"', '\n  {"id"')
+        with progress("looking at masks") as advance:
+            table = propose_from(masks, path.parent.resolve().name, most=_LOOKED_AT, progress=advance)
+        proposal = json.dumps(table, ensure_ascii=False).replace('{"id"', '\n  {"id"')
     except RareSceneError as error:
         return DataError(
             f"is missing, and none can be proposed: {error}", "Write the class table by hand.", path
@@ -292,13 +292,15 @@ def _pairs(
         keys = dict.fromkeys(_without(name, words) for words in ((), _WORDS_OF_IMAGES[:1], _WORDS_OF_IMAGES))
         if name.casefold() in seen:
             remedy = "Rename or remove one of the two."
-            faults.append(Fault(image, f"has the same name as {seen[name.casefold()].name}", remedy))
+            faults.append(
+                Fault(image, f"has the name of another image: {seen[name.casefold()].name}", remedy)
+            )
             continue
         seen[name.casefold()] = image
         matches = next((table[key] for table in tables for key in keys if key in table), [])
         if len(matches) == 1 and matches[0] in used:
             remedy = "Rename one of the two images, or remove it."
-            faults.append(Fault(image, f"shares the mask {matches[0].name} with another image", remedy))
+            faults.append(Fault(image, f"shares its mask with another image: {matches[0].name}", remedy))
         elif len(matches) == 1:
             pairs.append((name, image, matches[0]))
         elif matches:
@@ -327,7 +329,10 @@ def _what_is_there(image: Path, near: Sequence[Path], mask_folder: Path) -> tupl
     """Return what to say of an image without a mask, in sight of files that bear its name."""
     mask = image.with_suffix(".png").name
     if not near:
-        return "has no mask", f"Add a mask called {mask} to {mask_folder}, or remove the image."
+        return (
+            "has no mask",
+            f"Add a mask called as its image ({mask}) to {mask_folder}, or remove the image.",
+        )
     there = near[0].relative_to(mask_folder)
     if near[0].suffix.lower() not in IMAGE_SUFFIXES:
         ending, known = near[0].suffix or "without ending", ", ".join(sorted(IMAGE_SUFFIXES))
@@ -337,7 +342,7 @@ def _what_is_there(image: Path, near: Sequence[Path], mask_folder: Path) -> tupl
         "Give image and mask the same path below their folders; only the ending may differ, and a word "
         "such as _mask or mask_ at the mask's name."
     )
-    return f"has no mask; {there} bears its name and lies elsewhere", remedy
+    return f"has no mask in its place: {there} bears its name and lies elsewhere", remedy
 
 
 def _one_file_a_class(

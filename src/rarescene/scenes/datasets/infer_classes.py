@@ -13,11 +13,13 @@ import numpy as np
 from rarescene.foundation.errors import DataError
 from rarescene.scenes.class_table import Colour
 from rarescene.scenes.datasets.class_tables import CHOLECSEG8K, WATERSHED_CODES
-from rarescene.scenes.pairs import one_palette, soft_edges
+from rarescene.scenes.pairs import count_colours, one_palette, soft_edges
 from rarescene.scenes.rasters import IMAGE_FOLDERS, MASK_FOLDERS, plain_folder, read_raster, walk_files
 
 _MOST_CLASSES = 64
+_MOST_COLOURS = 4096  # of masks that may still turn out to be smoothed ones; a photograph has more
 _MOST_ID = 64  # ids are small numbers; 128 beside 0 and 255 is a gray that was chosen to be seen
+_ENOUGH = 3  # colours, or codes, by which CholecSeg8k is known; one or two may be anybody's
 _WHITE: Colour = (255, 255, 255)
 
 
@@ -25,8 +27,9 @@ def propose_class_table(folder: Path) -> dict[str, Any]:
     """Return a class table, as `classes.json` holds it, from the ids or colours of the masks under `folder`.
 
     Classes are called `class 0`, `class 1`, … from the most to the least frequent colour, or in the order of
-    their ids; the codes and colours of CholecSeg8k get their names. A binary mask whose edges were smoothed
-    gets two classes and a note. Raises `DataError` when the files are no label masks.
+    their ids. The codes and colours of CholecSeg8k get their names where at least three of them occur that
+    nobody chooses by chance. A binary mask whose edges were smoothed gets two classes and a note. Raises
+    `DataError` when the files are no label masks.
     """
     inside = {plain_folder(path.name): path for path in sorted(folder.iterdir()) if path.is_dir()}
     masks = next((inside[name] for name in MASK_FOLDERS if name in inside), folder)
@@ -65,17 +68,19 @@ def propose_from(
         raster = read_raster(path)
         one_palette(palettes, raster, path)
         ids = raster.values * raster.step
-        gray = ids.ndim == 2 or bool(np.ptp(ids, axis=-1).max() == 0)
-        if gray:
+        if ids.ndim == 2 or np.array_equal(ids[..., :2], ids[..., 1:]):
             first = ids if ids.ndim == 2 else ids[..., 0]
             values += np.bincount(first.ravel(), minlength=256)
             flat += _flat(first)
         else:
-            pixels, counts = np.unique(ids.reshape(-1, 3), axis=0, return_counts=True)
-            colours.update(
-                {(int(r), int(g), int(b)): int(n) for (r, g, b), n in zip(pixels, counts, strict=True)}
-            )
-        if (np.count_nonzero(values) > _MOST_CLASSES and soft_edges(values) is None) or len(colours) > 4096:
+            shown, counts = count_colours(ids)
+            if len(shown) <= _MOST_COLOURS:
+                colours.update(
+                    {(r, g, b): n for (r, g, b), n in zip(shown.tolist(), counts.tolist(), strict=True)}
+                )
+            if max(len(shown), len(colours)) > _MOST_COLOURS:
+                raise _no_label_mask(path)
+        if np.count_nonzero(values) > _MOST_CLASSES and soft_edges(values) is None:
             raise _no_label_mask(path)
         if progress:
             progress(number, len(chosen))
@@ -144,7 +149,8 @@ def _smoothed(low: int, high: int, name: str) -> dict[str, Any]:
 
 def _from_values(values: list[int], name: str) -> dict[str, Any]:
     others = [value for value in values if value != 255]
-    if set(others) <= {0, *WATERSHED_CODES} and len(set(others) & set(WATERSHED_CODES)) > 1 and 50 in others:
+    codes = set(others) & set(WATERSHED_CODES)
+    if set(others) <= {0, *WATERSHED_CODES} and len(codes) >= _ENOUGH and 50 in others:
         return _cholecseg8k(name)
     # Beside ids, 255 is what is not labelled; beside black alone, or beside grays, it is a class like them.
     unlabelled = 255 in values and len(others) > 1 and max(others) < _MOST_ID
@@ -159,14 +165,21 @@ def _from_values(values: list[int], name: str) -> dict[str, Any]:
 
 def _from_colours(colours: Counter[Colour], name: str) -> dict[str, Any]:
     known = {entry.colour: entry.name for entry in CHOLECSEG8K.classes}
+    if sum(not _anybodys(colour) for colour in colours.keys() & known.keys()) < _ENOUGH:
+        known = {}
     chosen = [colour for colour, _ in colours.most_common()]
-    if set(chosen) <= {_WHITE, *known}:  # CholecSeg8k, whose white is a border
+    if known and set(chosen) <= {_WHITE, *known}:  # CholecSeg8k, whose white is a border
         chosen = [colour for colour in chosen if colour != _WHITE]
     classes = [
         {"id": class_id, "name": known.get(colour, f"class {class_id}"), "colour": list(colour)}
         for class_id, colour in enumerate(chosen)
     ]
     return {"name": name, "ignore_index": 255, "classes": classes}
+
+
+def _anybodys(colour: Colour) -> bool:
+    """Say whether a colour may be anybody's: a gray, or one of full and empty channels, such as red."""
+    return len(set(colour)) == 1 or set(colour) <= {0, 255}
 
 
 def _cholecseg8k(name: str) -> dict[str, Any]:

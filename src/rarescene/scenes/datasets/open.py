@@ -12,6 +12,9 @@ declaration which options it takes, and in the head of its file what lies where.
 | `phantom:videos=12,frames=80,size=64,seed=0` | phantom scenes, drawn on demand |
 | `mine.yaml` | a YAML file with `name` (such as the above), `path` (relative to the file) and options |
 
+Every data set takes `pad=WxH` (`pad=16x9`), the aspect to which its frames are padded, at the right or below,
+where a size of another aspect would squash them; what is padded is unlabelled and never scored.
+
 In YAML, every data set also takes `group_by`, a regular expression over scene names that tells recordings
 apart:
 
@@ -49,6 +52,7 @@ from rarescene.scenes.scene import SceneSet
 from rarescene.scenes.store import MANIFEST
 
 _YAML = (".yaml", ".yml")
+_PAD = "pad"
 
 
 def open_scenes(spec: str | Path, *, group_by: str | None = None) -> SceneSet:
@@ -90,12 +94,24 @@ def list_scenes(spec: str | Path, *, group_by: str | None = None) -> Listing:
     pattern = options.pop("group_by", None)
     if group_by is not None:
         pattern = group_by
+    pad = None if _PAD in method.options else options.pop(_PAD, None)
     unknown = next((name for name in options if name not in method.options), None)
     if unknown is not None:
         refuse_option(unknown, method)
     listing = _list_folder(method, path, options) if method.folder else method.list(path, **options)
     listing = _with_plain_names(listing)
-    return told_apart(listing if pattern is None else regroup(listing, pattern))
+    listing = told_apart(listing if pattern is None else regroup(listing, pattern))
+    if pad is None or listing.scenes is None:
+        return listing
+    return replace(listing, scenes=replace(listing.scenes, pad=_aspect(pad)))
+
+
+def _aspect(text: str) -> tuple[int, int]:
+    """Return the width and height of an aspect such as 16x9."""
+    found = re.fullmatch(r"([1-9]\d{0,4})[x×]([1-9]\d{0,4})", text)
+    if found is None:
+        raise ConfigError(f"pad={text} is no aspect", "Write width and height: pad=1x1, or pad=16x9.")
+    return int(found[1]), int(found[2])
 
 
 def _with_plain_names(listing: Listing) -> Listing:
@@ -123,7 +139,7 @@ def brought_by(spec: str | Path) -> str:
 
 def refuse_option(name: str, method: DatasetMethod) -> NoReturn:
     """Raise the `ConfigError` for an option that a data set does not take."""
-    known = ", ".join(("name", "path", "group_by", *method.options))
+    known = ", ".join(("name", "path", "group_by", _PAD, *method.options))
     raise ConfigError(f"unknown option {name!r} of a data set", f"{method.command} knows: {known}.")
 
 
@@ -146,8 +162,9 @@ def understood(spec: str) -> tuple[DatasetMethod, str, dict[str, str]]:
             remedy += f" If {name!r} is somebody's own, install the package that brings it."
         raise ConfigError(f"{spec!r} is not a data set", remedy)
     method, options = known[name], dict[str, str]()
-    option = re.compile(rf"(?:(.*),)?\s*({'|'.join(map(re.escape, method.options))})\s*=\s*([^,]*?)\s*,?")
-    while method.options and (match := option.fullmatch(path)):
+    names = "|".join(map(re.escape, (*method.options, _PAD)))
+    option = re.compile(rf"(?:(.*),)?\s*({names})\s*=\s*([^,]*?)\s*,?")
+    while match := option.fullmatch(path):
         path = match[1] or ""
         options.setdefault(match[2], match[3])
     if method.folder and not path:
