@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import signal
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +31,7 @@ from rarescene.training import (
     to_images,
     to_pixels,
 )
+from rarescene.training.loop import Told
 
 CONFIG = TrainingConfig(
     steps=12, batch_size=4, learning_rate=0.05, mixed_precision="no", log_every=3, save_every=4, ema_decay=0.9
@@ -436,3 +439,58 @@ def test_a_checkpoint_with_another_state_is_named(tmp_path: Path, change: dict[s
     write_json(state, read_json(state) | change)
     with pytest.raises((CheckpointError, ConfigError)):
         run(tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_training_that_is_asked_to_stop_loses_no_step(tmp_path: Path, number: signal.Signals) -> None:
+    whole = fit(Toy(), scenes(), CONFIG, tmp_path / "whole", seed=3)
+    before = signal.getsignal(number)
+    ordinary = scenes()
+
+    def asked(step: int, start: int, stop: int) -> Batch:
+        if step == 6:  # the step is ended all the same
+            os.kill(os.getpid(), number)
+        return ordinary(step, start, stop)
+
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        fit(Toy(), asked, CONFIG, tmp_path / "stopped", seed=3)
+    assert stopped.value.args == (128 + number,)
+    assert signal.getsignal(number) is before
+    places = sorted(path.name for path in (tmp_path / "stopped/checkpoints").iterdir())
+    assert places == ["step_00000004", "step_00000007"]
+    resumed = fit(Toy(), scenes(), CONFIG, tmp_path / "stopped", seed=3, resume=True)
+    for name, value in whole.average.state_dict().items():
+        assert torch.equal(value, resumed.average.state_dict()[name])
+    steps = [line["step"] for line in read_json_lines(tmp_path / "stopped/log.jsonl")]
+    assert steps == [line["step"] for line in read_json_lines(tmp_path / "whole/log.jsonl")] == [3, 6, 9, 12]
+    theirs = [line["loss"] for line in resumed.log]
+    assert theirs == [line["loss"] for line in whole.log]
+
+
+def test_a_second_time_it_stops_at_once(tmp_path: Path) -> None:
+    def impatient(step: int, start: int, stop: int) -> Batch:
+        if step == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+        return scenes()(step, start, stop)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(Toy(), impatient, CONFIG, tmp_path, seed=3)
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_where_no_bar_can_be_drawn_lines_tell_what_is_left(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = itertools.count(0, 10)
+    monkeypatch.setattr("rarescene.training.loop.Told.EVERY", 0.0)
+    fit(Toy(), scenes(), CONFIG, tmp_path, seed=3, label="toy")
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("toy")]
+    assert [line.split(":")[0] for line in lines] == [f"toy {step} of 12" for step in (3, 6, 9, 12)]
+    assert all("loss" in line and "scenes/s" in line for line in lines)
+    assert [line.endswith("min left") for line in lines] == [True, True, True, False]
+    told = Told("toy", 1000, 100)
+    monkeypatch.setattr("rarescene.training.loop.time.perf_counter", lambda: told.began + 6 * next(clock))
+    next(clock)
+    told.say(200, "loss 1")  # 60 seconds for 100 steps: 480 are left
+    assert capsys.readouterr().out == "toy 200 of 1,000: loss 1; 8.0 min left\n"

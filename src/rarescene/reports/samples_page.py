@@ -6,7 +6,7 @@ The page looks for something new by itself while the training goes on.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,7 +101,7 @@ class SampleSheets:
             images, masks = self._sampled(generator)
         except ConfigError:  # its noise schedule has fewer steps than are usual, for instance
             return {}
-        columns: dict[str, Sequence[np.ndarray]] = {}
+        columns: dict[str, np.ndarray] = {}
         columns["map"] = self.table.colourise(self.masks)
         if self.frames is not None:
             columns["real frame"] = self.frames

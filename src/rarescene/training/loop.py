@@ -27,6 +27,7 @@ from rich.progress import (
 from torch import Tensor, nn
 
 from rarescene.foundation.configs import typed
+from rarescene.foundation.console import CONSOLE, say
 from rarescene.foundation.errors import CheckpointError, ConfigError, TrainingError
 from rarescene.foundation.files import append_json_line, read_log, write_json_lines
 from rarescene.foundation.protocols import Batch
@@ -34,6 +35,7 @@ from rarescene.foundation.seeds import derive_seed
 from rarescene.training.checkpoints import EARLIER, checkpoints, load_checkpoint, not_finite, save_checkpoint
 from rarescene.training.config import TrainingConfig
 from rarescene.training.ranks import sensible_precision, this_rank, within_memory
+from rarescene.training.stopping import stops_after_step
 
 LOG = "log.jsonl"
 
@@ -128,7 +130,10 @@ def fit(
         keeper: saved and resumed with the checkpoints.
         ready: called once, when a checkpoint has been taken up and nothing is left that could refuse.
 
+    A first Ctrl+C or SIGTERM lets the step end and writes a checkpoint, a second one stops at once.
+
     Raises:
+        KeyboardInterrupt: somebody asked it to stop.
         ConfigError: the batch cannot be dealt evenly to the ranks and accumulation parts, or the run that is
             resumed went beyond `config.steps`.
         CheckpointError: `folder` holds checkpoints and `resume` is false, or the newest checkpoint is
@@ -195,7 +200,9 @@ def fit(
     began = since - spent
     timed_from = first
 
-    with _progress(accelerator.is_main_process) as bar:
+    alone = accelerator.num_processes == 1
+    with _progress(accelerator.is_main_process) as bar, stops_after_step(alone) as stop:
+        told = Told(label, config.steps, first)
         task = bar.add_task(label, total=config.steps, completed=first, note="")
         for step in range(first, config.steps):
             learner.before_step(step, average)
@@ -224,7 +231,8 @@ def fit(
             done = step + 1
             bar.advance(task)
             due_log = done % config.log_every == 0 or done == config.steps
-            due_save = done % config.save_every == 0 or done == config.steps
+            due_show = done % config.save_every == 0 or done == config.steps
+            due_save = due_show or stop.asked is not None
             if due_save:  # an average that is not finite shows in no loss
                 finite &= not_finite(average.state_dict()) is None
             if (due_log or due_save) and not bool(accelerator.reduce(finite.float(), "mean") == 1):
@@ -237,13 +245,16 @@ def fit(
                 }
                 speed = (done - timed_from) * config.batch_size / (now - since)
                 log.add({"step": done, **line, "lr": rate, "scenes_per_second": speed})
-                bar.update(task, note=f"loss {line['loss']:.4f}  {speed:.0f} scenes/s")
+                note = f"loss {line['loss']:.4f}  {speed:.0f} scenes/s"
+                bar.update(task, note=note)
+                if bar.disable and accelerator.is_main_process:
+                    told.say(done, note)
                 sums, since, timed_from = {}, now, done
             if validate is not None and config.validate_every and done % config.validate_every == 0:
                 paused = time.perf_counter()
                 log.add({"step": done, **validate(done, average)})
                 since += time.perf_counter() - paused
-            if due_save and watch is not None and accelerator.is_main_process:
+            if due_show and watch is not None and accelerator.is_main_process:
                 paused = time.perf_counter()
                 if shown := watch(done, average):
                     log.add({"step": done, **shown})
@@ -260,6 +271,8 @@ def fit(
                 save_checkpoint(places, done, kept, optimiser, extra, config.keep)
             if due_save:
                 accelerator.wait_for_everyone()
+            if stop.asked is not None:
+                raise stop.now()
     return Fitted(average, log.lines, time.perf_counter() - began)
 
 
@@ -320,7 +333,34 @@ def _progress(shown: bool) -> Progress:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, TextColumn("{task.fields[note]}"), disable=not shown)
+    lines = not CONSOLE.is_terminal
+    return Progress(*columns, TextColumn("{task.fields[note]}"), console=CONSOLE, disable=lines or not shown)
+
+
+class Told:
+    """What is said of a training where a bar cannot be drawn, as in a file: a line now and then.
+
+    Args:
+        label: what is trained.
+        steps: in all.
+        first: where this process began.
+    """
+
+    EVERY = 30.0  # seconds, and longer in a long training
+
+    def __init__(self, label: str, steps: int, first: int) -> None:
+        self.label, self.steps, self.first = label, steps, first
+        self.began = self.last = time.perf_counter()
+
+    def say(self, done: int, note: str) -> None:
+        """Say where the training is, and how long it will take, if it is time to."""
+        now = time.perf_counter()
+        left = (now - self.began) / (done - self.first) * (self.steps - done)
+        if done < self.steps and now - self.last < max(self.EVERY, left / 20):
+            return
+        self.last = now
+        when = f"; {left / 60:.1f} min left" if done < self.steps else ""
+        say(f"{self.label} {done:,} of {self.steps:,}: {' '.join(note.split())}{when}")
 
 
 def _not_finite(step: int, folder: Path, places: Path) -> TrainingError:
