@@ -22,7 +22,7 @@ from rarescene.foundation.errors import DataError
 from rarescene.scenes import CHOLECSEG8K, open_scenes, propose_class_table, read_image, scan_scenes
 from rarescene.scenes.datasets.folder import read_classes
 from rarescene.scenes.datasets.infer_classes import _from_colours
-from rarescene.scenes.pairs import count_colours
+from rarescene.scenes.mask_code import count_colours
 from rarescene.scenes.rasters import read_raster
 
 COLOURS = {

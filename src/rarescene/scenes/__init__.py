@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from rarescene.scenes.export.nnunet import write_nnunet
     from rarescene.scenes.export.writing import need_empty_folder
     from rarescene.scenes.faults import Fault, Listing
+    from rarescene.scenes.mask_code import MaskCode
     from rarescene.scenes.padding import cut_back, pad_images, pad_masks
-    from rarescene.scenes.pairs import MaskCode, list_pairs
+    from rarescene.scenes.pairs import list_pairs
     from rarescene.scenes.rasters import (
         IMAGE_SUFFIXES,
         read_image,

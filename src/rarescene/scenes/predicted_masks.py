@@ -21,7 +21,8 @@ from rarescene.scenes.class_table import ClassTable
 from rarescene.scenes.datasets.folder import CLASSES_FILE, WORDS_OF_MASKS, by_name, read_classes
 from rarescene.scenes.export.cases import plain_case
 from rarescene.scenes.export.nnunet import nnunet_labels
-from rarescene.scenes.pairs import MaskCode, PairReader
+from rarescene.scenes.mask_code import MaskCode
+from rarescene.scenes.pairs import PairReader
 from rarescene.scenes.rasters import read_raster, walk_files
 from rarescene.scenes.scene import SceneRecord, SceneSet
 from rarescene.scenes.transforms import resize_mask

@@ -30,7 +30,8 @@ from rarescene.foundation.files import atomic, parse_json, read_json, read_text,
 from rarescene.foundation.methods import DatasetMethod
 from rarescene.scenes.class_table import ClassTable
 from rarescene.scenes.faults import Fault, Listing
-from rarescene.scenes.pairs import MaskCode, PairReader
+from rarescene.scenes.mask_code import MaskCode
+from rarescene.scenes.pairs import PairReader
 from rarescene.scenes.rasters import read_raster, write_confidence, write_image, write_mask
 from rarescene.scenes.scene import SceneRecord, SceneSet
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from rarescene.foundation.methods import DatasetMethod
 from rarescene.scenes.datasets.class_tables import CHOLECSEG8K, WATERSHED_CODES
 from rarescene.scenes.faults import Fault, Listing
-from rarescene.scenes.pairs import MaskCode, list_pairs
+from rarescene.scenes.mask_code import MaskCode
+from rarescene.scenes.pairs import list_pairs
 from rarescene.scenes.rasters import walk_files
 from rarescene.scenes.scene import SceneRecord
 from rarescene.scenes.split import named_recordings

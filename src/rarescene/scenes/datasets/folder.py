@@ -29,7 +29,8 @@ from rarescene.scenes.class_table import ClassTable
 from rarescene.scenes.datasets.groups import places_in_recordings, why_unclear
 from rarescene.scenes.datasets.infer_classes import propose_from
 from rarescene.scenes.faults import Fault, Listing
-from rarescene.scenes.pairs import MaskCode, list_pairs
+from rarescene.scenes.mask_code import MaskCode
+from rarescene.scenes.pairs import list_pairs
 from rarescene.scenes.rasters import (
     IMAGE_FOLDERS,
     IMAGE_SUFFIXES,

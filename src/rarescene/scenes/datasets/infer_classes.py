@@ -13,7 +13,8 @@ import numpy as np
 from rarescene.foundation.errors import DataError
 from rarescene.scenes.class_table import Colour
 from rarescene.scenes.datasets.class_tables import CHOLECSEG8K, WATERSHED_CODES
-from rarescene.scenes.pairs import count_colours, one_palette, soft_edges
+from rarescene.scenes.mask_code import count_colours, soft_edges
+from rarescene.scenes.pairs import one_palette
 from rarescene.scenes.rasters import IMAGE_FOLDERS, MASK_FOLDERS, plain_folder, read_raster, walk_files
 
 _MOST_CLASSES = 64

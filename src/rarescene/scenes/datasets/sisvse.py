@@ -20,7 +20,8 @@ from rarescene.foundation.methods import DatasetMethod
 from rarescene.scenes.datasets.class_tables import SISVSE
 from rarescene.scenes.datasets.groups import default_group, frame_number
 from rarescene.scenes.faults import Fault, Listing
-from rarescene.scenes.pairs import MaskCode, list_pairs
+from rarescene.scenes.mask_code import MaskCode
+from rarescene.scenes.pairs import list_pairs
 from rarescene.scenes.rasters import walk_files
 from rarescene.scenes.scene import SceneRecord
 from rarescene.scenes.split import Fractions, Parts, SplitRule, draw_recordings
