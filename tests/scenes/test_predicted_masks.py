@@ -137,6 +137,24 @@ def test_another_size_is_brought_to_the_frames_and_pixels_without_a_class_are_re
         read(out, scenes)
 
 
+@pytest.mark.parametrize("padded", [False, True])
+def test_masks_of_the_frames_alone_lie_where_the_frames_do_in_padded_scenes(
+    tmp_path: Path, padded: bool
+) -> None:
+    data(tmp_path / "data")
+    scenes, out = open_scenes(f"folder:{tmp_path / 'data'},pad=1x1"), tmp_path / "predicted"
+    for name, mask in masks().items():
+        write(out / f"{name}.png", np.pad(mask, ((0, 2), (0, 0))) if padded else mask)
+    found = PredictedMasks.of(out, scenes)
+    for index, record in enumerate(scenes.records):
+        truth = scenes.mask(index)
+        assert truth.shape == (8, 8)
+        shown = found.mask(record, 8, 8)
+        labelled = truth != CLASSES.ignore_index
+        assert labelled.sum() == 6 * 8
+        np.testing.assert_array_equal(shown[labelled], truth[labelled])
+
+
 def test_a_folder_without_masks_or_of_other_classes_is_refused(tmp_path: Path) -> None:
     scenes = data(tmp_path / "data")
     with pytest.raises(DataError, match="is no folder"):

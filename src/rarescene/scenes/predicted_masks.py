@@ -25,7 +25,7 @@ from rarescene.scenes.mask_code import MaskCode
 from rarescene.scenes.pairs import PairReader
 from rarescene.scenes.rasters import read_raster, walk_files
 from rarescene.scenes.scene import SceneRecord, SceneSet
-from rarescene.scenes.transforms import resize_mask
+from rarescene.scenes.transforms import pad_to_aspect, resize_mask
 
 NNUNET = "dataset.json"
 """What nnU-Net puts beside its predictions; it names the classes of the labels."""
@@ -45,12 +45,14 @@ class PredictedMasks:
         files: the mask of each scene, by the scene's name.
         codes: the ways in which they may be read; a mask is refused where these contradict each other.
         spare: how many files of the folder belong to none of the scenes.
+        pad: the aspect to which the scenes are padded; masks of the frames alone are padded likewise.
     """
 
     folder: Path
     files: dict[str, Path]
     codes: tuple[MaskCode, ...]
     spare: int
+    pad: tuple[int, int] | None = None
 
     @classmethod
     def of(cls, folder: Path, scenes: SceneSet) -> PredictedMasks:
@@ -86,7 +88,8 @@ class PredictedMasks:
         if missing:
             raise _missing(folder, missing, len(scenes), masks)
         _refuse_shared(files)
-        return cls(folder, files, _codes(folder, scenes), len(set(masks).difference(files.values())))
+        spare = len(set(masks).difference(files.values()))
+        return cls(folder, files, _codes(folder, scenes), spare, scenes.pad)
 
     def mask(self, record: SceneRecord, height: int, width: int) -> np.ndarray:
         """Return a scene's predicted ids, uint8 `(height, width)`; of another size by nearest neighbour.
@@ -112,6 +115,8 @@ class PredictedMasks:
         if unlabelled := int(np.count_nonzero(ids == ignore)):
             what = f"leaves {unlabelled} pixels without a class"
             raise DataError(what, "Give every pixel the class that the model holds most probable.", path)
+        if self.pad is not None:
+            ids = pad_to_aspect(ids, self.pad)  # where the scenes are unlabelled, and any class will do
         return resize_mask(ids, height, width, keep_rare=False, ignore_index=ignore)
 
 
