@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 WIDTH = 80
 RUNS_ABREAST = 3
-FAULTS_NAMED = 3  # of each kind
+ALL_NAMED, SOME_NAMED = 10, 3  # up to so many faults of a kind all are named, of more so many
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def realism_table(measures: Sequence[Measure], *, title: str = "Synthetic pictur
 def faults_table(faults: Sequence[Fault], notes: Sequence[str] = ()) -> RenderableType:
     """Return each kind of fault of a data set, then the notes on what is merely unusual.
 
-    Of a kind are told the number of its faults, the first files, and the remedy of the first one.
+    Of a kind are told the number of its faults, its files or the first of many, and the remedy of the first.
     """
     parts: list[RenderableType] = []
     if faults:
@@ -197,11 +197,12 @@ def _kind_of_fault(alike: Sequence[Fault]) -> Text:
     """Return what is wrong, the first files with what is theirs alone, and the remedy of the first one."""
     first, same = alike[0], len({fault.what for fault in alike}) == 1
     text = Text().append(first.what if same else first.kind, style="bold")
-    for fault in alike[:FAULTS_NAMED]:
+    named = alike if len(alike) <= ALL_NAMED else alike[:SOME_NAMED]
+    for fault in named:
         own = "" if same else fault.what.removeprefix(fault.kind)
         text.append(f"\n{'' if fault.file is None else fault.file}{own}")
-    if len(alike) > FAULTS_NAMED:
-        text.append(f"\nand {len(alike) - FAULTS_NAMED:,} more, which --out FILE lists")
+    if len(alike) > len(named):
+        text.append(f"\nand {len(alike) - len(named):,} more, which --out FILE lists")
     return text.append(f"\n{first.remedy}", style="dim")
 
 
