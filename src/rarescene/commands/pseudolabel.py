@@ -80,6 +80,9 @@ def pseudolabel(
     shares = dict(zip(source.table.names, (pixels / pixels.sum()).tolist(), strict=True))
     say("of these: " + ", ".join(f"{name} {share:.2%}" for name, share in shares.items() if share))
     if never := [name for name, share in shares.items() if not share]:
-        say(f"sure of nowhere: {', '.join(never)}")
+        say(
+            f"note: sure of nowhere: {', '.join(never)}; where these lie the set says something else or "
+            "nothing, and a segmenter that trains on it may unlearn them"
+        )
     if len(scenes) < len(source):
         say(f"{len(source) - len(scenes)} were left out, since no pixel of them is sure")
