@@ -13,7 +13,11 @@ COMPARISONS: dict[str, tuple[str, tuple[str | int, ...]]] = {
         "evidence-phantom",
         ("values", "tables", 0, "against", "none"),
     ),
-    "The same in few steps": ("insertions", ("against", "none")),
+    "The same, with frames of 60 more recordings that nobody has labelled": (
+        "evidence-unlabelled",
+        ("values", "tables", 0, "against", "none"),
+    ),
+    "Rare classes put into real frames, in few steps": ("insertions", ("against", "none")),
     "New images for training maps, U-Net": ("strategies", ("comparison",)),
     "New images for training maps and prompted maps, SegFormer": (
         "casdm-table2",

@@ -44,6 +44,11 @@ def main() -> None:
             "rarescene benchmark --config evidence-phantom --out runs/evidence",
             recipe,
         ),
+        "evidence-unlabelled": (
+            "Rare classes in frames of recordings without masks",
+            "rarescene benchmark --config evidence-unlabelled --out runs/unlabelled",
+            recipe,
+        ),
         "insertions": (
             "Rare classes in real frames, in few steps",
             "python benchmarks/insertions.py --out runs/insertions",
