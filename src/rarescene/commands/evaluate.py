@@ -36,6 +36,8 @@ def evaluate(
 ) -> None:
     """Score a segmenter on held-out recordings: IoU and Dice of every class, with intervals over recordings.
 
+    Masks that any other model predicted are scored by `rarescene score`.
+
     Beside them stand average precision and calibration error, and, of a Bayesian segmenter, the uncertainty
     of every class at the size of the run's images.
 
@@ -63,7 +65,7 @@ def evaluate(
     import torch.nn.functional as F
 
     from rarescene.evaluation import METRICS, OverlapMeter, RunMetrics
-    from rarescene.evaluation.run_metrics import FIELDS
+    from rarescene.evaluation.run_metrics import FIELDS, NEEDED
     from rarescene.foundation.protocols import BayesianSegmenter, Predicted
     from rarescene.reports import metric_columns, metric_table, overlap_table
     from rarescene.reports.tables import scores_of_run
@@ -71,7 +73,7 @@ def evaluate(
     from rarescene.segmenters import load_segmenter
     from rarescene.training import to_images, to_masks
 
-    need_own_file(out, *(f'"{name}"' for name in FIELDS if name != "label"))
+    need_own_file(out, *(f'"{name}"' for name in NEEDED))
     trained = read_record(run, "segmenter")
     if trained.finished is None:
         raise CheckpointError(

@@ -66,8 +66,9 @@ class RunMetrics:
         """Return what `to_dict` wrote."""
         found = config_from(
             cls,
-            {name: value[name] for name in FIELDS if name != "label" or name in value}
+            {name: value[name] for name in NEEDED}
             | {
+                "label": value.get("label", ""),
                 "classes": ClassTable.from_dict(value["classes"]),
                 "scores": OverlapScores.from_dict(value["scores"]),
                 "recordings": {
@@ -84,6 +85,9 @@ class RunMetrics:
 
 FIELDS = tuple(field.name for field in fields(RunMetrics) if field.name != "measured")
 """Names in `metrics.json` that no metric may have."""
+
+NEEDED = tuple(name for name in FIELDS if name != "label")
+"""Those that every one has; runs that were scored before there were labels have none."""
 
 
 def read_metrics(run: Path) -> RunMetrics:
